@@ -1,0 +1,1 @@
+//! Builds: goal graph, sandbox, builtin builders and logs.

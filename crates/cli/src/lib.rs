@@ -1,0 +1,1 @@
+//! The commands: nival and the nix names.

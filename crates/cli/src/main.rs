@@ -1,0 +1,2 @@
+//! The `nival` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Environments: manifests, plans, activation, generations and undo.

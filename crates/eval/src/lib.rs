@@ -1,0 +1,1 @@
+//! The Nix language's meaning: lazy evaluation of expressions to values.

@@ -1,0 +1,1 @@
+//! Sources: flake references, inputs and lock files.

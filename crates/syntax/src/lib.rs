@@ -1,0 +1,1 @@
+//! The Nix language's text: lexer, parser, spans, source map and diagnostics.
