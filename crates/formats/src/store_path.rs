@@ -1,0 +1,361 @@
+//! Store paths: names, parsing, and the functions that compute them.
+//!
+//! Sources: C++ Nix 2.34 `libstore/path.cc`, `libstore/store-dir-config.cc` and the manual page
+//! "Complete Store Path Calculation".
+
+use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+
+use crate::{
+    content_address::{ContentAddress, ContentAddressMethod},
+    hash::{Hash, HashAlgo},
+    nix32,
+};
+
+/// The longest allowed name.
+pub const MAX_NAME_LEN: usize = 211;
+
+/// Digits of the digest in a base name.
+pub const DIGEST_LEN: usize = 32;
+
+/// Why a text is no store path, or why one can't be computed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StorePathError {
+    /// The name is empty.
+    #[error("name must not be empty")]
+    EmptyName,
+    /// The name is longer than [`MAX_NAME_LEN`].
+    #[error("name '{0}' must be no longer than {MAX_NAME_LEN} characters")]
+    NameTooLong(String),
+    /// The name is `.` or `..`.
+    #[error("name '{0}' is not valid")]
+    DotName(String),
+    /// The name starts with `.-` or `..-`.
+    #[error("name '{name}' is not valid: first dash-separated component must not be '{component}'")]
+    DotComponent {
+        /// The whole name.
+        name: String,
+        /// `.` or `..`.
+        component: &'static str,
+    },
+    /// The name has a character outside of `[0-9a-zA-Z+-._?=]`.
+    #[error("name '{name}' contains illegal character '{character}'")]
+    IllegalCharacter {
+        /// The whole name.
+        name: String,
+        /// The first wrong character.
+        character: char,
+    },
+    /// The name of a path is wrong.
+    #[error("path '{path}' is not a valid store path: {cause}")]
+    BadName {
+        /// The base name.
+        path: String,
+        /// What is wrong.
+        cause: Box<StorePathError>,
+    },
+    /// No room for digest and dash.
+    #[error("'{0}' is too short to be a valid store path")]
+    TooShort(String),
+    /// The digest has a wrong digit.
+    #[error("store path '{path}' contains illegal base-32 character '{character}'")]
+    BadDigest {
+        /// The base name.
+        path: String,
+        /// The first wrong digit.
+        character: char,
+    },
+    /// The path isn't a direct child of the store directory.
+    #[error("path \"{0}\" is not in the Nix store")]
+    NotInStore(String),
+    /// A derivation was asked for.
+    #[error("store path '{0}' is not a valid derivation path")]
+    NotADerivation(String),
+    /// Only the `source` type of paths can hold references.
+    #[error(
+        "fixed output derivation '{0}' is not allowed to refer to other store paths.\nYou may need to use the \
+         'unsafeDiscardReferences' derivation attribute, see the manual for more details."
+    )]
+    ReferencesNotAllowed(String),
+    /// Git trees are addressed by SHA-1 or SHA-256 alone.
+    #[error("Git file ingestion must use SHA-1 or SHA-256 hash, but instead using: {0}")]
+    GitHash(HashAlgo),
+    /// A text can't contain its own path.
+    #[error("self-reference not allowed with text hashing")]
+    TextSelfReference,
+    /// Texts are addressed by SHA-256 alone.
+    #[error("text hashing must use SHA-256 hash, but instead using: {0}")]
+    TextHash(HashAlgo),
+}
+
+/// Checks a store path name by the reference's rules.
+pub fn check_name(name: &str) -> Result<(), StorePathError> {
+    if name.is_empty() {
+        return Err(StorePathError::EmptyName);
+    }
+    if name.len() > MAX_NAME_LEN {
+        return Err(StorePathError::NameTooLong(name.into()));
+    }
+    for component in [".", ".."] {
+        match name.strip_prefix(component) {
+            Some("") => return Err(StorePathError::DotName(name.into())),
+            Some(rest) if rest.starts_with('-') => {
+                return Err(StorePathError::DotComponent { name: name.into(), component });
+            }
+            _ => {}
+        }
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "+-._?=".contains(c);
+    match name.chars().find(|c| !legal(*c)) {
+        Some(character) => Err(StorePathError::IllegalCharacter { name: name.into(), character }),
+        None => Ok(()),
+    }
+}
+
+/// The base name of a store object: 32 nix32 digits, a dash and a name.
+///
+/// Cheap to clone. Sorts as its text, the order derivations and databases keep.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StorePath(Arc<str>);
+
+impl StorePath {
+    /// A path from its digest and name.
+    pub fn from_digest(digest: &[u8; 20], name: &str) -> Result<Self, StorePathError> {
+        let path = format!("{}-{name}", nix32::encode(digest));
+        match check_name(name) {
+            Ok(()) => Ok(Self(path.into())),
+            Err(cause) => Err(StorePathError::BadName { path, cause: Box::new(cause) }),
+        }
+    }
+
+    /// `digest-name`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The 32 nix32 digits.
+    pub fn hash_part(&self) -> &str {
+        &self.0[..DIGEST_LEN]
+    }
+
+    /// The digest decoded.
+    pub fn digest(&self) -> [u8; 20] {
+        let bytes = nix32::decode(self.hash_part().as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.expect("a store path holds 32 valid digits, which are 20 bytes")
+    }
+
+    /// What follows the digest and dash.
+    pub fn name(&self) -> &str {
+        &self.0[DIGEST_LEN + 1..]
+    }
+
+    /// Whether the name ends in `.drv`.
+    pub fn is_derivation(&self) -> bool {
+        self.name().ends_with(".drv")
+    }
+
+    /// The name without `.drv`.
+    pub fn derivation_name(&self) -> Result<&str, StorePathError> {
+        self.name().strip_suffix(".drv").ok_or_else(|| StorePathError::NotADerivation(self.0.to_string()))
+    }
+}
+
+impl FromStr for StorePath {
+    type Err = StorePathError;
+
+    fn from_str(path: &str) -> Result<Self, StorePathError> {
+        let bytes = path.as_bytes();
+        if bytes.len() <= DIGEST_LEN {
+            return Err(StorePathError::TooShort(path.into()));
+        }
+        if let Some(at) = bytes[..DIGEST_LEN].iter().position(|c| !nix32::is_digit(*c)) {
+            let character = path.chars().nth(at).unwrap_or(char::REPLACEMENT_CHARACTER);
+            return Err(StorePathError::BadDigest { path: path.into(), character });
+        }
+        // The reference doesn't look at the separator; a path without its dash could not be printed back.
+        let Some(name) = path[DIGEST_LEN..].strip_prefix('-') else {
+            return Err(StorePathError::TooShort(path.into()));
+        };
+        match check_name(name) {
+            Ok(()) => Ok(Self(path.into())),
+            Err(cause) => Err(StorePathError::BadName { path: path.into(), cause: Box::new(cause) }),
+        }
+    }
+}
+
+impl fmt::Display for StorePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StorePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StorePath({self})")
+    }
+}
+
+/// What a content-addressed object refers to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct References {
+    /// Other store paths.
+    pub others: BTreeSet<StorePath>,
+    /// Whether it contains its own path.
+    pub itself: bool,
+}
+
+/// The directory that store paths are printed in; part of every computed path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StoreDir(Arc<str>);
+
+impl Default for StoreDir {
+    fn default() -> Self {
+        Self::new("/nix/store")
+    }
+}
+
+impl StoreDir {
+    /// A store directory from an absolute path, made canonical (no `.`, `..`, doubled or trailing slashes).
+    pub fn new(path: &str) -> Self {
+        Self(canonical(path).into())
+    }
+
+    /// The directory.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The full path as text: `/nix/store/digest-name`.
+    pub fn display(&self, path: &StorePath) -> String {
+        format!("{}/{path}", self.0)
+    }
+
+    /// Parses a full path that must be a direct child of the directory; it is made canonical first.
+    pub fn parse(&self, path: &str) -> Result<StorePath, StorePathError> {
+        if let Some(base) = self.strip(path)
+            && !base.contains('/')
+        {
+            return base.parse();
+        }
+        let canonical = canonical(path);
+        match self.strip(&canonical) {
+            Some(base) if !base.contains('/') => base.parse(),
+            _ => Err(StorePathError::NotInStore(canonical)),
+        }
+    }
+
+    /// Splits a path in the store into the store path and what follows it: `("x-hello", "/bin/hello")`.
+    /// The second part is empty for the store path itself.
+    pub fn split<'a>(&self, path: &'a str) -> Result<(StorePath, &'a str), StorePathError> {
+        let base = self.strip(path).ok_or_else(|| StorePathError::NotInStore(path.into()))?;
+        let end = base.find('/').unwrap_or(base.len());
+        Ok((base[..end].parse()?, &base[end..]))
+    }
+
+    fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(&*self.0)?.strip_prefix('/')
+    }
+
+    fn make_path(&self, kind: &str, inner: &Hash, name: &str) -> Result<StorePath, StorePathError> {
+        let fingerprint = format!("{kind}:{}:{}:{}:{name}", inner.algo(), inner.to_base16(), self.0);
+        StorePath::from_digest(&Hash::sha256(fingerprint.as_bytes()).compress(), name)
+    }
+
+    fn kind_with_references(&self, kind: &str, references: &References) -> String {
+        let mut out = kind.to_owned();
+        for path in &references.others {
+            out.push(':');
+            out.push_str(&self.display(path));
+        }
+        if references.itself {
+            out.push_str(":self");
+        }
+        out
+    }
+
+    /// The path of an input-addressed output, from the derivation's hash modulo.
+    pub fn output_path(
+        &self,
+        derivation_name: &str,
+        output: &str,
+        hash_modulo: &Hash,
+    ) -> Result<StorePath, StorePathError> {
+        self.make_path(&format!("output:{output}"), hash_modulo, &output_path_name(derivation_name, output))
+    }
+
+    /// The path of a text with the given contents: `.drv` files, `builtins.toFile`.
+    pub fn text_path(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: BTreeSet<StorePath>,
+    ) -> Result<StorePath, StorePathError> {
+        let address = ContentAddress { method: ContentAddressMethod::Text, hash: Hash::sha256(contents) };
+        self.content_addressed_path(name, &address, &References { others: references, itself: false })
+    }
+
+    /// The path of a content-addressed object: texts, fixed outputs, added sources.
+    pub fn content_addressed_path(
+        &self,
+        name: &str,
+        address: &ContentAddress,
+        references: &References,
+    ) -> Result<StorePath, StorePathError> {
+        let ContentAddress { method, hash } = address;
+        match (method, hash.algo()) {
+            (ContentAddressMethod::Text, HashAlgo::Sha256) => {
+                if references.itself {
+                    return Err(StorePathError::TextSelfReference);
+                }
+                self.make_path(&self.kind_with_references("text", references), hash, name)
+            }
+            (ContentAddressMethod::Text, algo) => Err(StorePathError::TextHash(algo)),
+            (ContentAddressMethod::NixArchive, HashAlgo::Sha256) => {
+                self.make_path(&self.kind_with_references("source", references), hash, name)
+            }
+            (ContentAddressMethod::Git, algo) if !matches!(algo, HashAlgo::Sha1 | HashAlgo::Sha256) => {
+                Err(StorePathError::GitHash(algo))
+            }
+            _ if *references != References::default() => {
+                Err(StorePathError::ReferencesNotAllowed(name.into()))
+            }
+            _ => {
+                let inner = format!("fixed:out:{}:{}:", address.method_and_algo(), hash.to_base16());
+                self.make_path("output:out", &Hash::sha256(inner.as_bytes()), name)
+            }
+        }
+    }
+
+    /// The path of a fixed output without references.
+    pub fn fixed_output_path(
+        &self,
+        name: &str,
+        address: &ContentAddress,
+    ) -> Result<StorePath, StorePathError> {
+        self.content_addressed_path(name, address, &References::default())
+    }
+}
+
+impl fmt::Display for StoreDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The name of an output's path: that of the derivation, and `-output` unless it is `out`.
+pub fn output_path_name(derivation_name: &str, output: &str) -> String {
+    if output == "out" { derivation_name.into() } else { format!("{derivation_name}-{output}") }
+}
+
+fn canonical(path: &str) -> String {
+    let mut parts = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
