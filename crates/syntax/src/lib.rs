@@ -1,1 +1,18 @@
 //! The Nix language's text: lexer, parser, spans, source map and diagnostics.
+//!
+//! [`parse`] turns a [`Source`] into an [`Ast`], or into a [`Diagnostic`] worded as C++ Nix words it. Nothing
+//! here knows of values, scopes or the store, or touches the disk.
+
+pub mod ast;
+mod code;
+mod diagnostic;
+mod parser;
+mod source;
+mod symbol;
+
+pub use ast::{Ast, Expr, ExprId};
+pub use code::Code;
+pub use diagnostic::{Diagnostic, Frame, Label, Level};
+pub use parser::{ParseOptions, parse};
+pub use source::{Origin, Place, Pos, Source, TooMuchText};
+pub use symbol::Symbol;

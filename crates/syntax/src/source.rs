@@ -1,0 +1,217 @@
+//! Where text came from: each source takes a range of one process-wide number space, so that a position is
+//! a single `u32` which [`resolve`](Pos::resolve) turns back into file, line and column.
+
+use std::fmt;
+use std::sync::{OnceLock, RwLock};
+
+/// A byte in some source, or no place at all ([`Pos::NONE`]).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Pos(u32);
+
+impl Pos {
+    /// No known position.
+    pub const NONE: Pos = Pos(0);
+
+    /// Whether this is [`Pos::NONE`].
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The number behind the position; zero for none.
+    pub const fn id(self) -> u32 {
+        self.0
+    }
+
+    /// The position of a number that [`Pos::id`] gave.
+    pub const fn from_id(id: u32) -> Pos {
+        Pos(id)
+    }
+
+    /// File, line and column; `None` for [`Pos::NONE`] and numbers that no source has taken.
+    pub fn resolve(self) -> Option<Place> {
+        let source = self.source()?;
+        Some(source.place((self.0 - source.base) as usize))
+    }
+
+    /// The source this position lies in.
+    pub fn source(self) -> Option<&'static Source> {
+        if self.is_none() {
+            return None;
+        }
+        let sources = SOURCES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let source = sources[..sources.partition_point(|source| source.base <= self.0)].last()?;
+        ((self.0 - source.base) as usize <= source.text.len()).then_some(source)
+    }
+
+    /// The position as the reference prints it: `/file.nix:1:2`, or `«none»:0` where there is none.
+    pub fn display(self) -> String {
+        self.resolve().map_or_else(|| "«none»:0".to_owned(), |place| place.to_string())
+    }
+}
+
+impl fmt::Debug for Pos {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display())
+    }
+}
+
+/// Where a source's text was found.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// A file, by the absolute path that messages show.
+    File(String),
+    /// An expression given as a string, on the command line for example.
+    String,
+    /// Standard input.
+    Stdin,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File(path) => f.write_str(path),
+            Origin::String => f.write_str("«string»"),
+            Origin::Stdin => f.write_str("«stdin»"),
+        }
+    }
+}
+
+/// A text with its range of positions. Sources are kept until the process ends.
+#[derive(Debug)]
+pub struct Source {
+    origin: Origin,
+    text: Vec<u8>,
+    base: u32,
+    /// Offsets at which lines start, found when first asked for.
+    lines: OnceLock<Vec<u32>>,
+}
+
+/// All of the position numbers are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than 4 GiB of source text were read; positions can't be numbered beyond that")]
+pub struct TooMuchText;
+
+static SOURCES: RwLock<Vec<&'static Source>> = RwLock::new(Vec::new());
+
+impl Source {
+    /// Takes a range of positions for `text` and keeps it.
+    pub fn add(origin: Origin, text: impl Into<Vec<u8>>) -> Result<&'static Source, TooMuchText> {
+        let text = text.into();
+        let mut sources = SOURCES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // One position past the last byte is the end of the file, which is a place too.
+        let base = sources.last().map_or(1, |last| u64::from(last.base) + last.text.len() as u64 + 1);
+        let end = base + text.len() as u64 + 1;
+        if end > u64::from(u32::MAX) {
+            return Err(TooMuchText);
+        }
+        let source = Box::leak(Box::new(Source { origin, text, base: base as u32, lines: OnceLock::new() }));
+        sources.push(source);
+        Ok(source)
+    }
+
+    /// Where the text was found.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The text.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// The position of a byte of this text, or of its end.
+    pub fn pos(&self, offset: usize) -> Pos {
+        debug_assert!(offset <= self.text.len());
+        Pos(self.base + offset as u32)
+    }
+
+    /// The offset of a position that lies in this source.
+    pub fn offset(&self, pos: Pos) -> Option<usize> {
+        let offset = pos.0.checked_sub(self.base)? as usize;
+        (offset <= self.text.len()).then_some(offset)
+    }
+
+    /// Line `number`, counted from one, without its line ending.
+    pub fn line(&self, number: u32) -> Option<&[u8]> {
+        let lines = self.lines();
+        let index = number.checked_sub(1)? as usize;
+        let start = *lines.get(index)? as usize;
+        let end = lines.get(index + 1).map_or(self.text.len(), |next| *next as usize);
+        let line = &self.text[start..end];
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    fn place(&'static self, offset: usize) -> Place {
+        let lines = self.lines();
+        let line = lines.partition_point(|start| *start as usize <= offset);
+        let start = lines[line - 1] as usize;
+        Place { source: self, line: line as u32, column: (offset - start) as u32 + 1 }
+    }
+
+    /// Lines end with `\n`, `\r\n` or a lone `\r`, as in C++ Nix (position.cc).
+    fn lines(&self) -> &[u32] {
+        self.lines.get_or_init(|| {
+            let mut lines = vec![0];
+            for (index, byte) in self.text.iter().enumerate() {
+                if *byte == b'\n' || *byte == b'\r' && self.text.get(index + 1) != Some(&b'\n') {
+                    lines.push(index as u32 + 1);
+                }
+            }
+            lines
+        })
+    }
+}
+
+/// A resolved position. Displays as `origin:line:column`.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The source.
+    pub source: &'static Source,
+    /// The line, counted from one.
+    pub line: u32,
+    /// The byte in the line, counted from one.
+    pub column: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.source.origin, self.line, self.column)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_resolve_to_lines_and_columns() {
+        let text = "a\nbc\r\nd\re";
+        let source = Source::add(Origin::File("/x.nix".to_owned()), text).expect("room");
+        for (offset, expected) in
+            [(0, "1:1"), (1, "1:2"), (2, "2:1"), (3, "2:2"), (6, "3:1"), (8, "4:1"), (9, "4:2")]
+        {
+            assert_eq!(source.pos(offset).display(), format!("/x.nix:{expected}"), "offset {offset}");
+        }
+        assert_eq!(source.line(2), Some(&b"bc"[..]));
+        assert_eq!(source.line(3), Some(&b"d"[..]));
+        assert_eq!(source.line(0), None);
+        assert_eq!(source.line(5), None);
+    }
+
+    #[test]
+    fn no_position_resolves_to_nothing() {
+        assert!(Pos::NONE.resolve().is_none());
+        assert!(Pos::from_id(u32::MAX).resolve().is_none());
+        assert_eq!(Pos::NONE.display(), "«none»:0");
+    }
+
+    #[test]
+    fn sources_do_not_overlap() {
+        let first = Source::add(Origin::String, "").expect("room");
+        let second = Source::add(Origin::Stdin, "x").expect("room");
+        assert_eq!(first.pos(0).display(), "«string»:1:1");
+        assert_eq!(second.pos(1).display(), "«stdin»:1:2");
+        assert_eq!(second.offset(first.pos(0)), None);
+    }
+}
