@@ -1,1 +1,51 @@
-//! The commands: nival and the nix names.
+//! The commands: `nival`, and the `nix` names it can be called by.
+//!
+//! This crate reads the process's surroundings once ([`context`]), turns the command line into calls of the libraries, and
+//! renders what comes back. Logic that a library user would want does not belong here.
+
+pub mod arguments;
+mod command;
+pub mod context;
+pub mod error;
+pub mod output;
+pub mod settings;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use context::Context;
+use output::Output;
+
+/// Runs the program on the process's own surroundings.
+pub fn main_from_process() -> ExitCode {
+    match Context::from_process() {
+        Ok(context) => run(&context),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: the working directory cannot be read: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the program on the given surroundings.
+pub fn run(context: &Context) -> ExitCode {
+    let arguments = match arguments::parse(context) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too, with exit code 0 and for standard output.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let output = Output {
+        quiet: arguments.common.quiet,
+        colour: context.terminal && context.variable("NO_COLOR").is_none(),
+    };
+    match command::run(context, output, arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.warn(error.render().trim_end());
+            error.exit_code()
+        }
+    }
+}

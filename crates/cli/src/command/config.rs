@@ -1,0 +1,19 @@
+//! `nival config`: the settings in force.
+
+use crate::error::Result;
+use crate::output::Output;
+use crate::settings::Settings;
+
+pub(crate) fn run(output: Output, settings: &Settings, json: bool) -> Result {
+    let values = settings.show();
+    if json {
+        let object: serde_json::Map<String, serde_json::Value> =
+            values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        output.line(serde_json::Value::Object(object).to_string());
+    } else {
+        for (name, value) in values {
+            output.line(format!("{name} = {value}").trim_end());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,44 @@
+//! The two channels: standard output is data, standard error is talk.
+
+use std::io::Write;
+
+/// Where a command writes.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// Whether talk is wanted at all (`--quiet`).
+    pub quiet: bool,
+    /// Whether colour may be used on standard error (a terminal, `NO_COLOR` unset).
+    pub colour: bool,
+}
+
+impl Output {
+    /// Writes data to standard output. A reader that went away ends the program quietly, as for any filter.
+    #[expect(clippy::unused_self, reason = "both channels are reached through one value")]
+    pub fn data(&self, bytes: impl AsRef<[u8]>) {
+        let mut stdout = std::io::stdout().lock();
+        if stdout.write_all(bytes.as_ref()).and_then(|()| stdout.flush()).is_err() {
+            std::process::exit(1);
+        }
+    }
+
+    /// Writes data and a line end.
+    pub fn line(&self, text: impl AsRef<[u8]>) {
+        let mut bytes = text.as_ref().to_vec();
+        bytes.push(b'\n');
+        self.data(bytes);
+    }
+
+    /// Says something to the person in front of the terminal. Nobody listening is no error.
+    pub fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            self.warn(text);
+        }
+    }
+
+    /// Says something even when quiet: warnings and errors.
+    #[expect(clippy::unused_self, reason = "both channels are reached through one value")]
+    pub fn warn(&self, text: impl AsRef<str>) {
+        let mut stderr = std::io::stderr().lock();
+        let _ = stderr.write_all(text.as_ref().as_bytes()).and_then(|()| stderr.write_all(b"\n"));
+    }
+}

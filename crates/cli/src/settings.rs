@@ -1,0 +1,373 @@
+//! Settings as in `nix.conf`: each is defined once here; the parser, `nival config`, and the reference book read the table.
+//!
+//! Sources, later ones winning (C++ Nix manual, `nix.conf`): `$NIX_CONF_DIR/nix.conf` (default `/etc/nix`), the files of
+//! `$NIX_USER_CONF_FILES` or `$XDG_CONFIG_HOME/nix/nix.conf`, `$NIX_CONFIG`, then the command line.
+
+use std::path::{Path, PathBuf};
+
+use crate::context::Context;
+use crate::error::{CommandError, Result};
+
+/// A value that a setting can have.
+trait SettingValue: Sized {
+    fn parse(text: &str) -> std::result::Result<Self, String>;
+    fn show(&self) -> String;
+}
+
+impl SettingValue for bool {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "true" | "yes" | "1" => Ok(true),
+            "false" | "no" | "0" => Ok(false),
+            _ => Err(format!("'{text}' is neither true nor false")),
+        }
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl SettingValue for u64 {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        text.parse().map_err(|_| format!("'{text}' is not a whole number"))
+    }
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl SettingValue for String {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        Ok(text.to_owned())
+    }
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
+
+impl SettingValue for Vec<String> {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+    fn show(&self) -> String {
+        self.join(" ")
+    }
+}
+
+/// One line of the settings table, for the reference.
+#[derive(Debug, Clone, Copy)]
+pub struct Definition {
+    /// The name in `nix.conf`.
+    pub name: &'static str,
+    /// The default, as it would be written there.
+    pub default: &'static str,
+    /// What it does.
+    pub description: &'static str,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $field:ident: $type:ty = $name:literal, $default:literal;)+) => {
+        /// All settings with their values.
+        #[derive(Debug, Clone)]
+        pub struct Settings {
+            $($(#[doc = $doc])+ pub $field: $type,)+
+        }
+
+        /// Every setting in the order of the book.
+        pub const DEFINITIONS: &[Definition] = &[
+            $(Definition { name: $name, default: $default, description: concat!($($doc, "\n"),+) },)+
+        ];
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($field: <$type>::parse($default).expect("defaults are well-formed"),)+ }
+            }
+        }
+
+        impl Settings {
+            /// Sets one setting from its text. `Ok(false)`: no such setting.
+            pub fn set(&mut self, name: &str, value: &str) -> std::result::Result<bool, String> {
+                match name {
+                    $($name => self.$field = <$type>::parse(value)?,)+
+                    _ => return Ok(false),
+                }
+                Ok(true)
+            }
+
+            /// Name and value of every setting.
+            pub fn show(&self) -> Vec<(&'static str, String)> {
+                vec![$(($name, self.$field.show()),)+]
+            }
+        }
+    };
+}
+
+settings! {
+    /// Host folders that a derivation may name in `__impureHostDeps`; they are bound read-only into its sandbox.
+    allowed_impure_host_deps: Vec<String> = "allowed-impure-host-deps",
+        "/usr /bin /sbin /lib /lib32 /lib64 /libx32 /etc/alternatives /etc/ld.so.cache";
+    /// Whether an expression may read what a derivation builds while it is being evaluated.
+    allow_import_from_derivation: bool = "allow-import-from-derivation", "true";
+    /// Cores that one builder may use (`NIX_BUILD_CORES`); 0 stands for all.
+    cores: u64 = "cores", "0";
+    /// Features of the language and the commands that are not stable yet.
+    experimental_features: Vec<String> = "experimental-features", "nix-command flakes";
+    /// Whether garbage collection keeps the derivations of what is kept.
+    keep_derivations: bool = "keep-derivations", "true";
+    /// Whether the build folder of a failed build is kept.
+    keep_failed: bool = "keep-failed", "false";
+    /// Whether other builds go on after one failed.
+    keep_going: bool = "keep-going", "false";
+    /// Whether garbage collection keeps the outputs of the derivations that are kept.
+    keep_outputs: bool = "keep-outputs", "false";
+    /// How many of a failed builder's last lines are shown.
+    log_lines: u64 = "log-lines", "25";
+    /// The deepest nesting of function calls before evaluation stops with an error.
+    max_call_depth: u64 = "max-call-depth", "10000";
+    /// How many derivations are built at the same time; `auto` stands for one per core.
+    max_jobs: String = "max-jobs", "auto";
+    /// Seconds that a builder may be silent; 0 stands for no limit.
+    max_silent_time: u64 = "max-silent-time", "0";
+    /// Where `<name>` is looked up, when neither `-I` nor `NIX_PATH` says it.
+    nix_path: Vec<String> = "nix-path", "";
+    /// Whether evaluation may only see what is pinned: no environment, time, or files outside of the store.
+    pure_eval: bool = "pure-eval", "false";
+    /// Whether evaluation may only read what `nix-path` names.
+    restrict_eval: bool = "restrict-eval", "false";
+    /// Whether builders run in a sandbox: `true`, `relaxed` (derivations may ask to be outside), or `false`.
+    sandbox: String = "sandbox", "true";
+    /// Further host paths that every sandbox sees, as `path`, `inside=outside`; a `?` at the end makes one optional.
+    sandbox_paths: Vec<String> = "sandbox-paths", "";
+    /// Whether errors print every frame of the evaluation.
+    show_trace: bool = "show-trace", "false";
+    /// Features of this machine that derivations may require.
+    system_features: Vec<String> = "system-features", "nixos-test benchmark big-parallel uid-range";
+    /// Seconds that a builder may take; 0 stands for no limit.
+    timeout: u64 = "timeout", "0";
+    /// Whether `builtins.traceVerbose` prints.
+    trace_verbose: bool = "trace-verbose", "false";
+}
+
+/// Settings of C++ Nix 2.34 that change nothing here yet; accepted in silence so that shared `nix.conf` files work.
+const ACCEPTED: &[&str] = &[
+    "accept-flake-config",
+    "access-tokens",
+    "allow-dirty",
+    "allowed-uris",
+    "allowed-users",
+    "auto-optimise-store",
+    "bash-prompt",
+    "bash-prompt-prefix",
+    "bash-prompt-suffix",
+    "build-hook",
+    "build-users-group",
+    "builders",
+    "builders-use-substitutes",
+    "commit-lock-file-summary",
+    "compress-build-log",
+    "connect-timeout",
+    "download-attempts",
+    "download-buffer-size",
+    "eval-cache",
+    "eval-cores",
+    "extra-platforms",
+    "fallback",
+    "filter-syscalls",
+    "flake-registry",
+    "fsync-metadata",
+    "fsync-store-paths",
+    "gc-reserved-space",
+    "hashed-mirrors",
+    "http-connections",
+    "http2",
+    "ignored-acls",
+    "keep-build-log",
+    "keep-env-derivations",
+    "lazy-trees",
+    "max-build-log-size",
+    "max-free",
+    "min-free",
+    "narinfo-cache-negative-ttl",
+    "narinfo-cache-positive-ttl",
+    "netrc-file",
+    "nar-buffer-size",
+    "post-build-hook",
+    "preallocate-contents",
+    "pre-build-hook",
+    "print-missing",
+    "require-sigs",
+    "sandbox-build-dir",
+    "sandbox-dev-shm-size",
+    "sandbox-fallback",
+    "secret-key-files",
+    "stalled-download-timeout",
+    "store",
+    "substitute",
+    "substituters",
+    "sync-before-registering",
+    "system",
+    "tarball-ttl",
+    "trusted-public-keys",
+    "trusted-substituters",
+    "trusted-users",
+    "upgrade-nix-store-path-url",
+    "use-case-hack",
+    "use-cgroups",
+    "use-registries",
+    "use-sqlite-wal",
+    "use-xdg-base-directories",
+    "user-agent-suffix",
+    "warn-dirty",
+    "warn-large-path-threshold",
+    "build-dir",
+    "id-count",
+    "start-id",
+    "auto-allocate-uids",
+    "always-allow-substitutes",
+    "allow-symlinked-store",
+    "allow-unsafe-native-code-during-evaluation",
+    "diff-hook",
+    "run-diff-hook",
+    "enforce-determinism",
+    "repeat",
+    "impersonate-linux-26",
+    "ssl-cert-file",
+    "debugger-on-trace",
+    "debugger-on-warn",
+    "abort-on-warn",
+    "ignore-try",
+    "plugin-files",
+    "eval-profiler",
+    "eval-profile-file",
+    "extra-experimental-features",
+    "json-log-path",
+    "max-substitution-jobs",
+    "trace-function-calls",
+    "trace-import-from-derivation",
+];
+
+impl Settings {
+    /// Reads all sources but the command line. Returns the settings and the warnings on the way.
+    pub fn load(context: &Context) -> Result<(Self, Vec<String>)> {
+        let mut settings = Self::default();
+        let mut warnings = Vec::new();
+        let system =
+            context.variable("NIX_CONF_DIR").map_or_else(|| PathBuf::from("/etc/nix"), PathBuf::from);
+        settings.load_file(&system.join("nix.conf"), false, &mut warnings)?;
+        match context.variable("NIX_USER_CONF_FILES") {
+            Some(files) => {
+                for file in files.split(':').rev() {
+                    settings.load_file(Path::new(file), false, &mut warnings)?;
+                }
+            }
+            None => {
+                let file = context.xdg("XDG_CONFIG_HOME", ".config").join("nix/nix.conf");
+                settings.load_file(&file, false, &mut warnings)?;
+            }
+        }
+        if let Some(text) = context.variable("NIX_CONFIG") {
+            settings.load_text(text, Path::new("«NIX_CONFIG»"), &mut warnings)?;
+        }
+        Ok((settings, warnings))
+    }
+
+    fn load_file(&mut self, file: &Path, required: bool, warnings: &mut Vec<String>) -> Result {
+        match std::fs::read_to_string(file) {
+            Ok(text) => self.load_text(&text, file, warnings),
+            Err(error) if required => {
+                Err(CommandError::failure(format!("reading {}: {error}", file.display())))
+            }
+            // As in C++ Nix: a configuration file that cannot be read is as good as absent.
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn load_text(&mut self, text: &str, file: &Path, warnings: &mut Vec<String>) -> Result {
+        for (index, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or("").trim();
+            let mut words = line.split_whitespace();
+            let Some(first) = words.next() else { continue };
+            let at = || format!("{}:{}", file.display(), index + 1);
+            if let "include" | "!include" = first {
+                let Some(name) = words.next() else {
+                    return Err(CommandError::failure(format!("{first} without a file at {}", at())));
+                };
+                let target = file.parent().unwrap_or(Path::new("/")).join(name);
+                self.load_file(&target, first == "include", warnings)?;
+                continue;
+            }
+            let Some((name, value)) = line.split_once('=') else {
+                return Err(CommandError::failure(format!(
+                    "illegal configuration line '{line}' at {}",
+                    at()
+                ))
+                .hint("a setting is written `name = value`"));
+            };
+            if let Some(warning) = self.apply(name.trim(), value.trim()).map_err(|error| {
+                CommandError::failure(format!(
+                    "setting '{}' has the wrong value: {error}, at {}",
+                    name.trim(),
+                    at()
+                ))
+            })? {
+                warnings.push(format!("warning: {warning} at {}", at()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies one setting, also in its `extra-` form; a warning when nobody knows the name.
+    pub fn apply(&mut self, name: &str, value: &str) -> std::result::Result<Option<String>, String> {
+        if self.set(name, value)? || ACCEPTED.contains(&name) {
+            return Ok(None);
+        }
+        if let Some(base) = name.strip_prefix("extra-") {
+            if let Some((_, old)) = self.show().into_iter().find(|(known, _)| *known == base) {
+                self.set(base, format!("{old} {value}").trim())?;
+                return Ok(None);
+            }
+            if ACCEPTED.contains(&base) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(format!("unknown setting '{name}'")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        let table = [
+            ("cores = 3", Ok("3")),
+            (
+                "cores = three",
+                Err("setting 'cores' has the wrong value: 'three' is not a whole number, at f:1"),
+            ),
+            ("# nothing\n\nextra-experimental-features = a\nextra-experimental-features = b", Ok("0")),
+            ("cores", Err("illegal configuration line 'cores' at f:1")),
+            ("include nowhere.conf", Err("reading nowhere.conf: No such file or directory (os error 2)")),
+            ("!include nowhere.conf", Ok("0")),
+        ];
+        for (text, expected) in table {
+            let mut settings = Settings::default();
+            let outcome = settings.load_text(text, Path::new("f"), &mut Vec::new());
+            match (outcome, expected) {
+                (Ok(()), Ok(cores)) => assert_eq!(settings.cores.to_string(), cores, "{text}"),
+                (Err(error), Err(message)) => assert_eq!(error.message, message),
+                (outcome, expected) => panic!("{text}: {outcome:?} instead of {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn extra_appends_and_unknown_warns() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.apply("extra-experimental-features", "pipe-operators"), Ok(None));
+        assert_eq!(settings.experimental_features.join(" "), "nix-command flakes pipe-operators");
+        assert_eq!(settings.apply("no-such", "1"), Ok(Some("unknown setting 'no-such'".into())));
+        assert_eq!(settings.apply("substituters", "https://cache.example.org"), Ok(None));
+    }
+}
