@@ -17,7 +17,9 @@ pub struct FlakeRef {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FlakeRefError {
     /// A scheme that needs a fetcher.
-    #[error("flake reference '{reference}' needs fetching, which is not there yet; a folder on this machine works")]
+    #[error(
+        "flake reference '{reference}' needs fetching, which is not there yet; a folder on this machine works"
+    )]
     NeedsFetching {
         /// As it was given.
         reference: String,
