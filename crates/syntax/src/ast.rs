@@ -105,7 +105,7 @@ pub enum Expr {
     /// A call with at least one argument: [`Ast::list`]. `f a b` is one call, and so is `(f a) b`.
     /// Position: the start, or the operator of a pipe.
     Call {
-        /// What is called; never a `Call`.
+        /// What is called. A `Call` only in `(f a) or`.
         function: ExprId,
         /// The arguments.
         arguments: Range,
@@ -377,6 +377,16 @@ impl Chain {
         table[self.last as usize].next = other.first;
         self.last = other.last;
         self.len += other.len;
+    }
+
+    pub(crate) fn numbered<T>(self, table: &[Link<T>]) -> impl Iterator<Item = (u32, &T)> {
+        let mut next = self.first;
+        std::iter::from_fn(move || {
+            let index = next;
+            let link = table.get(index as usize)?;
+            next = link.next;
+            Some((index, &link.value))
+        })
     }
 
     pub(crate) fn iter<T>(self, table: &[Link<T>]) -> Entries<'_, T> {

@@ -6,13 +6,16 @@
 pub mod ast;
 mod code;
 mod diagnostic;
+mod expected;
+mod lexer;
 mod parser;
+pub mod print;
 mod source;
 mod symbol;
 
 pub use ast::{Ast, Expr, ExprId};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Frame, Label, Level};
-pub use parser::{ParseOptions, parse};
+pub use parser::{MAX_DEPTH, ParseOptions, parse};
 pub use source::{Origin, Place, Pos, Source, TooMuchText};
 pub use symbol::Symbol;

@@ -1,6 +1,22 @@
-//! From tokens to the tree.
+//! From tokens to the tree: expressions. Written by hand for speed; what it accepts is the grammar of C++
+//! Nix's `parser.y` (2.34), and whatever is not accepted gets its message from [`crate::expected`].
+//!
+//! Bodies, operators and pipes are read in loops with stacks of their own; only what stands in brackets
+//! recurses, up to [`MAX_DEPTH`].
 
-use crate::{Ast, Diagnostic, Source};
+mod bindings;
+mod function;
+mod operation;
+mod strings;
+
+use std::collections::HashMap;
+
+use self::function::PendingLambda;
+use self::operation::Operator;
+use self::strings::Piece;
+use crate::ast::{AttrName, Expr, ExprId, Formal, Part, PathId, Range, SetId};
+use crate::lexer::{Lexer, Token};
+use crate::{Ast, Code, Diagnostic, Pos, Source, Symbol, expected};
 
 /// What parsing depends on besides the text.
 #[derive(Clone, Copy, Debug)]
@@ -13,8 +29,415 @@ pub struct ParseOptions<'a> {
     pub pipe_operators: bool,
 }
 
+/// How many brackets may stand inside each other. The walks over the tree recurse too, and a tenth of this
+/// is more than generated code is known to have.
+pub const MAX_DEPTH: u32 = 1500;
+
 /// Parses one expression.
+///
+/// ```
+/// use nival_syntax::{Origin, ParseOptions, Source, parse};
+///
+/// let options = ParseOptions { base_path: "/", home: None, pipe_operators: false };
+/// let source = Source::add(Origin::String, "x: x +")?;
+/// let error = parse(source, &options).expect_err("an operand is missing");
+/// assert!(error.message.starts_with("syntax error"));
+
+/// # Ok::<(), nival_syntax::TooMuchText>(())
+/// ```
 pub fn parse(source: &Source, options: &ParseOptions<'_>) -> Result<Ast, Box<Diagnostic>> {
-    let _ = options;
-    Err(Box::new(Diagnostic::error("the parser is not there yet", source.pos(0))))
+    let mut parser = Parser::new(source, options);
+    match parser.file() {
+        Ok(root) => {
+            parser.ast.root = root;
+            Ok(parser.ast)
+        }
+        Err(Failure::Syntax) => Err(expected::syntax_error(source, options)),
+        Err(Failure::Other(diagnostic)) => Err(diagnostic),
+    }
+}
+
+/// Why parsing stopped.
+enum Failure {
+    /// A token that does not fit; the message is found out afterwards.
+    Syntax,
+    Other(Box<Diagnostic>),
+}
+
+impl From<Box<Diagnostic>> for Failure {
+    fn from(diagnostic: Box<Diagnostic>) -> Failure {
+        Failure::Other(diagnostic)
+    }
+}
+
+type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// An expression and the offset of its first byte, parentheses included.
+#[derive(Clone, Copy)]
+struct Operand {
+    expr: ExprId,
+    start: usize,
+}
+
+/// What a body is awaited for.
+enum Pending {
+    Lambda(PendingLambda),
+    Let { start: usize, bindings: SetId },
+    With { pos: Pos, scope: ExprId },
+    Assert { pos: Pos, condition: ExprId },
+    If { pos: Pos, condition: ExprId, then: ExprId },
+}
+
+struct Parser<'s> {
+    lexer: Lexer<'s>,
+    token: Token,
+    ast: Ast,
+    options: &'s ParseOptions<'s>,
+    depth: u32,
+    /// The attributes of large sets, to find double ones.
+    index: HashMap<(SetId, Symbol), u32>,
+    // Stacks: each function takes off what it has put on.
+    pending: Vec<Pending>,
+    operands: Vec<Operand>,
+    operators: Vec<Operator>,
+    items: Vec<ExprId>,
+    names: Vec<AttrName>,
+    parts: Vec<Part>,
+    pieces: Vec<Piece>,
+    formals: Vec<Formal>,
+}
+
+impl<'s> Parser<'s> {
+    fn new(source: &'s Source, options: &'s ParseOptions<'s>) -> Parser<'s> {
+        let mut ast = Ast::default();
+        ast.nodes.reserve(source.text().len() / 12);
+        ast.positions.reserve(source.text().len() / 12);
+        Parser {
+            lexer: Lexer::new(source, options.pipe_operators),
+            token: Token::End,
+            ast,
+            options,
+            depth: 0,
+            index: HashMap::new(),
+            pending: Vec::new(),
+            operands: Vec::new(),
+            operators: Vec::new(),
+            items: Vec::new(),
+            names: Vec::new(),
+            parts: Vec::new(),
+            pieces: Vec::new(),
+            formals: Vec::new(),
+        }
+    }
+
+    fn file(&mut self) -> Result<ExprId> {
+        self.advance()?;
+        let root = self.expr()?;
+        if self.token == Token::End { Ok(root) } else { Err(Failure::Syntax) }
+    }
+
+    #[inline]
+    fn advance(&mut self) -> Result<()> {
+        self.token = self.lexer.next()?;
+        Ok(())
+    }
+
+    #[inline]
+    fn expect(&mut self, token: Token) -> Result<()> {
+        if self.token != token {
+            return Err(Failure::Syntax);
+        }
+        self.advance()
+    }
+
+    /// The first byte of the current token.
+    fn start(&self) -> usize {
+        self.lexer.start
+    }
+
+    fn pos(&self, offset: usize) -> Pos {
+        self.lexer.source.pos(offset)
+    }
+
+    #[inline]
+    fn add(&mut self, pos: Pos, expr: Expr) -> ExprId {
+        let id = ExprId(self.ast.nodes.len() as u32);
+        self.ast.nodes.push(expr);
+        self.ast.positions.push(pos);
+        id
+    }
+
+    fn failure(code: Code, message: impl Into<String>, pos: Pos) -> Failure {
+        Failure::Other(Box::new(Diagnostic::error(message, pos).with_code(code)))
+    }
+
+    fn enter(&mut self) -> Result<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Self::too_deep(self.pos(self.start())));
+        }
+        Ok(())
+    }
+
+    fn too_deep(pos: Pos) -> Failure {
+        Self::failure(Code::TOO_DEEP, format!("expression is nested more than {MAX_DEPTH} levels deep"), pos)
+    }
+
+    fn take_items(&mut self, base: usize) -> Range {
+        let range = Range { start: self.ast.items.len() as u32, len: (self.items.len() - base) as u32 };
+        self.ast.items.extend(self.items.drain(base..));
+        range
+    }
+
+    /// An expression of any kind.
+    fn expr(&mut self) -> Result<ExprId> {
+        self.enter()?;
+        let base = self.pending.len();
+        let mut body = loop {
+            let start = self.start();
+            let pos = self.pos(start);
+            let pending = match self.token {
+                Token::Let => {
+                    self.advance()?;
+                    if self.token == Token::BraceOpen {
+                        let expr = self.old_let(pos)?;
+                        break self.pipe(Some(Operand { expr, start }))?;
+                    }
+                    let bindings = self.new_set(false);
+                    self.bindings(bindings)?;
+                    self.expect(Token::In)?;
+                    Pending::Let { start, bindings }
+                }
+                Token::With => {
+                    self.advance()?;
+                    let scope = self.expr()?;
+                    self.expect(Token::Semicolon)?;
+                    Pending::With { pos, scope }
+                }
+                Token::Assert => {
+                    self.advance()?;
+                    let condition = self.expr()?;
+                    self.expect(Token::Semicolon)?;
+                    Pending::Assert { pos, condition }
+                }
+                Token::If => {
+                    self.advance()?;
+                    let condition = self.expr()?;
+                    self.expect(Token::Then)?;
+                    let then = self.expr()?;
+                    self.expect(Token::Else)?;
+                    Pending::If { pos, condition, then }
+                }
+                Token::Identifier => match self.identifier_or_lambda()? {
+                    Ok(lambda) => Pending::Lambda(lambda),
+                    Err(expr) => break self.pipe(Some(Operand { expr, start }))?,
+                },
+                Token::BraceOpen => match self.set_or_lambda()? {
+                    Ok(lambda) => Pending::Lambda(lambda),
+                    Err(expr) => break self.pipe(Some(Operand { expr, start }))?,
+                },
+                _ => break self.pipe(None)?,
+            };
+            self.pending.push(pending);
+        };
+        while self.pending.len() > base {
+            let Some(pending) = self.pending.pop() else { break };
+            body = self.finish(pending, body)?;
+        }
+        self.depth -= 1;
+        Ok(body)
+    }
+
+    fn finish(&mut self, pending: Pending, body: ExprId) -> Result<ExprId> {
+        Ok(match pending {
+            Pending::Lambda(lambda) => return self.lambda(lambda, body),
+            Pending::Let { start, bindings } => {
+                if self.ast.set(bindings).dynamics.len > 0 {
+                    let message = "dynamic attributes not allowed in let";
+                    return Err(Self::failure(Code::DYNAMIC_NAME, message, self.pos(start)));
+                }
+                self.add(Pos::NONE, Expr::Let { bindings, body })
+            }
+            Pending::With { pos, scope } => self.add(pos, Expr::With { scope, body }),
+            Pending::Assert { pos, condition } => self.add(pos, Expr::Assert { condition, body }),
+            Pending::If { pos, condition, then } => {
+                self.add(pos, Expr::If { condition, then, otherwise: body })
+            }
+        })
+    }
+
+    /// An operand with its selection: `a.b or c`. `first` is one whose beginning has been read.
+    fn select(&mut self, first: Option<Operand>) -> Result<ExprId> {
+        let start = first.map_or(self.start(), |first| first.start);
+        let subject = match first {
+            Some(first) => first.expr,
+            None => self.simple()?,
+        };
+        let pos = self.pos(start);
+        match self.token {
+            Token::Dot => {
+                self.advance()?;
+                let path = self.path_id()?;
+                let mut default = None;
+                if self.token == Token::Or {
+                    self.advance()?;
+                    self.enter()?;
+                    default = Some(self.select(None)?);
+                    self.depth -= 1;
+                }
+                Ok(self.add(pos, Expr::Select { subject, path, default }))
+            }
+            // `map or [ ]`: `or` as the argument, kept by the reference for the sake of old code.
+            Token::Or => {
+                self.advance()?;
+                let or = self.add(pos, Expr::Var(Symbol::OR));
+                let arguments = Range { start: self.ast.items.len() as u32, len: 1 };
+                self.ast.items.push(or);
+                Ok(self.add(pos, Expr::Call { function: subject, arguments }))
+            }
+            _ => Ok(subject),
+        }
+    }
+
+    fn path_id(&mut self) -> Result<PathId> {
+        let base = self.names.len();
+        self.attr_path()?;
+        let range = Range { start: self.ast.names.len() as u32, len: (self.names.len() - base) as u32 };
+        self.ast.names.extend(self.names.drain(base..));
+        let id = PathId(self.ast.paths.len() as u32);
+        self.ast.paths.push(range);
+        Ok(id)
+    }
+
+    /// An expression that can be an argument.
+    fn simple(&mut self) -> Result<ExprId> {
+        let pos = self.pos(self.start());
+        match self.token {
+            Token::Identifier => {
+                let expr = self.variable();
+                self.advance()?;
+                Ok(expr)
+            }
+            Token::Quote => self.string(),
+            Token::IndentedOpen => self.indented_string(),
+            Token::Path | Token::HomePath => self.path(),
+            Token::Integer => {
+                let mut value = Some(0_i64);
+                for digit in self.lexer.bytes() {
+                    value =
+                        value.and_then(|value| value.checked_mul(10)?.checked_add(i64::from(digit - b'0')));
+                }
+                let Some(value) = value else { return Err(self.bad_number("integer")) };
+                self.advance()?;
+                Ok(self.add(Pos::NONE, Expr::Int(value)))
+            }
+            Token::Float => {
+                let expr = self.float()?;
+                self.advance()?;
+                Ok(expr)
+            }
+            Token::SearchPath => {
+                let bytes = self.lexer.bytes();
+                let name = self.keep(&bytes[1..bytes.len() - 1]);
+                self.advance()?;
+                Ok(self.add(pos, Expr::SearchPath(name)))
+            }
+            Token::Uri => {
+                let text = self.keep(self.lexer.bytes());
+                self.advance()?;
+                Ok(self.add(Pos::NONE, Expr::String(text)))
+            }
+            Token::ParenOpen => {
+                self.advance()?;
+                let expr = self.expr()?;
+                self.expect(Token::ParenClose)?;
+                Ok(expr)
+            }
+            Token::BracketOpen => self.list(),
+            Token::BraceOpen => {
+                self.advance()?;
+                let set = self.new_set(false);
+                self.braces(set, pos)
+            }
+            Token::Rec => {
+                self.advance()?;
+                self.expect(Token::BraceOpen)?;
+                let set = self.new_set(true);
+                self.braces(set, pos)
+            }
+            Token::Let => {
+                self.advance()?;
+                self.old_let(pos)
+            }
+            _ => Err(Failure::Syntax),
+        }
+    }
+
+    fn variable(&mut self) -> ExprId {
+        let pos = self.pos(self.start());
+        match self.lexer.bytes() {
+            b"__curPos" => self.add(pos, Expr::CurPos),
+            name => self.add(pos, Expr::Var(Symbol::intern(name))),
+        }
+    }
+
+    /// `let { … body = …; }` after its `let`.
+    fn old_let(&mut self, pos: Pos) -> Result<ExprId> {
+        self.expect(Token::BraceOpen)?;
+        let set = self.new_set(true);
+        let subject = self.braces(set, pos)?;
+        let name = self.ast.names.len() as u32;
+        self.ast.names.push(AttrName::Static(Symbol::BODY));
+        let path = PathId(self.ast.paths.len() as u32);
+        self.ast.paths.push(Range { start: name, len: 1 });
+        Ok(self.add(Pos::NONE, Expr::Select { subject, path, default: None }))
+    }
+
+    fn list(&mut self) -> Result<ExprId> {
+        self.enter()?;
+        self.advance()?;
+        let base = self.items.len();
+        while self.token != Token::BracketClose {
+            let item = self.select(None)?;
+            self.items.push(item);
+        }
+        self.advance()?;
+        self.depth -= 1;
+        let pos = self.items.get(base).map_or(Pos::NONE, |first| self.ast.pos(*first));
+        let items = self.take_items(base);
+        Ok(self.add(pos, Expr::List(items)))
+    }
+
+    fn float(&mut self) -> Result<ExprId> {
+        let text = std::str::from_utf8(self.lexer.bytes()).ok();
+        // Like `strtod`, refuse what is too large or gets lost in being too small.
+        let value: Option<f64> = text.and_then(|text| text.parse().ok());
+        let lost = |value: f64| {
+            !value.is_finite()
+                || value.is_subnormal()
+                || value == 0.0
+                    && text.is_some_and(|text| {
+                        text.split(['e', 'E'])
+                            .next()
+                            .unwrap_or("")
+                            .contains(|c: char| ('1'..='9').contains(&c))
+                    })
+        };
+        match value {
+            Some(value) if !lost(value) => Ok(self.add(Pos::NONE, Expr::Float(value))),
+            _ => Err(self.bad_number("float")),
+        }
+    }
+
+    fn bad_number(&self, kind: &str) -> Failure {
+        let text = String::from_utf8_lossy(self.lexer.bytes());
+        Self::failure(Code::NUMBER, format!("invalid {kind} '{text}'"), self.pos(self.start()))
+    }
+
+    /// Keeps bytes in the tree.
+    fn keep(&mut self, bytes: &[u8]) -> Range {
+        let range = Range { start: self.ast.text.len() as u32, len: bytes.len() as u32 };
+        self.ast.text.extend_from_slice(bytes);
+        range
+    }
 }

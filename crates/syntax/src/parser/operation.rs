@@ -1,0 +1,237 @@
+//! Operators, calls and pipes.
+
+use super::{Failure, Operand, Parser, Result};
+use crate::Pos;
+use crate::ast::{BinaryOp, ConcatKind, Expr, ExprId, Part, Range};
+use crate::lexer::Token;
+
+/// An operator that waits for its right side.
+#[derive(Clone, Copy)]
+pub(super) struct Operator {
+    kind: Kind,
+    level: u8,
+    start: usize,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Not,
+    Negate,
+    HasAttr,
+    Plus,
+    Binary(BinaryOp),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Left,
+    Right,
+    None,
+}
+
+const NOT_LEVEL: u8 = 7;
+const NEGATE_LEVEL: u8 = 12;
+
+fn infix(token: Token) -> Option<(Kind, u8, Side)> {
+    let (op, level, side) = match token {
+        Token::Implies => (BinaryOp::Implies, 1, Side::Right),
+        Token::OrOr => (BinaryOp::Or, 2, Side::Left),
+        Token::And => (BinaryOp::And, 3, Side::Left),
+        Token::Equal => (BinaryOp::Equal, 4, Side::None),
+        Token::NotEqual => (BinaryOp::NotEqual, 4, Side::None),
+        Token::Less => (BinaryOp::Less, 5, Side::None),
+        Token::Greater => (BinaryOp::Greater, 5, Side::None),
+        Token::LessOrEqual => (BinaryOp::LessOrEqual, 5, Side::None),
+        Token::GreaterOrEqual => (BinaryOp::GreaterOrEqual, 5, Side::None),
+        Token::Update => (BinaryOp::Update, 6, Side::Right),
+        Token::Plus => return Some((Kind::Plus, 8, Side::Left)),
+        Token::Minus => (BinaryOp::Subtract, 8, Side::Left),
+        Token::Star => (BinaryOp::Multiply, 9, Side::Left),
+        Token::Slash => (BinaryOp::Divide, 9, Side::Left),
+        Token::Concat => (BinaryOp::ConcatLists, 10, Side::Right),
+        Token::Question => return Some((Kind::HasAttr, 11, Side::None)),
+        _ => return None,
+    };
+    Some((Kind::Binary(op), level, side))
+}
+
+fn starts_argument(token: Token) -> bool {
+    matches!(
+        token,
+        Token::Identifier
+            | Token::Integer
+            | Token::Float
+            | Token::Quote
+            | Token::IndentedOpen
+            | Token::Path
+            | Token::HomePath
+            | Token::SearchPath
+            | Token::Uri
+            | Token::ParenOpen
+            | Token::Let
+            | Token::Rec
+            | Token::BraceOpen
+            | Token::BracketOpen
+    )
+}
+
+impl Parser<'_> {
+    /// An expression without a keyword in front, pipes included.
+    pub(super) fn pipe(&mut self, first: Option<Operand>) -> Result<ExprId> {
+        let mut left = self.operation(first)?;
+        match self.token {
+            Token::PipeInto => {
+                while self.token == Token::PipeInto {
+                    let pos = self.pos(self.start());
+                    self.advance()?;
+                    let function = self.operation(None)?;
+                    left = self.call(pos, function, left);
+                }
+                Ok(left)
+            }
+            Token::PipeFrom => {
+                let mut functions = Vec::new();
+                while self.token == Token::PipeFrom {
+                    functions.push((self.pos(self.start()), left));
+                    self.advance()?;
+                    left = self.operation(None)?;
+                }
+                for (pos, function) in functions.into_iter().rev() {
+                    left = self.call(pos, function, left);
+                }
+                Ok(left)
+            }
+            _ => Ok(left),
+        }
+    }
+
+    fn operation(&mut self, mut first: Option<Operand>) -> Result<ExprId> {
+        let base = self.operators.len();
+        loop {
+            while first.is_none() && matches!(self.token, Token::Not | Token::Minus) {
+                let (kind, level) = match self.token {
+                    Token::Not => (Kind::Not, NOT_LEVEL),
+                    _ => (Kind::Negate, NEGATE_LEVEL),
+                };
+                self.operators.push(Operator { kind, level, start: self.start() });
+                self.advance()?;
+            }
+            let mut operand = self.application(first.take())?;
+            loop {
+                let Some((kind, level, side)) = infix(self.token) else {
+                    while self.operators.len() > base {
+                        operand = self.reduce(operand);
+                    }
+                    return Ok(operand.expr);
+                };
+                while self.operators.len() > base {
+                    let top = self.operators[self.operators.len() - 1].level;
+                    if top < level || top == level && side == Side::Right {
+                        break;
+                    }
+                    if top == level && side == Side::None {
+                        return Err(Failure::Syntax);
+                    }
+                    operand = self.reduce(operand);
+                }
+                let start = self.start();
+                self.advance()?;
+                if kind == Kind::HasAttr {
+                    let path = self.path_id()?;
+                    let subject = operand.expr;
+                    operand.expr = self.add(self.ast.pos(subject), Expr::HasAttr { subject, path });
+                } else {
+                    self.operators.push(Operator { kind, level, start });
+                    self.operands.push(operand);
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Applies the operator on top of the stack.
+    fn reduce(&mut self, right: Operand) -> Operand {
+        let operator = self.operators.pop().expect("the caller has looked");
+        let pos = self.pos(operator.start);
+        if matches!(operator.kind, Kind::Not | Kind::Negate) {
+            let expr = if operator.kind == Kind::Not {
+                self.add(self.ast.pos(right.expr), Expr::Not(right.expr))
+            } else {
+                self.add(pos, Expr::Negate(right.expr))
+            };
+            return Operand { expr, start: operator.start };
+        }
+        let left = self.operands.pop().expect("a left side was put here with each infix operator");
+        let expr = match operator.kind {
+            Kind::Binary(op) => {
+                let known = !matches!(op, BinaryOp::Equal | BinaryOp::NotEqual);
+                let pos = match op {
+                    // The reference wraps a call into a negation, which has the position of the call.
+                    _ if known => pos,
+                    _ => Pos::NONE,
+                };
+                self.add(pos, Expr::Binary { op, left: left.expr, right: right.expr })
+            }
+            _ => {
+                let parts = Range { start: self.ast.parts.len() as u32, len: 2 };
+                for operand in [left, right] {
+                    let pos = self.pos(operand.start);
+                    self.ast.parts.push(Part { pos, expr: operand.expr });
+                }
+                self.add(pos, Expr::Concat { kind: ConcatKind::Plus, parts })
+            }
+        };
+        Operand { expr, start: left.start }
+    }
+
+    /// A function with its arguments, or one operand alone.
+    fn application(&mut self, first: Option<Operand>) -> Result<Operand> {
+        let start = first.map_or(self.start(), |first| first.start);
+        let function = self.select(first)?;
+        if !starts_argument(self.token) {
+            return Ok(Operand { expr: function, start });
+        }
+        let base = self.items.len();
+        while starts_argument(self.token) {
+            let argument = self.select(None)?;
+            self.items.push(argument);
+        }
+        let expr = self.call_with(self.pos(start), function, base);
+        Ok(Operand { expr, start })
+    }
+
+    fn call(&mut self, pos: Pos, function: ExprId, argument: ExprId) -> ExprId {
+        let base = self.items.len();
+        self.items.push(argument);
+        self.call_with(pos, function, base)
+    }
+
+    /// Calls with the items above `base`. A call of a call is one with more arguments.
+    fn call_with(&mut self, pos: Pos, function: ExprId, base: usize) -> ExprId {
+        if let Expr::Call { function: inner, arguments } = self.ast.expr(function) {
+            let mut all = arguments;
+            if (arguments.start + arguments.len) as usize != self.ast.items.len() {
+                all.start = self.ast.items.len() as u32;
+                self.ast
+                    .items
+                    .extend_from_within(arguments.start as usize..(arguments.start + arguments.len) as usize);
+            }
+            all.len += self.take_items(base).len;
+            self.ast.nodes[function.index()] = Expr::Call { function: inner, arguments: all };
+            return function;
+        }
+        // What the reference has made a call of keeps its position when it gets more arguments.
+        let pos = match self.ast.expr(function) {
+            Expr::SearchPath(_) | Expr::Negate(_) => self.ast.pos(function),
+            Expr::Binary { op, .. }
+                if op.function().is_some()
+                    && !matches!(op, BinaryOp::LessOrEqual | BinaryOp::GreaterOrEqual) =>
+            {
+                self.ast.pos(function)
+            }
+            _ => pos,
+        };
+        let arguments = self.take_items(base);
+        self.add(pos, Expr::Call { function, arguments })
+    }
+}

@@ -1,0 +1,353 @@
+//! Strings, indented strings and paths.
+
+use super::{Failure, Parser, Result};
+use crate::ast::{ConcatKind, Expr, ExprId, Part, Range};
+use crate::lexer::Token;
+use crate::{Code, Diagnostic, Pos};
+
+/// A string as a name can use it.
+pub(super) enum Text {
+    Literal(Range),
+    Interpolated(ExprId),
+}
+
+/// A piece of an indented string, before its indentation is taken off.
+pub(super) struct Piece {
+    pos: Pos,
+    kind: PieceKind,
+}
+
+#[derive(Clone, Copy)]
+enum PieceKind {
+    /// Bytes of the source.
+    Run(usize, usize),
+    /// An escape, which does not count as indentation.
+    Escape(&'static [u8]),
+    Escaped(u8),
+    Expr(ExprId),
+}
+
+impl Parser<'_> {
+    pub(super) fn string(&mut self) -> Result<ExprId> {
+        Ok(match self.text()? {
+            Text::Literal(range) => self.add(Pos::NONE, Expr::String(range)),
+            Text::Interpolated(expr) => expr,
+        })
+    }
+
+    /// A string from its `"` on.
+    pub(super) fn text(&mut self) -> Result<Text> {
+        self.advance()?;
+        let base = self.parts.len();
+        let start = self.start();
+        if self.token == Token::String {
+            let range = self.unescaped()?;
+            self.advance()?;
+            if self.token == Token::Quote {
+                self.advance()?;
+                return Ok(Text::Literal(range));
+            }
+            self.string_part(start, range);
+        } else if self.token == Token::Quote {
+            self.advance()?;
+            return Ok(Text::Literal(Range { start: self.ast.text.len() as u32, len: 0 }));
+        }
+        self.interpolated(Token::Quote)?;
+        let parts = self.take_parts(base);
+        let concat = Expr::Concat { kind: ConcatKind::String, parts };
+        Ok(Text::Interpolated(self.add(self.pos(start), concat)))
+    }
+
+    fn string_part(&mut self, start: usize, range: Range) {
+        let expr = self.add(Pos::NONE, Expr::String(range));
+        self.parts.push(Part { pos: self.pos(start), expr });
+    }
+
+    fn take_parts(&mut self, base: usize) -> Range {
+        let range = Range { start: self.ast.parts.len() as u32, len: (self.parts.len() - base) as u32 };
+        self.ast.parts.extend(self.parts.drain(base..));
+        range
+    }
+
+    /// Parts beginning with an interpolation, up to and with the end.
+    fn interpolated(&mut self, end: Token) -> Result<()> {
+        if self.token != Token::DollarBrace {
+            return Err(Failure::Syntax);
+        }
+        loop {
+            let start = self.start();
+            match self.token {
+                Token::DollarBrace => {
+                    let expr = self.interpolation()?;
+                    self.parts.push(Part { pos: self.pos(start), expr });
+                }
+                Token::String => {
+                    let range = self.unescaped()?;
+                    self.advance()?;
+                    self.string_part(start, range);
+                }
+                _ => return self.expect(end),
+            }
+        }
+    }
+
+    fn interpolation(&mut self) -> Result<ExprId> {
+        self.advance()?;
+        let expr = self.expr()?;
+        self.expect(Token::BraceClose)?;
+        Ok(expr)
+    }
+
+    /// Keeps the current string token without its escapes.
+    fn unescaped(&mut self) -> Result<Range> {
+        let bytes = self.lexer.bytes();
+        if self.lexer.plain {
+            return Ok(self.keep(bytes));
+        }
+        let start = self.ast.text.len();
+        let mut null = false;
+        let mut rest = bytes.iter().copied().peekable();
+        while let Some(byte) = rest.next() {
+            let byte = match byte {
+                b'\\' => escape(rest.next().unwrap_or(b'\\')),
+                b'\r' => {
+                    rest.next_if_eq(&b'\n');
+                    b'\n'
+                }
+                byte => {
+                    null |= byte == 0;
+                    byte
+                }
+            };
+            self.ast.text.push(byte);
+        }
+        if null {
+            return Err(self.null_byte(&self.ast.text[start..]));
+        }
+        Ok(Range { start: start as u32, len: (self.ast.text.len() - start) as u32 })
+    }
+
+    fn null_byte(&self, bytes: &[u8]) -> Failure {
+        let text = String::from_utf8_lossy(bytes).replace('\0', "␀");
+        let message = format!(
+            "input string '{text}' cannot be represented as Nix string because it contains null bytes"
+        );
+        Self::failure(Code::NULL_BYTE, message, self.pos(self.start()))
+    }
+
+    pub(super) fn indented_string(&mut self) -> Result<ExprId> {
+        let pos = self.pos(self.start());
+        let base = self.pieces.len();
+        self.advance()?;
+        loop {
+            let start = self.start();
+            let kind = match self.token {
+                Token::IndentedString => {
+                    let kind = match self.lexer.bytes() {
+                        _ if self.lexer.plain => PieceKind::Run(start, self.lexer.end),
+                        b"''$" | b"$" => PieceKind::Escape(b"$"),
+                        b"'''" => PieceKind::Escape(b"''"),
+                        [b'\'', b'\'', b'\\', byte] => PieceKind::Escaped(escape(*byte)),
+                        _ => PieceKind::Escape(b"'"),
+                    };
+                    if let PieceKind::Run(start, end) = kind {
+                        let run = &self.lexer.text[start..end];
+                        if run.contains(&0) {
+                            return Err(self.null_byte(run));
+                        }
+                    }
+                    self.advance()?;
+                    kind
+                }
+                Token::DollarBrace => PieceKind::Expr(self.interpolation()?),
+                _ => {
+                    self.expect(Token::IndentedClose)?;
+                    break;
+                }
+            };
+            self.pieces.push(Piece { pos: self.pos(start), kind });
+        }
+        let pieces: Vec<Piece> = self.pieces.drain(base..).collect();
+        Ok(self.strip(pos, &pieces))
+    }
+
+    /// Takes the common indentation off and makes the node.
+    fn strip(&mut self, pos: Pos, pieces: &[Piece]) -> ExprId {
+        let text = self.lexer.text;
+        let indent = indentation(text, pieces);
+        let base = self.parts.len();
+        let mut line_start = true;
+        let mut dropped = 0;
+        for (index, piece) in pieces.iter().enumerate() {
+            let one;
+            let bytes = match piece.kind {
+                PieceKind::Run(start, end) => &text[start..end],
+                PieceKind::Escape(bytes) => bytes,
+                PieceKind::Escaped(byte) => {
+                    one = [byte];
+                    &one[..]
+                }
+                PieceKind::Expr(expr) => {
+                    line_start = false;
+                    dropped = 0;
+                    self.parts.push(Part { pos: piece.pos, expr });
+                    continue;
+                }
+            };
+            let start = self.ast.text.len();
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                let mut line = line;
+                if line_start {
+                    while dropped < indent && line.first() == Some(&b' ') {
+                        line = &line[1..];
+                        dropped += 1;
+                    }
+                    if line.is_empty() {
+                        continue;
+                    }
+                    if line.iter().all(|byte| *byte == b' ') {
+                        dropped += line.len();
+                    } else {
+                        line_start = false;
+                    }
+                }
+                self.ast.text.extend_from_slice(line);
+                if line.ends_with(b"\n") {
+                    line_start = true;
+                    dropped = 0;
+                } else if !line_start {
+                    dropped = 0;
+                }
+            }
+            if index + 1 == pieces.len() {
+                let added = &self.ast.text[start..];
+                if let Some(last) = added.iter().rposition(|byte| *byte == b'\n')
+                    && added[last + 1..].iter().all(|byte| *byte == b' ')
+                {
+                    self.ast.text.truncate(start + last + 1);
+                }
+            }
+            if self.ast.text.len() > start {
+                let range = Range { start: start as u32, len: (self.ast.text.len() - start) as u32 };
+                let expr = self.add(Pos::NONE, Expr::String(range));
+                self.parts.push(Part { pos: piece.pos, expr });
+            }
+        }
+        if self.parts.len() == base {
+            return self.add(Pos::NONE, Expr::String(Range::default()));
+        }
+        if let [Part { expr, .. }] = self.parts[base..]
+            && matches!(self.ast.expr(expr), Expr::String(_))
+        {
+            self.parts.truncate(base);
+            return expr;
+        }
+        let parts = self.take_parts(base);
+        self.add(pos, Expr::Concat { kind: ConcatKind::IndentedString, parts })
+    }
+
+    pub(super) fn path(&mut self) -> Result<ExprId> {
+        let start = self.start();
+        let literal = self.lexer.bytes();
+        let range = if self.token == Token::HomePath {
+            let Some(home) = self.options.home else {
+                let text = String::from_utf8_lossy(literal);
+                let message = format!("the path '{text}' can not be resolved in pure mode");
+                return Err(Failure::Other(Box::new(
+                    Diagnostic::error(message, Pos::NONE)
+                        .with_code(Code::PATH)
+                        .with_label(self.pos(start), "this path"),
+                )));
+            };
+            let path = [home.as_bytes(), &literal[1..]].concat();
+            self.keep(&path)
+        } else {
+            let path = absolute(self.options.base_path.as_bytes(), literal);
+            self.keep(&path)
+        };
+        self.advance()?;
+        let path = self.add(Pos::NONE, Expr::Path(range));
+        if self.token == Token::PathEnd {
+            self.advance()?;
+            return Ok(path);
+        }
+        let base = self.parts.len();
+        self.parts.push(Part { pos: self.pos(start), expr: path });
+        if self.token == Token::String {
+            let range = self.unescaped()?;
+            let start = self.start();
+            self.advance()?;
+            self.string_part(start, range);
+        }
+        self.interpolated(Token::PathEnd)?;
+        let parts = self.take_parts(base);
+        Ok(self.add(self.pos(start), Expr::Concat { kind: ConcatKind::Path, parts }))
+    }
+}
+
+fn escape(byte: u8) -> u8 {
+    match byte {
+        b'n' => b'\n',
+        b'r' => b'\r',
+        b't' => b'\t',
+        byte => byte,
+    }
+}
+
+/// The least indentation of all lines that hold more than spaces.
+fn indentation(text: &[u8], pieces: &[Piece]) -> usize {
+    let mut least = 1_000_000;
+    let mut line_start = true;
+    let mut current = 0;
+    for piece in pieces {
+        let PieceKind::Run(start, end) = piece.kind else {
+            if line_start {
+                line_start = false;
+                least = least.min(current);
+            }
+            continue;
+        };
+        for line in text[start..end].split_inclusive(|byte| *byte == b'\n') {
+            if line_start {
+                let spaces = line.iter().take_while(|byte| **byte == b' ').count();
+                current += spaces;
+                match line.get(spaces) {
+                    Some(b'\n') => current = 0,
+                    Some(_) => {
+                        line_start = false;
+                        least = least.min(current);
+                    }
+                    None => {}
+                }
+            }
+            if line.ends_with(b"\n") {
+                line_start = true;
+                current = 0;
+            }
+        }
+    }
+    least
+}
+
+/// A path literal as an absolute path without `.`, `..` and doubled slashes; a slash at its end stays.
+fn absolute(base: &[u8], literal: &[u8]) -> Vec<u8> {
+    let base = if literal.starts_with(b"/") { &b""[..] } else { base };
+    let mut path = Vec::with_capacity(base.len() + literal.len() + 1);
+    for component in base.split(|byte| *byte == b'/').chain(literal.split(|byte| *byte == b'/')) {
+        match component {
+            b"" | b"." => {}
+            b".." => path.truncate(path.iter().rposition(|byte| *byte == b'/').unwrap_or(0)),
+            component => {
+                path.push(b'/');
+                path.extend_from_slice(component);
+            }
+        }
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    if literal.len() > 1 && literal.ends_with(b"/") {
+        path.push(b'/');
+    }
+    path
+}
