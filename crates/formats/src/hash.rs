@@ -3,7 +3,7 @@
 //! Rules and messages are those of C++ Nix 2.34 `libutil/hash.cc`. BLAKE3 sits behind an experimental feature
 //! there; whether it is enabled is for the caller to ask.
 
-use std::{cmp::Ordering, fmt, str::FromStr};
+use std::{cmp::Ordering, fmt, io, str::FromStr};
 
 use sha2::Digest as _;
 
@@ -389,14 +389,14 @@ fn decode_base16(text: &[u8]) -> Option<Vec<u8>> {
     pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
 }
 
-mod base64 {
+pub(crate) mod base64 {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-    pub(super) const fn encoded_len(bytes: usize) -> usize {
+    pub(crate) const fn encoded_len(bytes: usize) -> usize {
         bytes.div_ceil(3) * 4
     }
 
-    pub(super) fn encode(bytes: &[u8]) -> String {
+    pub(crate) fn encode(bytes: &[u8]) -> String {
         let mut out = String::with_capacity(encoded_len(bytes.len()));
         for chunk in bytes.chunks(3) {
             let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
@@ -410,7 +410,7 @@ mod base64 {
     }
 
     /// As lenient as the reference: newlines are skipped, all after the first `=` is ignored.
-    pub(super) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
         let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
         let (mut bits, mut count) = (0_u32, 0);
         for c in text.iter().take_while(|c| **c != b'=').filter(|c| **c != b'\n') {
@@ -496,13 +496,54 @@ impl Hasher {
     }
 }
 
-impl std::io::Write for Hasher {
-    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
+impl io::Write for Hasher {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         self.update(data);
         Ok(data.len())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Hashes what is read through it, and no byte more.
+pub struct HashingReader<R> {
+    inner: R,
+    hasher: Hasher,
+}
+
+impl<R: io::BufRead> HashingReader<R> {
+    /// Reads from `inner`.
+    pub fn new(inner: R, algo: HashAlgo) -> Self {
+        Self { inner, hasher: Hasher::new(algo) }
+    }
+
+    /// The inner reader, the hash of what was read and how many bytes that were.
+    pub fn finish(self) -> (R, Hash, u64) {
+        let read = self.hasher.written();
+        (self.inner, self.hasher.finish(), read)
+    }
+}
+
+impl<R: io::BufRead> io::Read for HashingReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+impl<R: io::BufRead> io::BufRead for HashingReader<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.inner.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        // What is consumed was filled before, so that this neither reads nor fails.
+        if let Ok(buffer) = self.inner.fill_buf() {
+            self.hasher.update(&buffer[..amount.min(buffer.len())]);
+        }
+        self.inner.consume(amount);
     }
 }

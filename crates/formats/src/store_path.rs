@@ -149,6 +149,7 @@ impl StorePath {
     }
 
     /// Whether the name ends in `.drv`.
+    #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "store paths are case-sensitive")]
     pub fn is_derivation(&self) -> bool {
         self.name().ends_with(".drv")
     }

@@ -1,10 +1,25 @@
 //! Derivations: what to build, from what, and where the outputs go.
+//!
+//! Source: C++ Nix 2.34 `libstore/derivations.cc`, here split by concern: the `.drv` text in `aterm`, the JSON of
+//! `nix derivation show` in `show`, hashes and output paths in `modulo`.
+
+mod aterm;
+mod error;
+mod modulo;
+mod show;
 
 use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+pub use error::DerivationError;
+pub use modulo::{HashModulo, HashModuloMemo, Outputs, hash_derivation_modulo};
+pub use show::JSON_VERSION;
 
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
     hash::HashAlgo,
+    json,
     store_path::{StoreDir, StorePath, StorePathError, output_path_name},
 };
 
@@ -74,22 +89,107 @@ pub struct InputOutputs {
     pub dynamic: BTreeMap<String, InputOutputs>,
 }
 
-/// The attributes of a derivation as canonical JSON: keys sorted, no white space.
+/// The attributes of a derivation as canonical JSON: an object with keys sorted and no white space.
+///
+/// Kept as text because that is what is hashed and written; see [`StructuredAttrs::to_map`] for the values.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StructuredAttrs {
-    json: String,
-}
+pub struct StructuredAttrs(String);
+
+/// The environment variable that holds structured attributes in a `.drv` file.
+pub const STRUCTURED_ATTRS_VARIABLE: &str = "__json";
 
 impl StructuredAttrs {
+    /// Reads any JSON object and makes it canonical.
+    pub fn parse(text: &[u8]) -> Result<Self, DerivationError> {
+        let value = serde_json::from_slice(text).map_err(DerivationError::structured_attrs)?;
+        Self::from_value(&value)
+    }
+
+    /// Prints a JSON object.
+    pub fn from_value(value: &Value) -> Result<Self, DerivationError> {
+        if value.is_object() {
+            Ok(Self(json::print(value)))
+        } else {
+            Err(DerivationError::structured_attrs("it isn't a JSON object"))
+        }
+    }
+
+    /// Takes text that is canonical already, such as the evaluator's `toJSON` prints. It isn't checked.
+    pub fn from_canonical(text: String) -> Self {
+        Self(text)
+    }
+
     /// The JSON text, as `__json` holds it in the `.drv` file.
     pub fn as_str(&self) -> &str {
-        &self.json
+        &self.0
     }
+
+    /// The attributes as values.
+    pub fn to_map(&self) -> Result<serde_json::Map<String, Value>, DerivationError> {
+        serde_json::from_str(&self.0).map_err(DerivationError::structured_attrs)
+    }
+}
+
+/// What decides the output paths of a derivation as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DerivationKind {
+    /// Paths come from the derivation and are known.
+    InputAddressed,
+    /// Paths come from the derivation, once its inputs are built.
+    Deferred,
+    /// One output whose hash is known; it may use the network.
+    Fixed,
+    /// Paths come from the contents.
+    Floating,
+    /// As floating, never cached, unsandboxed.
+    Impure,
 }
 
 impl Derivation {
     /// Whether the builder is part of Nix.
     pub fn is_builtin(&self) -> bool {
         self.builder.starts_with(b"builtin:")
+    }
+
+    /// The kind all outputs share; an error where they don't.
+    pub fn kind(&self) -> Result<DerivationKind, DerivationError> {
+        let mut found = None;
+        let mut floating_algo = None;
+        for (name, output) in &self.outputs {
+            let kind = match output {
+                DerivationOutput::InputAddressed(_) => DerivationKind::InputAddressed,
+                DerivationOutput::Deferred => DerivationKind::Deferred,
+                DerivationOutput::CaFixed(_) => DerivationKind::Fixed,
+                DerivationOutput::CaFloating(..) => DerivationKind::Floating,
+                DerivationOutput::Impure(..) => DerivationKind::Impure,
+            };
+            match found {
+                Some(other) if other != kind => return Err(DerivationError::MixedOutputs),
+                Some(DerivationKind::Fixed) => return Err(DerivationError::ManyFixedOutputs),
+                _ => found = Some(kind),
+            }
+            match output {
+                DerivationOutput::CaFixed(_) if name != "out" => {
+                    return Err(DerivationError::FixedOutputName);
+                }
+                DerivationOutput::CaFloating(_, algo) if *floating_algo.get_or_insert(*algo) != *algo => {
+                    return Err(DerivationError::MixedFloatingHashes);
+                }
+                _ => {}
+            }
+        }
+        found.ok_or(DerivationError::NoOutputs)
+    }
+
+    /// The `.drv` file: its store path and its bytes.
+    pub fn to_file(&self, store: &StoreDir) -> Result<(StorePath, Vec<u8>), DerivationError> {
+        let bytes = self.print(store)?;
+        let path = store.text_path(&format!("{}.drv", self.name), &bytes, self.references())?;
+        Ok((path, bytes))
+    }
+
+    /// What the `.drv` file refers to: input sources and input derivations, but no outputs.
+    pub fn references(&self) -> BTreeSet<StorePath> {
+        self.input_sources.iter().chain(self.input_derivations.keys()).cloned().collect()
     }
 }

@@ -1,0 +1,462 @@
+//! The `.drv` text, a subset of the ATerm format.
+//!
+//! Printing is byte-exact; reading takes what the reference prints. Lists without commas, repeated keys and text
+//! after the end, which the reference's parser lets pass and its printer never makes, are errors.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use super::{
+    Derivation, DerivationError, DerivationOutput, InputOutputs, STRUCTURED_ATTRS_VARIABLE, StructuredAttrs,
+};
+use crate::{
+    content_address::{ContentAddress, ContentAddressMethod},
+    hash::{Hash, HashAlgo},
+    store_path::StoreDir,
+};
+
+/// Dynamic derivations nest; no honest one does so deeply.
+const MAX_DEPTH: usize = 64;
+
+/// Which text is printed.
+#[derive(Clone, Copy)]
+pub(super) enum Form<'a> {
+    /// The file.
+    File,
+    /// Input derivations replaced by their hashes: what [`super::hash_derivation_modulo`] hashes.
+    Modulo { inputs: &'a BTreeMap<String, BTreeSet<String>>, outputs: Outputs },
+}
+
+/// Whether a hash covers the output paths of the derivation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// Paths as they are: what derivations further down see.
+    Shown,
+    /// Paths blanked: what the paths themselves are made from.
+    Masked,
+}
+
+impl Derivation {
+    /// Prints the `.drv` file.
+    pub fn print(&self, store: &StoreDir) -> Result<Vec<u8>, DerivationError> {
+        self.print_form(store, Form::File)
+    }
+
+    pub(super) fn print_form(&self, store: &StoreDir, form: Form<'_>) -> Result<Vec<u8>, DerivationError> {
+        if self.env.contains_key(STRUCTURED_ATTRS_VARIABLE.as_bytes()) {
+            return Err(DerivationError::ReservedVariable);
+        }
+        let masked = matches!(form, Form::Modulo { outputs: Outputs::Masked, .. });
+        let mut out = Printer(Vec::with_capacity(4096));
+
+        let is_dynamic = self.input_derivations.values().any(|node| !node.dynamic.is_empty());
+        out.raw(if is_dynamic { "DrvWithVersion(\"xp-dyn-drv\"," } else { "Derive(" });
+
+        out.list(&self.outputs, |out, (name, output)| {
+            let path = if masked { None } else { output.path(store, &self.name, name)? };
+            let path = path.map(|path| store.display(&path)).unwrap_or_default();
+            let (method, hash) = match output {
+                DerivationOutput::InputAddressed(_) | DerivationOutput::Deferred => {
+                    (String::new(), String::new())
+                }
+                DerivationOutput::CaFixed(address) => (address.method_and_algo(), address.hash.to_base16()),
+                DerivationOutput::CaFloating(method, algo) => {
+                    (method_and_algo(*method, *algo), String::new())
+                }
+                DerivationOutput::Impure(method, algo) => (method_and_algo(*method, *algo), "impure".into()),
+            };
+            out.tuple([name, &path, &method, &hash]);
+            Ok(())
+        })?;
+
+        out.raw(",");
+        match form {
+            Form::File => out.list(&self.input_derivations, |out, (path, node)| {
+                out.raw("(");
+                out.string(store.display(path));
+                out.raw(",");
+                out.input(node)?;
+                out.raw(")");
+                Ok(())
+            })?,
+            Form::Modulo { inputs, .. } => out.list(inputs, |out, (hash, outputs)| {
+                out.raw("(");
+                out.string(hash);
+                out.raw(",");
+                out.strings(outputs)?;
+                out.raw(")");
+                Ok(())
+            })?,
+        }
+
+        out.raw(",");
+        out.strings(self.input_sources.iter().map(|path| store.display(path)))?;
+        out.raw(",");
+        out.string(&self.system);
+        out.raw(",");
+        out.string(&self.builder);
+        out.raw(",");
+        out.strings(&self.args)?;
+
+        out.raw(",");
+        let structured = self.structured_attrs.as_ref();
+        let structured =
+            structured.map(|attrs| (STRUCTURED_ATTRS_VARIABLE.as_bytes(), attrs.as_str().as_bytes()));
+        let split = STRUCTURED_ATTRS_VARIABLE.as_bytes();
+        let before = self.env.iter().map(|(k, v)| (&**k, &**v)).take_while(|(key, _)| *key < split);
+        let after = self.env.iter().map(|(k, v)| (&**k, &**v)).skip_while(|(key, _)| *key < split);
+        out.list(before.chain(structured).chain(after), |out, (key, value)| {
+            let is_output = || std::str::from_utf8(key).is_ok_and(|key| self.outputs.contains_key(key));
+            let value = if masked && is_output() { b"" } else { value };
+            out.tuple([key, value]);
+            Ok(())
+        })?;
+        out.raw(")");
+        Ok(out.0)
+    }
+
+    /// Reads a `.drv` file. `name` is the name of the derivation, which the text doesn't hold.
+    pub fn parse(store: &StoreDir, name: &str, text: &[u8]) -> Result<Self, DerivationError> {
+        let mut parser = Parser { text, at: 0, store };
+        let derivation = parser.derivation(name)?;
+        if parser.at < text.len() {
+            return Err(parser.error("unexpected text after the end"));
+        }
+        Ok(derivation)
+    }
+}
+
+fn method_and_algo(method: ContentAddressMethod, algo: HashAlgo) -> String {
+    format!("{}{algo}", method.prefix())
+}
+
+struct Printer(Vec<u8>);
+
+impl Printer {
+    fn raw(&mut self, text: &str) {
+        self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn string(&mut self, text: impl AsRef<[u8]>) {
+        let text = text.as_ref();
+        self.0.push(b'"');
+        let mut start = 0;
+        for (i, c) in text.iter().enumerate() {
+            let escape = match c {
+                b'"' => b'"',
+                b'\\' => b'\\',
+                b'\n' => b'n',
+                b'\r' => b'r',
+                b'\t' => b't',
+                _ => continue,
+            };
+            self.0.extend_from_slice(&text[start..i]);
+            self.0.extend_from_slice(&[b'\\', escape]);
+            start = i + 1;
+        }
+        self.0.extend_from_slice(&text[start..]);
+        self.0.push(b'"');
+    }
+
+    fn tuple<const N: usize>(&mut self, fields: [impl AsRef<[u8]>; N]) {
+        self.raw("(");
+        for (i, field) in fields.into_iter().enumerate() {
+            if i > 0 {
+                self.raw(",");
+            }
+            self.string(field);
+        }
+        self.raw(")");
+    }
+
+    fn list<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        mut print: impl FnMut(&mut Self, T) -> Result<(), DerivationError>,
+    ) -> Result<(), DerivationError> {
+        self.raw("[");
+        for (i, item) in items.into_iter().enumerate() {
+            if i > 0 {
+                self.raw(",");
+            }
+            print(self, item)?;
+        }
+        self.raw("]");
+        Ok(())
+    }
+
+    fn strings<T: AsRef<[u8]>>(&mut self, items: impl IntoIterator<Item = T>) -> Result<(), DerivationError> {
+        self.list(items, |out, item| {
+            out.string(item);
+            Ok(())
+        })
+    }
+
+    fn input(&mut self, node: &InputOutputs) -> Result<(), DerivationError> {
+        if node.dynamic.is_empty() {
+            return self.strings(&node.outputs);
+        }
+        self.raw("(");
+        self.strings(&node.outputs)?;
+        self.raw(",");
+        self.list(&node.dynamic, |out, (output, node)| {
+            out.raw("(");
+            out.string(output);
+            out.raw(",");
+            out.input(node)?;
+            out.raw(")");
+            Ok(())
+        })?;
+        self.raw(")");
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Traditional,
+    Dynamic,
+}
+
+struct Parser<'a> {
+    text: &'a [u8],
+    at: usize,
+    store: &'a StoreDir,
+}
+
+impl<'a> Parser<'a> {
+    fn error(&self, problem: impl Into<String>) -> DerivationError {
+        DerivationError::Syntax { problem: problem.into(), offset: self.at }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn take(&mut self, expected: &str) -> bool {
+        let found = self.text[self.at..].starts_with(expected.as_bytes());
+        if found {
+            self.at += expected.len();
+        }
+        found
+    }
+
+    fn expect(&mut self, expected: &str) -> Result<(), DerivationError> {
+        if self.take(expected) { Ok(()) } else { Err(self.error(format!("expected string '{expected}'"))) }
+    }
+
+    fn bytes(&mut self) -> Result<Cow<'a, [u8]>, DerivationError> {
+        self.expect("\"")?;
+        let unterminated = |parser: &Self| parser.error("unterminated string in derivation");
+        let mut unescaped: Option<Vec<u8>> = None;
+        loop {
+            let rest = &self.text[self.at..];
+            let end =
+                rest.iter().position(|c| matches!(c, b'"' | b'\\')).ok_or_else(|| unterminated(self))?;
+            let plain = &rest[..end];
+            if rest[end] == b'"' {
+                self.at += end + 1;
+                return Ok(match unescaped {
+                    None => Cow::Borrowed(plain),
+                    Some(mut bytes) => {
+                        bytes.extend_from_slice(plain);
+                        Cow::Owned(bytes)
+                    }
+                });
+            }
+            let escaped = match rest.get(end + 1).ok_or_else(|| unterminated(self))? {
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                other => *other,
+            };
+            let bytes = unescaped.get_or_insert_default();
+            bytes.extend_from_slice(plain);
+            bytes.push(escaped);
+            self.at += end + 2;
+        }
+    }
+
+    fn string(&mut self) -> Result<Cow<'a, str>, DerivationError> {
+        let start = self.at;
+        let bad = |at| DerivationError::Syntax { problem: "string isn't UTF-8".into(), offset: at };
+        match self.bytes()? {
+            Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| bad(start)),
+            Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|_| bad(start)),
+        }
+    }
+
+    fn path(&mut self) -> Result<crate::StorePath, DerivationError> {
+        let path = self.string()?;
+        self.store_path(&path)
+    }
+
+    fn store_path(&self, path: &str) -> Result<crate::StorePath, DerivationError> {
+        if !path.starts_with('/') {
+            return Err(self.error(format!("bad path '{path}' in derivation")));
+        }
+        Ok(self.store.parse(path)?)
+    }
+
+    fn list(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), DerivationError>,
+    ) -> Result<(), DerivationError> {
+        self.expect("[")?;
+        if self.take("]") {
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            if self.take("]") {
+                return Ok(());
+            }
+            self.expect(",")?;
+        }
+    }
+
+    fn string_set(&mut self) -> Result<BTreeSet<String>, DerivationError> {
+        let mut set = BTreeSet::new();
+        self.list(|parser| {
+            set.insert(parser.string()?.into_owned());
+            Ok(())
+        })?;
+        Ok(set)
+    }
+
+    fn insert<K: Ord, V>(
+        &self,
+        map: &mut BTreeMap<K, V>,
+        key: K,
+        value: V,
+        what: &str,
+    ) -> Result<(), DerivationError> {
+        match map.insert(key, value) {
+            None => Ok(()),
+            Some(_) => Err(self.error(format!("the same {what} is given twice"))),
+        }
+    }
+
+    fn derivation(&mut self, name: &str) -> Result<Derivation, DerivationError> {
+        let mut derivation = Derivation { name: name.into(), ..Derivation::default() };
+        let version = if self.take("Derive(") {
+            Version::Traditional
+        } else if self.take("DrvWithVersion(") {
+            match &*self.string()? {
+                "xp-dyn-drv" => Version::Dynamic,
+                other => return Err(self.error(format!("Unknown derivation ATerm format version '{other}'"))),
+            }
+        } else {
+            return Err(self.error("derivation does not start with 'Derive' or 'DrvWithVersion'"));
+        };
+        if version == Version::Dynamic {
+            self.expect(",")?;
+        }
+
+        self.list(|parser| {
+            parser.expect("(")?;
+            let name = parser.string()?.into_owned();
+            let output = parser.output()?;
+            parser.insert(&mut derivation.outputs, name, output, "output")
+        })?;
+        self.expect(",")?;
+        self.list(|parser| {
+            parser.expect("(")?;
+            let path = parser.path()?;
+            parser.expect(",")?;
+            let node = parser.input(version, 0)?;
+            parser.expect(")")?;
+            parser.insert(&mut derivation.input_derivations, path, node, "input derivation")
+        })?;
+        self.expect(",")?;
+        self.list(|parser| {
+            derivation.input_sources.insert(parser.path()?);
+            Ok(())
+        })?;
+        self.expect(",")?;
+        derivation.system = self.string()?.into_owned();
+        self.expect(",")?;
+        derivation.builder = self.bytes()?.into_owned();
+        self.expect(",")?;
+        self.list(|parser| {
+            derivation.args.push(parser.bytes()?.into_owned());
+            Ok(())
+        })?;
+        self.expect(",")?;
+        self.list(|parser| {
+            parser.expect("(")?;
+            let key = parser.bytes()?;
+            parser.expect(",")?;
+            let value = parser.bytes()?;
+            parser.expect(")")?;
+            if *key == *STRUCTURED_ATTRS_VARIABLE.as_bytes() {
+                derivation.structured_attrs = Some(StructuredAttrs::parse(&value)?);
+                return Ok(());
+            }
+            parser.insert(&mut derivation.env, key.into_owned(), value.into_owned(), "environment variable")
+        })?;
+        self.expect(")")?;
+        Ok(derivation)
+    }
+
+    fn output(&mut self) -> Result<DerivationOutput, DerivationError> {
+        self.expect(",")?;
+        let path = self.string()?;
+        self.expect(",")?;
+        let method = self.string()?;
+        self.expect(",")?;
+        let hash = self.string()?;
+        self.expect(")")?;
+
+        if method.is_empty() {
+            return match &*path {
+                "" => Ok(DerivationOutput::Deferred),
+                path => Ok(DerivationOutput::InputAddressed(self.store_path(path)?)),
+            };
+        }
+        let (method, algo) = ContentAddressMethod::split_prefix(&method);
+        let algo: HashAlgo = algo.parse()?;
+        match &*hash {
+            "impure" | "" if !path.is_empty() => {
+                let kind = if hash.is_empty() { "content-addressing" } else { "impure" };
+                Err(self.error(format!("{kind} derivation output should not specify output path")))
+            }
+            "impure" => Ok(DerivationOutput::Impure(method, algo)),
+            "" => Ok(DerivationOutput::CaFloating(method, algo)),
+            hash => {
+                // The path follows from the hash, so that it is checked for its form alone.
+                self.store_path(&path)?;
+                Ok(DerivationOutput::CaFixed(ContentAddress {
+                    method,
+                    hash: Hash::parse_unprefixed(hash, algo)?,
+                }))
+            }
+        }
+    }
+
+    fn input(&mut self, version: Version, depth: usize) -> Result<InputOutputs, DerivationError> {
+        if version == Version::Traditional || self.peek() == Some(b'[') {
+            return Ok(InputOutputs { outputs: self.string_set()?, dynamic: BTreeMap::new() });
+        }
+        if depth == MAX_DEPTH {
+            return Err(self.error("dynamic derivations are nested too deeply"));
+        }
+        if !self.take("(") {
+            return Err(self.error("invalid inputDrvs entry in derivation"));
+        }
+        let mut node = InputOutputs { outputs: self.string_set()?, dynamic: BTreeMap::new() };
+        self.expect(",")?;
+        self.list(|parser| {
+            parser.expect("(")?;
+            let output = parser.string()?.into_owned();
+            parser.expect(",")?;
+            let inner = parser.input(version, depth + 1)?;
+            parser.expect(")")?;
+            parser.insert(&mut node.dynamic, output, inner, "dynamic output")
+        })?;
+        self.expect(")")?;
+        Ok(node)
+    }
+}

@@ -1,0 +1,221 @@
+//! Hashes of derivations, and the output paths made from them.
+//!
+//! The hash of a derivation "modulo" fixed-output derivations replaces each input derivation by its own hash, and a
+//! fixed-output one by the hash of what it makes: how something is fetched doesn't change what depends on it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+pub use super::aterm::Outputs;
+use super::{Derivation, DerivationError, DerivationKind, DerivationOutput, aterm::Form};
+use crate::{
+    hash::Hash,
+    store_path::{StoreDir, StorePath},
+};
+
+/// The hash of a derivation modulo fixed outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashModulo {
+    /// The hash, the same for every output.
+    pub hash: Hash,
+    /// Whether it covers outputs known only after a build, so that no output path can be made from it.
+    pub is_deferred: bool,
+    /// The outputs of the derivation.
+    pub outputs: Arc<[String]>,
+}
+
+/// Hashes found so far, by path of the `.drv` file. Shared between threads.
+#[derive(Debug, Default)]
+pub struct HashModuloMemo(RwLock<HashMap<StorePath, HashModulo>>);
+
+impl HashModuloMemo {
+    /// The hash of a derivation, where it is known.
+    pub fn get(&self, derivation: &StorePath) -> Option<HashModulo> {
+        // A map of finished entries is whole even if a thread died holding the lock.
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(derivation).cloned()
+    }
+
+    /// Remembers the hash of a derivation: the one with [`Outputs::Shown`].
+    pub fn insert(&self, derivation: StorePath, hash: HashModulo) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(derivation, hash);
+    }
+}
+
+/// Hashes a derivation.
+///
+/// Input derivations that `memo` doesn't know are read with `read`, and theirs in turn; `memo` keeps them all.
+/// The hash of `derivation` itself is for the caller to keep, who knows its path.
+pub fn hash_derivation_modulo<E: From<DerivationError>>(
+    store: &StoreDir,
+    derivation: &Derivation,
+    outputs: Outputs,
+    memo: &HashModuloMemo,
+    read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
+) -> Result<HashModulo, E> {
+    // An explicit stack: forged files may nest deeper than ours.
+    let mut stack: Vec<(StorePath, Derivation)> = Vec::new();
+    let mut open = BTreeSet::new();
+    loop {
+        let current = stack.last().map_or(derivation, |(_, derivation)| derivation);
+        // A fixed output hides its inputs.
+        let needs_inputs = current.kind()? != DerivationKind::Fixed;
+        let missing = current.input_derivations.keys().find(|path| needs_inputs && memo.get(path).is_none());
+        if let Some(path) = missing {
+            if !open.insert(path.clone()) {
+                return Err(DerivationError::Cycle(store.display(path)).into());
+            }
+            let input = read(path)?;
+            stack.push((path.clone(), input));
+            continue;
+        }
+        match stack.pop() {
+            None => return Ok(hash_with_known_inputs(store, derivation, outputs, memo)?),
+            Some((path, input)) => {
+                let hash = hash_with_known_inputs(store, &input, Outputs::Shown, memo)?;
+                memo.insert(path, hash);
+            }
+        }
+    }
+}
+
+fn hash_with_known_inputs(
+    store: &StoreDir,
+    derivation: &Derivation,
+    outputs: Outputs,
+    memo: &HashModuloMemo,
+) -> Result<HashModulo, DerivationError> {
+    let kind = derivation.kind()?;
+    let output_names = derivation.outputs.keys().cloned().collect();
+    if kind == DerivationKind::Fixed
+        && let Some(DerivationOutput::CaFixed(address)) = derivation.outputs.get("out")
+    {
+        let path = store.fixed_output_path(&derivation.name, address)?;
+        let text = format!(
+            "fixed:out:{}:{}:{}",
+            address.method_and_algo(),
+            address.hash.to_base16(),
+            store.display(&path)
+        );
+        return Ok(HashModulo {
+            hash: Hash::sha256(text.as_bytes()),
+            is_deferred: false,
+            outputs: output_names,
+        });
+    }
+
+    let mut is_deferred = matches!(kind, DerivationKind::Floating | DerivationKind::Impure);
+    let mut inputs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, node) in &derivation.input_derivations {
+        let missing = |output: &str| DerivationError::NoSuchOutput {
+            output: output.into(),
+            derivation: store.display(path),
+        };
+        let known = memo.get(path).ok_or_else(|| missing("out"))?;
+        is_deferred |= known.is_deferred;
+        if let Some(output) = node.outputs.iter().find(|output| !known.outputs.contains(output)) {
+            return Err(missing(output));
+        }
+        if !node.outputs.is_empty() {
+            inputs.entry(known.hash.to_base16()).or_default().extend(node.outputs.iter().cloned());
+        }
+    }
+    let text = derivation.print_form(store, Form::Modulo { inputs: &inputs, outputs })?;
+    Ok(HashModulo { hash: Hash::sha256(&text), is_deferred, outputs: output_names })
+}
+
+impl Derivation {
+    /// Computes the paths of deferred outputs that can be known, puts them into the outputs and, where it is
+    /// missing or empty, into the environment variable of the output; checks those that are there already.
+    pub fn fill_output_paths<E: From<DerivationError>>(
+        &mut self,
+        store: &StoreDir,
+        memo: &HashModuloMemo,
+        read: &mut dyn FnMut(&StorePath) -> Result<Self, E>,
+    ) -> Result<(), E> {
+        for (name, path) in self.compute_output_paths(store, memo, read)? {
+            let text = store.display(&path).into_bytes();
+            let variable = self.env.entry(name.clone().into_bytes()).or_default();
+            if variable.is_empty() {
+                *variable = text;
+            }
+            self.check_variable(store, &name, &path)?;
+            if let Some(output @ DerivationOutput::Deferred) = self.outputs.get_mut(&name) {
+                *output = DerivationOutput::InputAddressed(path);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that output paths and their environment variables are what the derivation hashes to. A deferred
+    /// output that could be known passes, as in the reference, which only warns.
+    pub fn check_output_paths<E: From<DerivationError>>(
+        &self,
+        store: &StoreDir,
+        memo: &HashModuloMemo,
+        read: &mut dyn FnMut(&StorePath) -> Result<Self, E>,
+    ) -> Result<(), E> {
+        for (name, path) in self.compute_output_paths(store, memo, read)? {
+            if self.outputs.get(&name) != Some(&DerivationOutput::Deferred) {
+                self.check_variable(store, &name, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The outputs whose environment variable must hold their path, with that path.
+    fn compute_output_paths<E: From<DerivationError>>(
+        &self,
+        store: &StoreDir,
+        memo: &HashModuloMemo,
+        read: &mut dyn FnMut(&StorePath) -> Result<Self, E>,
+    ) -> Result<Vec<(String, StorePath)>, E> {
+        let fail = DerivationError::from;
+        let mut paths = Vec::new();
+        match self.kind()? {
+            DerivationKind::Floating | DerivationKind::Impure => {}
+            DerivationKind::Fixed => {
+                for (name, output) in &self.outputs {
+                    let path = output.path(store, &self.name, name).map_err(fail)?;
+                    paths.extend(path.map(|path| (name.clone(), path)));
+                }
+            }
+            DerivationKind::InputAddressed | DerivationKind::Deferred => {
+                let modulo = hash_derivation_modulo(store, self, Outputs::Masked, memo, read)?;
+                for (name, output) in &self.outputs {
+                    let path = store.output_path(&self.name, name, &modulo.hash).map_err(fail)?;
+                    match output {
+                        DerivationOutput::InputAddressed(found) if modulo.is_deferred || *found != path => {
+                            let expected = if modulo.is_deferred {
+                                "deferred".into()
+                            } else {
+                                format!("'{}'", store.display(&path))
+                            };
+                            let found = store.display(found);
+                            return Err(DerivationError::WrongOutput { found, expected }.into());
+                        }
+                        // The reference leaves the variable of an output that is right unchecked.
+                        DerivationOutput::InputAddressed(_) => {}
+                        _ if modulo.is_deferred => {}
+                        _ => paths.push((name.clone(), path)),
+                    }
+                }
+            }
+        }
+        Ok(paths)
+    }
+
+    fn check_variable(&self, store: &StoreDir, name: &str, path: &StorePath) -> Result<(), DerivationError> {
+        let expected = store.display(path);
+        match self.env.get(name.as_bytes()) {
+            None => Err(DerivationError::MissingVariable { variable: name.into(), expected }),
+            Some(found) if found != expected.as_bytes() => Err(DerivationError::WrongVariable {
+                variable: name.into(),
+                expected,
+                found: String::from_utf8_lossy(found).into_owned(),
+            }),
+            Some(_) => Ok(()),
+        }
+    }
+}
