@@ -143,18 +143,26 @@ impl Error {
         Some(match self {
             Self::Conflicts(conflicts) => return crate::render::ways_on(conflicts),
             Self::HomeMissing(home) => {
-                format!("create it (`mkdir -p {}`) or set `home.homeDirectory` to the right place", home.display())
+                format!(
+                    "create it (`mkdir -p {}`) or set `home.homeDirectory` to the right place",
+                    home.display()
+                )
             }
             Self::HomeReadOnly { .. } => {
-                "nothing was changed; mount the file system writable or mend the directory's permissions".into()
+                "nothing was changed; mount the file system writable or mend the directory's permissions"
+                    .into()
             }
             Self::WrongOwner { .. } => {
                 "set `home.username` and `home.homeDirectory` to those of the user who switches".into()
             }
-            Self::Busy { .. } => "nothing was changed; try again when it has ended, or ask to wait for it".into(),
+            Self::Busy { .. } => {
+                "nothing was changed; try again when it has ended, or ask to wait for it".into()
+            }
             Self::Step(step) => return step.cause.hint(),
             Self::Units { .. } => "`systemctl --user status` and `journalctl --user -xe` say more".into(),
-            Self::NoGeneration(_) | Self::NoPrevious(_) => "`nival home generations` lists those there are".into(),
+            Self::NoGeneration(_) | Self::NoPrevious(_) => {
+                "`nival home generations` lists those there are".into()
+            }
             Self::NoCurrent => "`nival home switch` makes the first one".into(),
             Self::RemoveCurrent(_) => {
                 "switch to another generation first, or remove everything with `nival home uninstall`".into()

@@ -11,7 +11,7 @@ use crate::manifest::Manifest;
 
 /// A file or link of the tree, seen as what the home shall have in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leaf {
+pub(crate) struct Leaf {
     /// The text of the link in the home.
     pub link: PathBuf,
     /// The file at the end of all links, by its name in the store, or outside of it.
@@ -23,7 +23,7 @@ pub struct Leaf {
 /// Where the store is in its place, a leaf is a link to the generation's tree, as Home Manager makes it. In a
 /// store that is kept elsewhere such a link would lead nowhere for most programs, so there it goes straight to
 /// the place of the last file.
-pub fn leaves(store: &StoreView, manifest: &Manifest) -> Result<BTreeMap<String, Leaf>> {
+pub(crate) fn leaves(store: &StoreView, manifest: &Manifest) -> Result<BTreeMap<String, Leaf>> {
     let root = store.real(&manifest.home_files);
     // Home Manager's own generation may name the tree by a further link.
     let root = std::fs::canonicalize(&root).map_err(Error::io("find", &root))?;
@@ -56,7 +56,7 @@ pub fn leaves(store: &StoreView, manifest: &Manifest) -> Result<BTreeMap<String,
 ///
 /// A link that leaves the store (Home Manager's `mkOutOfStoreSymlink`) ends the walk: that file is the user's.
 /// So does one that leads nowhere, or in a circle.
-pub fn resolve(store: &StoreView, path: &Path) -> PathBuf {
+pub(crate) fn resolve(store: &StoreView, path: &Path) -> PathBuf {
     const MOST_LINKS: usize = 40;
     let mut links = 0;
     let mut done = PathBuf::new();
@@ -98,7 +98,7 @@ fn parts(path: &Path) -> VecDeque<OsString> {
 }
 
 /// Whether two files, or two trees, have the same content; what can't be read is not the same.
-pub fn same_content(one: &Path, other: &Path) -> bool {
+pub(crate) fn same_content(one: &Path, other: &Path) -> bool {
     compare(one, other).unwrap_or(false)
 }
 

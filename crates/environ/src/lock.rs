@@ -23,7 +23,14 @@ pub enum WhenBusy {
 /// A held lock. The system lets go of it when the process ends, however that happens.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, were it not for a child that is just being forked and has the file open as well.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl Lock {
@@ -62,7 +69,7 @@ impl Lock {
             writeln!(file, "process {} of {}, since {}", context.pid, context.user, context.now)
         };
         write(&mut file).map_err(Error::io("write", &path))?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 

@@ -151,7 +151,9 @@ impl Manifest {
         }
         let Version { schema } = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         if schema != SCHEMA {
-            return Err(wrong(format!("its schema is {schema}, and this version of Nival reads schema {SCHEMA}")));
+            return Err(wrong(format!(
+                "its schema is {schema}, and this version of Nival reads schema {SCHEMA}"
+            )));
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
         manifest.check(store).map_err(wrong)?;
@@ -198,7 +200,9 @@ impl Manifest {
         self.files
             .iter()
             .filter(|file| {
-                target.strip_prefix(&*file.target).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                target
+                    .strip_prefix(&*file.target)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             })
             .max_by_key(|file| file.target.len())
     }
@@ -207,7 +211,8 @@ impl Manifest {
 /// A target must stay in the home: it is joined to it and written to.
 fn check_target(target: &str) -> Result<(), String> {
     let plain = Path::new(target).components().all(|component| matches!(component, Component::Normal(_)));
-    if target.is_empty() || !plain || target.contains('\0') || target.ends_with('/') || target.contains("//") {
+    if target.is_empty() || !plain || target.contains('\0') || target.ends_with('/') || target.contains("//")
+    {
         return Err(format!("`{target}` can't be a file's target: it must be a plain path below the home"));
     }
     Ok(())
@@ -216,7 +221,10 @@ fn check_target(target: &str) -> Result<(), String> {
 fn derive(store: &StoreView, generation: &Path, real: &Path) -> Result<Manifest> {
     let home_files = link_in(store, &real.join("home-files"))?.ok_or_else(|| Error::Manifest {
         path: real.join("manifest.json"),
-        problem: format!("`{}` has neither this file nor a `home-files`, so it is no home", generation.display()),
+        problem: format!(
+            "`{}` has neither this file nor a `home-files`, so it is no home",
+            generation.display()
+        ),
     })?;
     let home_path = link_in(store, &real.join("home-path"))?;
     let activation = BUILTIN_STEPS.map(|name| Step { name: name.into(), kind: StepKind::Builtin }).to_vec();

@@ -60,7 +60,9 @@ impl Operation {
     /// Does it. `checkpoint` is called between the parts of a change that has several.
     pub(crate) fn apply(&self, checkpoint: &dyn Fn(&str) -> Result<()>) -> Result<()> {
         match self {
-            Self::MakeDirectory { path } => fs::create_dir(path).map_err(Error::io("make the directory", path)),
+            Self::MakeDirectory { path } => {
+                fs::create_dir(path).map_err(Error::io("make the directory", path))
+            }
             Self::RemoveDirectory { path, .. } => match fs::remove_dir(path) {
                 // Something was put into it since the plan was made: then it is not ours to remove.
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
@@ -91,7 +93,9 @@ impl Operation {
                 Err(error)
                     if !matches!(
                         error.kind(),
-                        io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
+                        io::ErrorKind::NotFound
+                            | io::ErrorKind::DirectoryNotEmpty
+                            | io::ErrorKind::NotADirectory
                     ) =>
                 {
                     Err(Error::io("remove the directory", path)(error))
@@ -118,7 +122,11 @@ impl Operation {
                     return Ok(());
                 }
                 if fs::symlink_metadata(from).is_ok() {
-                    notes.push(format!("`{}` and `{}` are both there and were left", from.display(), to.display()));
+                    notes.push(format!(
+                        "`{}` and `{}` are both there and were left",
+                        from.display(),
+                        to.display()
+                    ));
                     return Ok(());
                 }
                 rename_to_free(to, from).map_err(Error::io("move back", to))
@@ -183,7 +191,12 @@ pub(crate) fn read_link(path: &Path) -> Result<Option<PathBuf>> {
     }
 }
 
-fn replace_link(path: &Path, link: &Path, temp: &Path, checkpoint: &dyn Fn(&str) -> Result<()>) -> Result<()> {
+fn replace_link(
+    path: &Path,
+    link: &Path,
+    temp: &Path,
+    checkpoint: &dyn Fn(&str) -> Result<()>,
+) -> Result<()> {
     symlink(link, temp).map_err(Error::io("make the link", temp))?;
     checkpoint("putting the link in place")
         .and_then(|()| fs::rename(temp, path).map_err(Error::io("put in place the link", path)))

@@ -75,9 +75,13 @@ impl<'a> LinkProfile<'a> {
 
     /// Puts a link at `place`, in one step.
     fn put(&self, place: &Path, text: &Path) -> Result<()> {
-        let temp = self.directory().join(format!(".{}.new", place.file_name().unwrap_or_default().to_string_lossy()));
+        let temp = self
+            .directory()
+            .join(format!(".{}.new", place.file_name().unwrap_or_default().to_string_lossy()));
         match fs::remove_file(&temp) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &temp)(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &temp)(error));
+            }
             _ => {}
         }
         symlink(text, &temp).map_err(Error::io("make the link", &temp))?;
@@ -98,10 +102,13 @@ impl Profile for LinkProfile<'_> {
         let mut generations = Vec::new();
         for entry in entries {
             let entry = entry.map_err(Error::io("list", self.directory()))?;
-            let Some(number) = entry.file_name().to_str().and_then(|name| self.number_in(name)) else { continue };
+            let Some(number) = entry.file_name().to_str().and_then(|name| self.number_in(name)) else {
+                continue;
+            };
             let link = entry.path();
             let path = fs::read_link(&link).map_err(Error::io("read the link", &link))?;
-            let changed = entry.metadata().and_then(|data| data.modified()).map_err(Error::io("look at", &link))?;
+            let changed =
+                entry.metadata().and_then(|data| data.modified()).map_err(Error::io("look at", &link))?;
             let created = jiff::Timestamp::try_from(changed).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
             generations.push(Generation { number, path, created });
         }

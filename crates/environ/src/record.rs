@@ -46,7 +46,8 @@ pub(crate) fn leads_to_home_files(store: &StoreView, text: &Path, target: &str) 
     };
     let mut parts = rest.components();
     let tree = parts.next().map(|name| name.as_os_str().to_string_lossy().into_owned()).unwrap_or_default();
-    (tree.ends_with("-home-files") || tree.ends_with("-home-manager-files")) && parts.as_path() == Path::new(target)
+    (tree.ends_with("-home-files") || tree.ends_with("-home-manager-files"))
+        && parts.as_path() == Path::new(target)
 }
 
 /// Writes a file so that after a crash either the old content or the new one is there.

@@ -139,7 +139,8 @@ pub(crate) fn run(context: &Context<'_>, step: &str, script: &str, switching: &S
 
 /// Bash where there is one, for Home Manager's scripts are written for it; else `sh`.
 fn shell(context: &Context<'_>) -> PathBuf {
-    let search = context.environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
+    let search =
+        context.environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
     let folders: Vec<PathBuf> = std::env::split_paths(search.unwrap_or(OsStr::new("")))
         .filter(|folder| folder.is_absolute())
         .chain(["/bin".into(), "/usr/bin".into(), "/run/current-system/sw/bin".into()])

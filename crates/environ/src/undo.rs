@@ -66,7 +66,8 @@ pub(crate) fn go_back(context: &Context<'_>, journal: &Journal, went_back: &mut 
         context.profile.activate(journal.from)?;
     }
     for generation in context.profile.generations()? {
-        if !journal.generations.contains(&generation.number) && Some(&generation.path) == journal.to.as_ref() {
+        if !journal.generations.contains(&generation.number) && Some(&generation.path) == journal.to.as_ref()
+        {
             context.profile.remove(generation.number)?;
         }
     }
@@ -100,7 +101,9 @@ pub(crate) fn finish(context: &Context<'_>, journal: &Journal, end: &Finish) -> 
     }
     let record = state.join("record.json");
     match fs::remove_file(&record) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &record)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", &record)(error));
+        }
         _ => {}
     }
     Journal::remove(&state)

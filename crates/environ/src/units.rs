@@ -66,7 +66,9 @@ pub struct Systemctl {
 
 impl Systemctl {
     fn run(&self, arguments: &[&str], units: &[String]) -> Result<Output> {
-        let request = || std::iter::once(arguments.join(" ")).chain(units.iter().cloned()).collect::<Vec<_>>().join(" ");
+        let request = || {
+            std::iter::once(arguments.join(" ")).chain(units.iter().cloned()).collect::<Vec<_>>().join(" ")
+        };
         Command::new(&self.program)
             .arg("--user")
             .args(arguments)
@@ -84,7 +86,8 @@ impl Systemctl {
         if output.status.success() {
             return Ok(());
         }
-        let request = std::iter::once(arguments.join(" ")).chain(units.iter().cloned()).collect::<Vec<_>>().join(" ");
+        let request =
+            std::iter::once(arguments.join(" ")).chain(units.iter().cloned()).collect::<Vec<_>>().join(" ");
         Err(Error::Units { request, problem: String::from_utf8_lossy(&output.stderr).trim().to_owned() })
     }
 }
@@ -116,7 +119,12 @@ impl UnitManager for Systemctl {
         let output = self.run(&["is-active"], units)?;
         let states = String::from_utf8_lossy(&output.stdout).into_owned();
         let active = |state: &str| matches!(state, "active" | "activating" | "reloading");
-        Ok(units.iter().zip(states.lines()).filter(|(_, state)| active(state)).map(|(unit, _)| unit.clone()).collect())
+        Ok(units
+            .iter()
+            .zip(states.lines())
+            .filter(|(_, state)| active(state))
+            .map(|(unit, _)| unit.clone())
+            .collect())
     }
 
     fn request(&self, verb: Verb, units: &[String]) -> Result<()> {
@@ -175,7 +183,8 @@ pub(crate) fn go_back(manager: &dyn UnitManager, actions: &[UnitAction]) -> Resu
     let with = |verb| names(actions, verb);
     // A unit that was stopped and started again has the old file once more.
     let stopped = with(Verb::Stop);
-    let (again, started): (Vec<_>, Vec<_>) = with(Verb::Start).into_iter().partition(|unit| stopped.contains(unit));
+    let (again, started): (Vec<_>, Vec<_>) =
+        with(Verb::Start).into_iter().partition(|unit| stopped.contains(unit));
     manager.request(Verb::Stop, &started)?;
     manager.daemon_reload()?;
     manager.request(Verb::Reload, &with(Verb::Reload))?;
