@@ -307,7 +307,7 @@ fn unit_actions(context: &Context<'_>, changes: &[UnitChange]) -> Result<Vec<Uni
         let mut push = |verb| actions.push(UnitAction { unit: change.unit.clone(), verb });
         match verb {
             Verb::Start if !runs && change.wanted_by.iter().any(|unit| active.contains(unit)) => {
-                push(Verb::Start)
+                push(Verb::Start);
             }
             Verb::Start => {}
             Verb::Restart if runs && change.stop_first => {

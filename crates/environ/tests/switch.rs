@@ -411,7 +411,8 @@ fn units_are_switched_as_their_files_ask() {
     let fixture = Fixture::at(scratch.path());
     fixture.units.away.set(true);
     let source = fixture.store_file("unit", "[Unit]\n");
-    let units = json!({ "units": [{ "name": "x.service", "source": source, "wantedBy": ["default.target"] }] });
+    let units =
+        json!({ "units": [{ "name": "x.service", "source": source, "wantedBy": ["default.target"] }] });
     let outcome = fixture.switch(&fixture.generation("g", &[], units)).unwrap();
     assert!(outcome.notes[0].contains("user manager does not run here"), "{:?}", outcome.notes);
     assert!(fixture.units.asked.borrow().is_empty());
