@@ -1,12 +1,14 @@
 //! A switch that fails, or is killed, at every single step.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it does not expect")]
+
 mod fixture;
 
 use std::path::Path;
 use std::process::Command;
 
 use fixture::{Fixture, steps};
-use nival_environ::{Error, Options, undo};
+use nival_environ::{Error, Options, undo, uninstall};
 use serde_json::json;
 
 const CHILD: &str = "NIVAL_TEST_KILL";
@@ -182,4 +184,33 @@ fn a_unit_that_does_not_start_leads_back() {
     restart stays.service
     start leaves.service
     ");
+}
+
+#[test]
+fn a_failure_at_every_step_of_leaving_leads_back() {
+    for at in 0.. {
+        let scratch = tempfile::tempdir().unwrap();
+        let (fixture, _) = prepared(scratch.path());
+        let before = fixture.tree();
+        fixture.progress.seen.set(0);
+        fixture.progress.fail_at.set(Some(at));
+        let result = uninstall(&fixture.context(), &Options::default());
+        let reached = fixture.progress.seen.get() > at;
+        fixture.progress.fail_at.set(None);
+        match result {
+            Err(Error::Step(_)) => assert_eq!(fixture.tree(), before, "at {at}"),
+            Err(error) => panic!("at {at}: {error}"),
+            Ok(_) => {
+                undo::recover(&fixture.context()).unwrap();
+                assert_eq!(fixture.current(), None, "at {at}");
+                let mut left: Vec<String> = fixture.tree().into_keys().collect();
+                left.retain(|path| !path.starts_with(".local"));
+                assert_eq!(left, [".added", ".added/x", ".added/x/y", "foreign", "foreign/file"], "at {at}");
+            }
+        }
+        if !reached {
+            assert!(at > 10, "only {at} steps were seen");
+            break;
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! For any two sets of files a switch makes exactly the new one, and back again exactly the old.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it does not expect")]
+
 mod fixture;
 
 use std::collections::BTreeMap;

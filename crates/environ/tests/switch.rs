@@ -1,5 +1,7 @@
 //! Switching, rolling back, conflicts and leaving, as a user sees them.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop at what it does not expect")]
+
 mod fixture;
 
 use std::fs;
@@ -116,8 +118,9 @@ fn rollback_and_a_numbered_generation() {
 
 #[test]
 fn what_is_in_the_way_stops_the_switch_before_any_change() {
-    type Prepare = fn(&Fixture);
-    let cases: &[(&str, Prepare, Option<&str>, Result<&str, &str>)] = &[
+    /// Name, what is there before, `--backup-ext`, and the file's content or a part of the error.
+    type Case = (&'static str, fn(&Fixture), Option<&'static str>, Result<&'static str, &'static str>);
+    let cases: &[Case] = &[
         ("a file", |f| f.put("d/f", "mine"), None, Err("`HOME/d/f` is a file")),
         ("the same content", |f| f.put("d/f", "ours"), None, Ok("ours")),
         ("a file, with backup", |f| f.put("d/f", "mine"), Some("bak"), Ok("ours")),
