@@ -41,8 +41,8 @@ pub const MAX_DEPTH: u32 = 1500;
 /// let options = ParseOptions { base_path: "/", home: None, pipe_operators: false };
 /// let source = Source::add(Origin::String, "x: x +")?;
 /// let error = parse(source, &options).expect_err("an operand is missing");
-/// assert!(error.message.starts_with("syntax error"));
-
+/// assert_eq!(error.message, "syntax error, unexpected end of file");
+/// assert_eq!(error.pos.display(), "«string»:1:7");
 /// # Ok::<(), nival_syntax::TooMuchText>(())
 /// ```
 pub fn parse(source: &Source, options: &ParseOptions<'_>) -> Result<Ast, Box<Diagnostic>> {
