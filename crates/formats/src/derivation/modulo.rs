@@ -134,6 +134,12 @@ impl Derivation {
         memo: &HashModuloMemo,
         read: &mut dyn FnMut(&StorePath) -> Result<Self, E>,
     ) -> Result<(), E> {
+        // Hashed with its variables there, though blank: else the hash would change once they are.
+        for (name, output) in &self.outputs {
+            if *output == DerivationOutput::Deferred {
+                self.env.entry(name.clone().into_bytes()).or_default();
+            }
+        }
         for (name, path) in self.compute_output_paths(store, memo, read)? {
             let text = store.display(&path).into_bytes();
             let variable = self.env.entry(name.clone().into_bytes()).or_default();
