@@ -1,1 +1,64 @@
-//! The Nix store on disk: paths, database, locks, roots, profiles and garbage collection.
+//! The Nix store on disk, in the format of C++ Nix 2.34: files, database, locks, roots, profiles, garbage
+//! collection.
+//!
+//! [`LocalStore`] is the store; [`StoreConfig`] says where it is, and [`placement`] helps to decide that. Both this
+//! crate and C++ Nix may work on one store at the same time: the schema, the lock files and the order of steps are
+//! the same. Nothing here evaluates, builds or fetches, and nothing is read from the environment.
+//!
+//! What is on disk counts only once it is registered in the database, so every change is made in this order: a
+//! temporary name, the final name, the database.
+
+mod add;
+mod closure;
+mod config;
+mod database;
+mod dump;
+mod error;
+mod event;
+mod fault;
+mod lock;
+mod metadata;
+mod optimise;
+mod path_info;
+pub mod profiles;
+mod remove;
+mod restore;
+mod roots;
+mod runtime_roots;
+mod scan;
+mod self_hash;
+mod store;
+mod temp_roots;
+
+pub use add::Source;
+pub use closure::{ClosureOptions, Direction};
+pub use config::StoreConfig;
+pub use dump::{Filter, dump_path, hash_path};
+pub use error::{Result, StoreError};
+pub use event::{Reporter, StoreEvent};
+pub use lock::{AfterUnlock, LockKind, PathLocks};
+pub use metadata::{InodesSeen, Owner, STORE_MTIME, canonicalise};
+pub use optimise::OptimiseResult;
+pub use path_info::PathInfo;
+pub use profiles::{Generation, GenerationNumber, Generations, Profile};
+pub use remove::delete_tree;
+pub use restore::restore_nar;
+pub use roots::{Root, Roots};
+pub use scan::{ReferenceScanner, Tee};
+pub use self_hash::hash_path_modulo;
+pub use store::LocalStore;
+
+/// A number of bytes for people: `1.5 MiB`.
+pub fn format_size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
