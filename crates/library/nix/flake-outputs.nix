@@ -1,0 +1,24 @@
+# The outputs of the flake input `nival`.
+let
+  lib = import ./lib;
+  systems = [
+    "aarch64-linux"
+    "x86_64-linux"
+  ];
+  legacyPackages = lib.genAttrs systems (system: import ./pkgs { inherit lib system; });
+in
+{
+  inherit legacyPackages;
+  lib = lib // {
+    homeManagerConfiguration =
+      args@{ modules, ... }:
+      import ./home (
+        {
+          inherit lib;
+          pkgs = legacyPackages.${builtins.currentSystem or "x86_64-linux"};
+        }
+        // args
+      );
+  };
+  homeModules.default = ./home/modules;
+}

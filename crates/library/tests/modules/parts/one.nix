@@ -1,0 +1,1 @@
+{ list = [ "one" ]; imports = [ { list = [ "below one" ]; } ]; }
