@@ -72,6 +72,7 @@ import ./extensible.nix (
   // removeAttrs parts.options [
     "definitionLine"
     "didYouMean"
+    "mergeAs"
     "showDefs"
   ]
   // import ./type-names.nix parts.types

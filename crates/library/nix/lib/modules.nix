@@ -427,7 +427,7 @@ rec {
       mergedValue =
         if isDefined then
           if all (def: type.check def.value) defsFinal then
-            type.merge loc defsFinal
+            lib.options.mergeAs type loc defsFinal
           else
             throw "A definition for option `${showOption loc}' is not of type `${type.description}'. Definition values:${
               showDefs (filter (def: !type.check def.value) defsFinal)

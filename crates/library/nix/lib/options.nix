@@ -99,6 +99,12 @@ rec {
       // attrs
     );
 
+  # Merging by a type that may be nixpkgs' own: those don't expect a definition's
+  # position beside its file and value.
+  mergeAs =
+    type: loc: defs:
+    type.merge loc (if type ? keepsPositions then defs else map (def: removeAttrs def [ "pos" ]) defs);
+
   mergeDefaultOption =
     loc: defs:
     let

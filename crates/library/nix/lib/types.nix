@@ -31,6 +31,7 @@ let
   inherit (lib.options)
     getFiles
     getValues
+    mergeAs
     mergeDefaultOption
     mergeEqualOption
     mergeOneOption
@@ -107,6 +108,7 @@ let
     }:
     {
       _type = "option-type";
+      keepsPositions = true;
       inherit
         name
         descriptionClass
@@ -521,7 +523,7 @@ let
           ;
         merge = mergeUniqueOption {
           inherit message;
-          inherit (type) merge;
+          merge = mergeAs type;
         };
         substSubModules = m: unique { inherit message; } (type.substSubModules m);
         functor = ofElem "unique" (unique { inherit message; }) type;
@@ -541,7 +543,7 @@ let
             nulls = filter (def: def.value == null) defs;
           in
           if nulls == [ ] then
-            elemType.merge loc defs
+            mergeAs elemType loc defs
           else if length nulls == length defs then
             null
           else
@@ -684,9 +686,9 @@ let
         merge =
           loc: defs:
           if all (def: t1.check def.value) defs then
-            t1.merge loc defs
+            mergeAs t1 loc defs
           else if all (def: t2.check def.value) defs then
-            t2.merge loc defs
+            mergeAs t2 loc defs
           else
             mergeOneOption loc defs;
         inherit functor;
@@ -713,7 +715,7 @@ let
         check = x: (from.check x && to.check (coerce x)) || to.check x;
         merge =
           loc: defs:
-          to.merge loc (map (def: if from.check def.value then def // { value = coerce def.value; } else def) defs);
+          mergeAs to loc (map (def: if from.check def.value then def // { value = coerce def.value; } else def) defs);
         inherit (to) emptyValue getSubOptions getSubModules;
         substSubModules = m: coercedTo from coerce (to.substSubModules m);
         typeMerge = _: null;

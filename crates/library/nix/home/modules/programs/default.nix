@@ -1,0 +1,6 @@
+# Programs.
+{
+  imports = [
+    ./home-manager.nix
+  ];
+}
