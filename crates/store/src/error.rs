@@ -260,7 +260,7 @@ impl StoreError {
             Self::HashMismatch { .. } => {
                 Some("if the new contents are what you want, put the hash that was got in place".into())
             }
-            Self::Alive { path } => Some(format!("`nival store roots {path}` shows what keeps it")),
+            Self::Alive { path } => Some(format!("`nix-store --query --roots {path}` shows what keeps it")),
             Self::NoGeneration { profile, .. } | Self::NoOlderGeneration { profile, .. } => {
                 Some(format!("`ls -l {}-*-link` shows the generations there are", profile.display()))
             }

@@ -16,10 +16,14 @@ mod dump;
 mod error;
 mod event;
 mod fault;
+mod gc;
+mod gc_server;
 mod lock;
 mod metadata;
+pub mod namespace;
 mod optimise;
 mod path_info;
+pub mod placement;
 pub mod profiles;
 mod remove;
 mod restore;
@@ -29,6 +33,7 @@ mod scan;
 mod self_hash;
 mod store;
 mod temp_roots;
+mod verify;
 
 pub use add::Source;
 pub use closure::{ClosureOptions, Direction};
@@ -36,10 +41,12 @@ pub use config::StoreConfig;
 pub use dump::{Filter, dump_path, hash_path};
 pub use error::{Result, StoreError};
 pub use event::{Reporter, StoreEvent};
+pub use gc::{GcAction, GcOptions, GcResult};
 pub use lock::{AfterUnlock, LockKind, PathLocks};
 pub use metadata::{InodesSeen, Owner, STORE_MTIME, canonicalise};
 pub use optimise::OptimiseResult;
 pub use path_info::PathInfo;
+pub use placement::{Decision, Placement, Surroundings};
 pub use profiles::{Generation, GenerationNumber, Generations, Profile};
 pub use remove::delete_tree;
 pub use restore::restore_nar;
@@ -47,6 +54,7 @@ pub use roots::{Root, Roots};
 pub use scan::{ReferenceScanner, Tee};
 pub use self_hash::hash_path_modulo;
 pub use store::LocalStore;
+pub use verify::{Problem, VerifyDepth, VerifyReport};
 
 /// A number of bytes for people: `1.5 MiB`.
 pub fn format_size(bytes: u64) -> String {

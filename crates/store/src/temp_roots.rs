@@ -18,6 +18,7 @@ use nival_formats::{StoreDir, StorePath};
 use crate::config::StoreConfig;
 use crate::error::{IoContext as _, Result};
 use crate::event::StoreEvent;
+use crate::gc_server::with_short_path;
 use crate::lock::{LockKind, open_lock_file, try_lock, unlock};
 
 /// The temporary roots of one open store.
@@ -146,7 +147,7 @@ fn append(open: &mut OpenRoots, lines: &[String]) -> Result<()> {
 
 fn tell_collector(connection: &mut Option<UnixStream>, socket: &Path, lines: &[String]) -> io::Result<()> {
     if connection.is_none() {
-        *connection = Some(UnixStream::connect(socket)?);
+        *connection = Some(with_short_path(socket, |short| UnixStream::connect(short))?);
     }
     let stream = connection.as_mut().expect("it was connected above");
     for line in lines {
