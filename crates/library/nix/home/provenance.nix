@@ -49,25 +49,23 @@ let
     else
       [ (reason option def.file (if pos != null && pos.file == toString def.file then pos else def.pos or null)) ];
 
-  # { name = reasons; } of an option that is a set.
+  # { name = reasons; } of an option that is a set; members under a false `mkIf` aren't in its value.
   ofMembers =
     opt:
-    lib.zipAttrsWith (_: lib.concatLists) (
+    builtins.intersectAttrs opt.value (lib.zipAttrsWith (_: lib.concatLists) (
       map (
         def:
         lib.mapAttrs (
           name: _: because (lib.showOption (opt.loc ++ [ name ])) def (builtins.unsafeGetAttrPos name def.value)
         ) def.value
       ) opt.definitionsWithLocations
-    );
+    ));
 
   keyed = prefix: lib.mapAttrs' (name: lib.nameValuePair "${prefix}:${name}");
 
   files =
     opt: values:
-    lib.mapAttrs' (name: lib.nameValuePair "file:${values.${name}.target}") (
-      builtins.intersectAttrs values (ofMembers opt)
-    );
+    lib.mapAttrs' (name: lib.nameValuePair "file:${values.${name}.target}") (ofMembers opt);
   xdg = lib.mergeAttrsList (
     map (kind: files options.xdg.${kind} config.xdg.${kind}) [
       "configFile"

@@ -29,7 +29,9 @@ let
         addErrorContext "while evaluating the module argument `${name}' in \"${key}\":" (
           args.${name} or (addErrorContext
             "noting that argument `${name}` is not externally provided, so querying `_module.args` instead, requiring `config`"
-            args.config._module.args.${name}
+            args.config._module.args.${name} or (throw "The module `${key}' asks for the argument `${name}', which isn't given.${
+              lib.options.didYouMean (n: "`${n}'") name (attrNames args ++ attrNames args.config._module.args)
+            }\n\nGive it in `specialArgs' (`extraSpecialArgs' of homeManagerConfiguration), or set `_module.args.${name}'.")
           )
         )
       ) (lib.functionArgs f)
@@ -91,7 +93,7 @@ let
       throw "module ${file} (${key}) does not look like a module."
     else if m ? config || m ? options then
       if unknown != [ ] then
-        throw "Module `${key}' has an unsupported attribute `${head unknown}'. This is caused by introducing a top-level `config' or `options' attribute. Add configuration attributes immediately on the top level instead, or move all of them (namely: ${toString unknown}) into the explicit `config' attribute."
+        throw "Module `${if lib.hasInfix ":anon-" key then "${common._file}${lib.optionalString (common._file == unknownModule) " (${key})"}" else key}' has an unsupported attribute `${head unknown}'. This is caused by introducing a top-level `config' or `options' attribute. Add configuration attributes immediately on the top level instead, or move all of them (namely: ${toString unknown}) into the explicit `config' attribute."
       else
         common
         // {

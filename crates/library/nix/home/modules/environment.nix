@@ -118,17 +118,7 @@ in
     };
 
     sessionVariables = mkOption {
-      type = types.lazyAttrsOf (
-        types.nullOr (
-          types.oneOf [
-            types.str
-            types.path
-            types.int
-            types.float
-            types.bool
-          ]
-        )
-      );
+      inherit (config.lib.nival.variables) type;
       default = { };
       example = {
         EDITOR = "vi";
@@ -200,6 +190,9 @@ in
     };
   };
 
+  config.programs = lib.genAttrs [ "bash" "fish" "zsh" ] (_: {
+    inherit (cfg) shellAliases;
+  });
   config.home = {
     sessionVariables = lib.filterAttrs (_: v: v != null) (
       lib.mapAttrs (_: part: cfg.language.${part}) localeVariables
@@ -207,11 +200,19 @@ in
     sessionSearchVariables = lib.mkIf (cfg.sessionPath != [ ]) { PATH = cfg.sessionPath; };
     packages = [ cfg.sessionVariablesPackage ];
 
+    # Where Nix isn't installed system-wide, nothing else puts the profile on the path.
+    sessionVariablesExtra = lib.mkBefore ''
+      case ":$PATH:" in
+        *":${cfg.profileDirectory}/bin:"*) ;;
+        *) export PATH="${cfg.profileDirectory}/bin:$PATH" ;;
+      esac
+    '';
+
     sessionVariablesPackage = nivalPkgs.writeTextFile {
       name = "hm-session-vars.sh";
       destination = "/etc/profile.d/hm-session-vars.sh";
       text = ''
-        # Only source this once.
+        # Once for a session, not again in each shell below it.
         if [ -n "''${__HM_SESS_VARS_SOURCED-}" ]; then return; fi
         export __HM_SESS_VARS_SOURCED=1
 

@@ -5,6 +5,34 @@
 { lib, pkgs, ... }:
 {
   config.lib.nival = rec {
+    # Environment variables.
+    variables.type = lib.types.lazyAttrsOf (
+      lib.types.nullOr (
+        lib.types.oneOf [
+          lib.types.str
+          lib.types.path
+          lib.types.int
+          lib.types.float
+          lib.types.bool
+        ]
+      )
+    );
+    # An option for text that several modules add to.
+    textOption =
+      description:
+      lib.mkOption {
+        type = lib.types.lines;
+        default = "";
+        inherit description;
+      };
+    aliasesOption = lib.mkOption {
+      type = lib.types.attrsOf lib.types.str;
+      default = { };
+      example = {
+        ll = "ls -l";
+      };
+      description = "Aliases.";
+    };
     # An option for the package of a program, null where `pkgs` doesn't have it.
     packageOption =
       name:

@@ -1,0 +1,1 @@
+{ lib }: (lib.evalModules { modules = [ ({ nothing, ... }: { imports = nothing.modules; }) ]; }).config

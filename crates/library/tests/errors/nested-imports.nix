@@ -1,0 +1,1 @@
+{ lib }: (lib.evalModules { modules = [ [ { } ] ]; }).config

@@ -1,0 +1,10 @@
+{ lib }:
+(lib.evalModules {
+  modules = [
+    { options.programs.git.enable = lib.mkEnableOption "git"; }
+    {
+      _file = "home.nix";
+      programs.git.enabel = true;
+    }
+  ];
+}).config
