@@ -1,1 +1,30 @@
 //! The Nix language's meaning: lazy evaluation of expressions to values.
+//!
+//! [`Evaluator`] turns text into [`Value`]s. It asks everything of the world through a [`Host`] and touches
+//! neither disk nor network nor environment itself. Built-in functions are in [`builtins`].
+
+pub mod builtins;
+mod code;
+mod compile;
+mod context;
+mod error;
+mod evaluator;
+pub mod host;
+mod memory;
+mod number;
+mod path;
+mod print;
+mod stack;
+mod suggestions;
+mod value;
+
+pub use context::{Context, ContextElement};
+pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
+pub use evaluator::{Coercion, Evaluator, SearchEntry, Settings, SharedState, describe_type};
+pub use host::Host;
+pub use print::{PrintErrors, PrintOptions, write_attr_name, write_string};
+pub use stack::with_big_stack;
+pub use value::{
+    Attr, Attrs, AttrsBuilder, AttrsIter, Builtin, Constant, Lambda, List, ListBuilder, Partial, Shape, Str,
+    Value, View,
+};

@@ -1,0 +1,243 @@
+//! Attribute set literals and `let`.
+
+use nival_syntax::ast::{Attr as AttrNode, AttrKind, SetId};
+use nival_syntax::{ExprId, Pos, Symbol};
+
+use super::expr::Constant;
+use super::resolve::is_plain_variable;
+use super::{Frame, Lazy, Unit, expression, lazy, thunk_code};
+use crate::code::{Op, Run};
+use crate::error::{EvalError, Result};
+use crate::evaluator::{Env, Evaluator};
+use crate::value::{Attr, Attrs, Shape, Value, View};
+
+pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId) -> Op {
+    let recursive = unit.ast.set(set).recursive;
+    let dynamic = dynamic_attrs(ev, unit, set, recursive);
+    let (shape, order) = shape(unit, set);
+    if recursive {
+        let has_overrides = shape.find(Symbol::OVERRIDES).is_some();
+        let frame = Filling::compile(ev, unit, set, has_overrides);
+        return Op::new(&ev.heap, MakeRecursive { frame, shape, order, dynamic, has_overrides });
+    }
+    let froms: Box<[Lazy]> =
+        stored_froms(unit, set).map(|from| lazy(ev, unit, from, Frame::Complete)).collect();
+    let attrs: Vec<&AttrNode> = unit.ast.attrs(set).collect();
+    let values: Box<[Lazy]> =
+        order.iter().map(|index| value(ev, unit, attrs[*index as usize], Frame::Complete)).collect();
+    let _ = id;
+    if dynamic.is_empty() && froms.is_empty() {
+        if values.is_empty() {
+            return Op::new(&ev.heap, Constant(Attrs::from_values(&ev.heap, shape, []).into()));
+        }
+        return Op::new(&ev.heap, MakeSet { shape, values });
+    }
+    let in_froms = order.iter().map(|index| uses_slot(unit, attrs[*index as usize])).collect();
+    Op::new(&ev.heap, MakeMixedSet { shape, values, in_froms, froms, dynamic })
+}
+
+pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, set: SetId, body: ExprId) -> Op {
+    let frame = Filling::compile(ev, unit, set, false);
+    Op::new(&ev.heap, Let { frame, body: expression(ev, unit, body) })
+}
+
+/// The shape of a literal's attributes with known names, and for each key its number in source order.
+fn shape(unit: &Unit, set: SetId) -> (&'static Shape, Box<[u32]>) {
+    let attrs: Vec<&AttrNode> = unit.ast.attrs(set).collect();
+    let mut order: Box<[u32]> = (0..attrs.len() as u32).collect();
+    order.sort_unstable_by_key(|index| attrs[*index as usize].name);
+    let keys = order.iter().map(|index| attrs[*index as usize].name).collect();
+    let positions = order.iter().map(|index| attrs[*index as usize].pos).collect();
+    (Shape::new(keys, Some(positions), true), order)
+}
+
+fn value(ev: &Evaluator, unit: &'static Unit, attr: &AttrNode, frame: Frame) -> Lazy {
+    match attr.kind {
+        AttrKind::InheritedFrom(_) => Lazy::Thunk(thunk_code(ev, unit, attr.value)),
+        _ => lazy(ev, unit, attr.value, frame),
+    }
+}
+
+fn stored_froms(unit: &'static Unit, set: SetId) -> impl Iterator<Item = ExprId> {
+    unit.ast.inherit_from(set).copied().filter(|from| !is_plain_variable(&unit.ast, *from))
+}
+
+fn uses_slot(unit: &Unit, attr: &AttrNode) -> bool {
+    matches!(attr.kind, AttrKind::InheritedFrom(from) if !is_plain_variable(&unit.ast, from))
+}
+
+/// Fills the frame of a `rec` set or a `let`.
+struct Filling {
+    size: usize,
+    /// Values made in the frame around.
+    inherited: Box<[(u32, Lazy)]>,
+    /// Values made in the frame itself.
+    own: Box<[(u32, Lazy)]>,
+}
+
+impl Filling {
+    fn compile(ev: &Evaluator, unit: &'static Unit, set: SetId, all_thunks: bool) -> Filling {
+        let (mut inherited, mut own) = (Vec::new(), Vec::new());
+        let mut size = 0;
+        for attr in unit.ast.attrs(set) {
+            if attr.kind == AttrKind::Inherited {
+                inherited.push((size, lazy(ev, unit, attr.value, Frame::Complete)));
+            } else if all_thunks {
+                own.push((size, Lazy::Thunk(thunk_code(ev, unit, attr.value))));
+            } else {
+                own.push((size, value(ev, unit, attr, Frame::BeingFilled)));
+            }
+            size += 1;
+        }
+        for from in stored_froms(unit, set) {
+            own.push((size, lazy(ev, unit, from, Frame::BeingFilled)));
+            size += 1;
+        }
+        Filling { size: size as usize, inherited: inherited.into(), own: own.into() }
+    }
+
+    #[inline(always)]
+    fn fill(&self, ev: &Evaluator, env: Env) -> Env {
+        let inner = Env::new(&ev.heap, env, self.size);
+        for (index, lazy) in &self.inherited {
+            inner.set(*index, lazy.make(ev, env));
+        }
+        for (index, lazy) in &self.own {
+            inner.set(*index, lazy.make(ev, inner));
+        }
+        inner
+    }
+}
+
+struct Let {
+    frame: Filling,
+    body: Op,
+}
+
+impl Run for Let {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let inner = self.frame.fill(ev, env);
+        self.body.run(ev, inner)
+    }
+}
+
+struct MakeSet {
+    shape: &'static Shape,
+    values: Box<[Lazy]>,
+}
+
+impl Run for MakeSet {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let (attrs, slots) = Attrs::unfilled(&ev.heap, self.shape);
+        for (slot, value) in slots.iter().zip(&self.values) {
+            slot.set(value.make(ev, env));
+        }
+        Ok(attrs.into())
+    }
+}
+
+/// A set with computed names, or with `inherit` from an expression.
+struct MakeMixedSet {
+    shape: &'static Shape,
+    values: Box<[Lazy]>,
+    /// For each value whether it is made in the frame of `froms`.
+    in_froms: Box<[bool]>,
+    froms: Box<[Lazy]>,
+    dynamic: Box<[DynamicAttr]>,
+}
+
+impl Run for MakeMixedSet {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let mut inner = env;
+        if !self.froms.is_empty() {
+            inner = Env::new(&ev.heap, env, self.froms.len());
+            for (index, from) in self.froms.iter().enumerate() {
+                inner.set(index as u32, from.make(ev, env));
+            }
+        }
+        let (attrs, slots) = Attrs::unfilled(&ev.heap, self.shape);
+        for ((slot, value), in_froms) in slots.iter().zip(&self.values).zip(&self.in_froms) {
+            slot.set(value.make(ev, if *in_froms { inner } else { env }));
+        }
+        add_dynamic(ev, env, attrs, &self.dynamic)
+    }
+}
+
+struct MakeRecursive {
+    frame: Filling,
+    shape: &'static Shape,
+    /// For each key its place in the frame.
+    order: Box<[u32]>,
+    dynamic: Box<[DynamicAttr]>,
+    has_overrides: bool,
+}
+
+impl Run for MakeRecursive {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let inner = self.frame.fill(ev, env);
+        let values = self.order.iter().map(|index| inner.slot(*index).get());
+        let mut attrs = Attrs::from_values(&ev.heap, self.shape, values);
+        if self.has_overrides {
+            attrs = self.override_from(ev, inner, attrs)?;
+        }
+        add_dynamic(ev, inner, attrs, &self.dynamic)
+    }
+}
+
+impl MakeRecursive {
+    /// The attributes of `__overrides` take the place of those in the set, also for the others in it.
+    fn override_from(&self, ev: &Evaluator, env: Env, attrs: Attrs) -> Result<Attrs> {
+        let Some(overrides) = attrs.get(Symbol::OVERRIDES) else { return Ok(attrs) };
+        let frame = "while evaluating the `__overrides` attribute";
+        let overrides = ev.force_attrs(overrides, Pos::NONE, frame)?;
+        for attr in overrides {
+            if let Some(index) = self.shape.find(attr.name) {
+                env.set(self.order[index], attr.value);
+            }
+        }
+        Ok(attrs.update(&ev.heap, &ev.merge_plans, overrides))
+    }
+}
+
+/// `${name} = value;`
+struct DynamicAttr {
+    name: Op,
+    pos: Pos,
+    value: Lazy,
+}
+
+fn dynamic_attrs(ev: &Evaluator, unit: &'static Unit, set: SetId, _recursive: bool) -> Box<[DynamicAttr]> {
+    let attr = |attr: &nival_syntax::ast::DynamicAttr| DynamicAttr {
+        name: expression(ev, unit, attr.name),
+        pos: attr.pos,
+        value: lazy(ev, unit, attr.value, Frame::Complete),
+    };
+    unit.ast.dynamic_attrs(set).map(attr).collect()
+}
+
+fn add_dynamic(ev: &Evaluator, env: Env, attrs: Attrs, dynamic: &[DynamicAttr]) -> Result<Value> {
+    if dynamic.is_empty() {
+        return Ok(attrs.into());
+    }
+    let mut added: Vec<Attr> = Vec::with_capacity(dynamic.len());
+    for attr in dynamic {
+        let name = attr.name.run(ev, env)?;
+        if let View::Null = name.view() {
+            continue;
+        }
+        let frame = "while evaluating the name of a dynamic attribute";
+        let name = Symbol::intern(ev.force_plain_string(name, attr.pos, frame)?.bytes());
+        let before = added.iter().copied().find(|other| other.name == name).or_else(|| attrs.get_attr(name));
+        if let Some(before) = before {
+            let first = before.pos.display();
+            let message = format!("dynamic attribute '{name}' already defined at {first}");
+            return Err(EvalError::other(message).at(attr.pos));
+        }
+        added.push(Attr { name, value: attr.value.make(ev, env), pos: attr.pos });
+    }
+    added.extend(attrs.iter());
+    added.sort_unstable_by_key(|attr| attr.name);
+    Ok(Attrs::from_sorted(&ev.heap, &added).into())
+}

@@ -1,0 +1,229 @@
+//! Any expression, and the small ones: constants, lists, `with`, `if`, `assert`.
+
+use nival_syntax::ast::{BinaryOp, Expr};
+use nival_syntax::{ExprId, Pos, Symbol};
+
+use super::{Frame, Lazy, Unit, attrs, call, implicit, lambda, lazy, ops, select, show, strings, variable};
+use crate::code::{Op, Run};
+use crate::context::Context;
+use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::evaluator::{Env, Evaluator};
+use crate::value::{AttrsBuilder, List, ListBuilder, Str, Value, View};
+
+/// Makes code of an expression.
+pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op {
+    let heap = &ev.heap;
+    let compile = |id| expression(ev, unit, id);
+    let pos = unit.pos(id);
+    match unit.expr(id) {
+        Expr::Int(_) | Expr::Float(_) | Expr::String(_) | Expr::Path(_) => {
+            let value = constant(ev, unit, id).expect("literals are constants");
+            Op::new(heap, Constant(value))
+        }
+        Expr::SearchPath(name) => {
+            let name = ev.string(unit.ast.bytes(name));
+            let find = implicit(ev, unit, id, Symbol::FIND_FILE);
+            let entries = implicit(ev, unit, id, Symbol::NIX_PATH);
+            Op::new(heap, SearchPath { find, entries, name, pos })
+        }
+        Expr::CurPos => Op::new(heap, Constant(position_value(ev, pos))),
+        Expr::Var(name) => variable::compile(ev, unit, id, name),
+        Expr::Select { subject, path, default } => select::compile(ev, unit, id, subject, path, default),
+        Expr::HasAttr { subject, path } => select::compile_has(ev, unit, id, subject, path),
+        Expr::Call { function, arguments } => call::compile(ev, unit, id, function, arguments),
+        Expr::Lambda(id_of_lambda) => {
+            Op::new(heap, lambda::MakeLambda(lambda::lambda_code(ev, unit, id, id_of_lambda)))
+        }
+        Expr::Set(set) => attrs::compile_set(ev, unit, id, set),
+        Expr::Let { bindings, body } => attrs::compile_let(ev, unit, bindings, body),
+        Expr::List(range) => {
+            let elements: Box<[Lazy]> =
+                unit.ast.list(range).iter().map(|id| lazy(ev, unit, *id, Frame::Complete)).collect();
+            Op::new(heap, MakeList(elements))
+        }
+        Expr::With { scope, body } => {
+            Op::new(heap, With { scope: lazy(ev, unit, scope, Frame::Complete), body: compile(body) })
+        }
+        Expr::If { condition, then, otherwise } => Op::new(
+            heap,
+            If { condition: compile(condition), then: compile(then), otherwise: compile(otherwise), pos },
+        ),
+        Expr::Assert { condition, body } => {
+            let equality = match unit.expr(condition) {
+                Expr::Binary { op: BinaryOp::Equal, left, right } => Some((compile(left), compile(right))),
+                _ => None,
+            };
+            let node = Assert { condition: compile(condition), body: compile(body), pos, unit, equality };
+            Op::new(heap, AssertOf { node, condition_id: condition })
+        }
+        Expr::Not(operand) => Op::new(heap, ops::Not { operand: compile(operand), pos }),
+        Expr::Negate(operand) => ops::compile_negate(ev, unit, id, operand),
+        Expr::Binary { op, left, right } => ops::compile(ev, unit, id, op, left, right),
+        Expr::Concat { kind, parts } => strings::compile(ev, unit, id, kind, parts),
+    }
+}
+
+/// The value of an expression that needs no evaluation.
+pub(super) fn constant(ev: &Evaluator, unit: &Unit, id: ExprId) -> Option<Value> {
+    Some(match unit.expr(id) {
+        Expr::Int(value) => ev.int(value),
+        Expr::Float(value) => ev.float(value),
+        Expr::String(range) => ev.string(unit.ast.bytes(range)),
+        Expr::Path(range) => ev.path(unit.ast.bytes(range)),
+        Expr::List(range) if range.is_empty() => List::new(&ev.heap, &[]).into(),
+        _ => return None,
+    })
+}
+
+/// `__curPos` and `unsafeGetAttrPos`: a set of file, line and column, or `null`.
+pub(crate) fn position_value(ev: &Evaluator, pos: Pos) -> Value {
+    let Some(place) = pos.resolve() else { return Value::NULL };
+    let nival_syntax::Origin::File(file) = place.source.origin() else { return Value::NULL };
+    let mut attrs = AttrsBuilder::with_capacity(3);
+    attrs.add(Symbol::FILE, ev.string(file));
+    attrs.add(Symbol::LINE, ev.int(i64::from(place.line)));
+    attrs.add(Symbol::COLUMN, ev.int(i64::from(place.column)));
+    ev.attrs(attrs)
+}
+
+pub(super) struct Constant(pub(super) Value);
+
+impl Run for Constant {
+    #[inline(always)]
+    fn run(&self, _: &Evaluator, _: Env) -> Result<Value> {
+        Ok(self.0)
+    }
+}
+
+struct MakeList(Box<[Lazy]>);
+
+impl Run for MakeList {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let mut list = ListBuilder::new(&ev.heap, self.0.len());
+        for element in &self.0 {
+            list.push(element.make(ev, env));
+        }
+        Ok(list.finish().into())
+    }
+}
+
+struct With {
+    scope: Lazy,
+    body: Op,
+}
+
+impl Run for With {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let inner = Env::new(&ev.heap, env, 1);
+        inner.set(0, self.scope.make(ev, env));
+        self.body.run(ev, inner)
+    }
+}
+
+/// Evaluates a condition; any error gets the frame.
+#[inline(always)]
+pub(super) fn run_bool(op: Op, ev: &Evaluator, env: Env, pos: Pos, frame: &'static str) -> Result<bool> {
+    match op.run(ev, env) {
+        Ok(Value::TRUE) => Ok(true),
+        Ok(Value::FALSE) => Ok(false),
+        Ok(value) => Err(ev.expected("a Boolean", value).at(pos).with_frame(frame, pos)),
+        Err(error) => Err(error.with_frame(frame, pos)),
+    }
+}
+
+struct If {
+    condition: Op,
+    then: Op,
+    otherwise: Op,
+    pos: Pos,
+}
+
+impl Run for If {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let holds = run_bool(self.condition, ev, env, self.pos, "while evaluating a branch condition")?;
+        if holds { self.then.run(ev, env) } else { self.otherwise.run(ev, env) }
+    }
+}
+
+struct Assert {
+    condition: Op,
+    body: Op,
+    pos: Pos,
+    unit: &'static Unit,
+    /// Both sides, if the condition is `left == right`.
+    equality: Option<(Op, Op)>,
+}
+
+struct AssertOf {
+    node: Assert,
+    condition_id: ExprId,
+}
+
+impl Run for AssertOf {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let node = &self.node;
+        let frame = "in the condition of the assert statement";
+        if run_bool(node.condition, ev, env, node.pos, frame)? {
+            return node.body.run(ev, env);
+        }
+        let condition = show::show(&node.unit.ast, self.condition_id);
+        if let Some((left, right)) = node.equality {
+            let left = left.run(ev, env)?;
+            let right = right.run(ev, env)?;
+            ev.explain_inequality(left, right, node.unit.pos(self.condition_id)).frame_with(
+                || format!("while evaluating the condition of the assertion '{condition}'"),
+                node.pos,
+            )?;
+        }
+        Err(EvalError::new(ErrorKind::Assertion, format!("assertion '{condition}' failed")).at(node.pos))
+    }
+}
+
+/// `<name>`
+struct SearchPath {
+    find: Option<Op>,
+    entries: Option<Op>,
+    name: Value,
+    pos: Pos,
+}
+
+impl Run for SearchPath {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        if self.find.is_none() && self.entries.is_none() {
+            let name =
+                self.name.as_str().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            let found: Str = ev
+                .find_file(&ev.settings().search_path, &name, self.pos)
+                .frame(crate::FrameText::Builtin("findFile"), self.pos)?;
+            return Ok(ev.path(found.bytes()));
+        }
+        let find = match self.find {
+            Some(find) => find.run(ev, env)?,
+            None => ev.global(Symbol::FIND_FILE)?,
+        };
+        let entries = match self.entries {
+            Some(entries) => entries.run(ev, env)?,
+            None => ev.global(Symbol::NIX_PATH)?,
+        };
+        ev.call(find, &[entries, self.name], self.pos)
+    }
+}
+
+/// Whether a string value carries no context and is plain: used to fold constants.
+pub(super) fn constant_bytes(unit: &Unit, id: ExprId) -> Option<&[u8]> {
+    match unit.expr(id) {
+        Expr::String(range) => Some(unit.ast.bytes(range)),
+        _ => None,
+    }
+}
+
+/// A constant string of code.
+pub(super) fn constant_text(ev: &Evaluator, bytes: &[u8]) -> Str {
+    match ev.string_with_context(bytes, Context::EMPTY).view() {
+        View::String(string) => string,
+        _ => unreachable!("a string was made"),
+    }
+}

@@ -1,0 +1,173 @@
+//! Functions and how their arguments get into the frame.
+
+use std::sync::OnceLock;
+
+use nival_syntax::ast::LambdaId;
+use nival_syntax::{ExprId, Pos, Symbol};
+
+use super::{Frame, Lazy, Unit, lazy};
+use crate::code::{Code, LambdaCode, Run};
+use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::evaluator::{Env, Evaluator};
+use crate::suggestions::best_matches;
+use crate::value::{Attrs, Lambda, Value};
+
+pub(super) fn lambda_code(
+    ev: &Evaluator,
+    unit: &'static Unit,
+    expr: ExprId,
+    id: LambdaId,
+) -> &'static LambdaCode {
+    let lambda = unit.ast.lambda(id);
+    let formals = lambda.formals.map_or(0, |formals| unit.ast.formals(formals).len());
+    let code = LambdaCode {
+        unit,
+        id,
+        name: lambda.name,
+        pos: unit.pos(expr),
+        frame_size: usize::from(lambda.argument.is_some()) + formals,
+        has_formals: lambda.formals.is_some(),
+        body: Code::new(unit, lambda.body),
+        binder: OnceLock::new(),
+    };
+    // SAFETY: what the heap keeps is never moved or freed.
+    unsafe { ev.heap.keep(code).as_ref() }
+}
+
+pub(super) struct MakeLambda(pub(super) &'static LambdaCode);
+
+impl Run for MakeLambda {
+    #[inline(always)]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        Ok(Lambda::new(&ev.heap, self.0, env).into())
+    }
+}
+
+/// How `{ a, b ? c, ... } @ x` is bound.
+pub(crate) struct Binder {
+    /// Whether the first place of the frame is for the whole argument.
+    whole: bool,
+    pub(crate) ellipsis: bool,
+    /// Sorted by name's number.
+    pub(crate) formals: Box<[BoundFormal]>,
+}
+
+pub(crate) struct BoundFormal {
+    pub(crate) name: Symbol,
+    pub(crate) pos: Pos,
+    pub(crate) default: Option<Lazy>,
+}
+
+pub(crate) fn binder(ev: &Evaluator, code: &LambdaCode) -> Binder {
+    let unit = code.unit;
+    let lambda = unit.ast.lambda(code.id);
+    let formals = lambda.formals.map_or(&[][..], |formals| unit.ast.formals(formals));
+    Binder {
+        whole: lambda.argument.is_some(),
+        ellipsis: lambda.formals.is_none_or(|formals| formals.ellipsis),
+        formals: formals
+            .iter()
+            .map(|formal| BoundFormal {
+                name: formal.name,
+                pos: formal.pos,
+                default: formal.default.map(|default| lazy(ev, unit, default, Frame::BeingFilled)),
+            })
+            .collect(),
+    }
+}
+
+impl Binder {
+    /// Fills the frame of a call.
+    pub(crate) fn bind(
+        &self,
+        ev: &Evaluator,
+        code: &LambdaCode,
+        env: Env,
+        argument: Value,
+        pos: Pos,
+    ) -> Result<()> {
+        let frame = "while evaluating the value passed for the lambda argument";
+        let from_call_site = if pos.is_none() { "" } else { "from call site" };
+        let attrs = ev.force_attrs(argument, code.pos, frame).frame(from_call_site, pos)?;
+        let mut index = 0;
+        if self.whole {
+            env.set(0, argument);
+            index = 1;
+        }
+        let mut used = 0;
+        let keys = attrs.shape().map(crate::value::Shape::keys);
+        match keys {
+            // Both are sorted: one walk over them is quicker unless the set is much the larger.
+            Some(keys) if keys.len() <= self.formals.len() * 8 => {
+                let mut next = 0;
+                for formal in &self.formals {
+                    while next < keys.len() && keys[next] < formal.name {
+                        next += 1;
+                    }
+                    if next < keys.len() && keys[next] == formal.name {
+                        // SAFETY: the set is flat, as it has a shape, and `next` is below its key count.
+                        env.set(index, unsafe { attrs.slot_unchecked(next) }.get());
+                        used += 1;
+                    } else {
+                        env.set(index, self.default(formal, ev, code, env, pos)?);
+                    }
+                    index += 1;
+                }
+            }
+            _ => {
+                for formal in &self.formals {
+                    let value = match attrs.get(formal.name) {
+                        Some(value) => {
+                            used += 1;
+                            value
+                        }
+                        None => self.default(formal, ev, code, env, pos)?,
+                    };
+                    env.set(index, value);
+                    index += 1;
+                }
+            }
+        }
+        if !self.ellipsis && used != attrs.len() {
+            return Err(self.unexpected(code, attrs, pos));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn default(
+        &self,
+        formal: &BoundFormal,
+        ev: &Evaluator,
+        code: &LambdaCode,
+        env: Env,
+        pos: Pos,
+    ) -> Result<Value> {
+        match &formal.default {
+            Some(default) => Ok(default.make(ev, env)),
+            None => Err(missing(code, formal.name, pos)),
+        }
+    }
+
+    #[cold]
+    fn unexpected(&self, code: &LambdaCode, attrs: Attrs, pos: Pos) -> EvalError {
+        let is_formal = |name| self.formals.binary_search_by_key(&name, |formal| formal.name).is_ok();
+        let name = attrs.iter().find(|attr| !is_formal(attr.name)).map_or(Symbol::EMPTY, |attr| attr.name);
+        let names = self.formals.iter().map(|formal| formal.name.as_bytes());
+        let message = format!("function '{}' called with unexpected argument '{name}'", function_name(code));
+        EvalError::new(ErrorKind::UnexpectedArgument, message)
+            .at(code.pos)
+            .with_suggestions(best_matches(names, name.as_bytes()))
+            .with_frame("from call site", pos)
+    }
+}
+
+#[cold]
+fn missing(code: &LambdaCode, name: Symbol, pos: Pos) -> EvalError {
+    let message = format!("function '{}' called without required argument '{name}'", function_name(code));
+    EvalError::new(ErrorKind::MissingArgument, message).at(code.pos).with_frame("from call site", pos)
+}
+
+fn function_name(code: &LambdaCode) -> String {
+    code.name.map_or_else(|| "anonymous lambda".to_owned(), |name| name.to_string())
+}

@@ -1,0 +1,162 @@
+//! From the tree to executable code.
+//!
+//! A file is parsed and its variables are resolved at once, so that an undefined variable is found before
+//! anything runs. Code is made of a function's body or of a thunk's expression only when it first runs, as
+//! most of what is read never does.
+
+mod attrs;
+mod call;
+mod expr;
+mod lambda;
+mod ops;
+mod resolve;
+mod select;
+mod show;
+mod strings;
+mod variable;
+
+use std::collections::HashMap;
+
+use nival_syntax::ast::Expr;
+use nival_syntax::{Ast, ExprId, ParseOptions, Pos, Source, Symbol};
+
+pub(crate) use expr::{expression, position_value};
+pub(crate) use lambda::{Binder, BoundFormal, binder};
+pub(crate) use ops::concat;
+pub(crate) use resolve::SymbolTable;
+pub(crate) use strings::join;
+
+use crate::code::{Code, LambdaCode, Op};
+use crate::error::{EvalError, Result};
+use crate::evaluator::{Env, Evaluator};
+use crate::value::{Attrs, Lambda, Thunk, Value};
+use resolve::{Resolved, VarRef};
+
+/// A parsed text with its variables resolved.
+pub(crate) struct Unit {
+    pub(crate) ast: Ast,
+    resolved: Resolved,
+}
+
+/// Variables that a text sees besides the built-in ones: their values are in the frame it runs in.
+#[derive(Default)]
+pub(crate) struct Scope {
+    names: Option<Vec<Symbol>>,
+}
+
+impl Scope {
+    /// The attributes of a set, in the set's order.
+    pub(crate) fn of(attrs: Attrs) -> Scope {
+        Scope { names: Some(attrs.iter().map(|attr| attr.name).collect()) }
+    }
+}
+
+impl Unit {
+    pub(crate) fn parse(
+        ev: &Evaluator,
+        source: &'static Source,
+        base: &str,
+        scope: &Scope,
+    ) -> Result<&'static Unit> {
+        let settings = ev.settings();
+        let options = ParseOptions {
+            base_path: base,
+            home: settings.home.as_deref(),
+            pipe_operators: settings.has_feature("pipe-operators"),
+        };
+        let ast = nival_syntax::parse(source, &options).map_err(|error| EvalError::syntax(*error))?;
+        let resolved = resolve::resolve(ev, &ast, scope)?;
+        Ok(Box::leak(Box::new(Unit { ast, resolved })))
+    }
+
+    /// Evaluates the whole text.
+    pub(crate) fn run(&'static self, ev: &Evaluator, env: Env) -> Result<Value> {
+        expression(ev, self, self.ast.root()).run(ev, env)
+    }
+
+    #[inline]
+    fn expr(&self, id: ExprId) -> Expr {
+        self.ast.expr(id)
+    }
+
+    #[inline]
+    fn pos(&self, id: ExprId) -> Pos {
+        self.ast.pos(id)
+    }
+
+    fn var(&self, id: ExprId) -> VarRef {
+        self.resolved.vars[id.index()]
+    }
+}
+
+/// How to get at a value that may not be needed.
+#[derive(Clone, Copy)]
+pub(crate) enum Lazy {
+    /// It is known.
+    Value(Value),
+    /// A variable of the frame.
+    Local(u32),
+    /// A variable of a frame further out.
+    Outer(u32, u32),
+    /// A variable of the frame that is just being filled: it may not be set yet.
+    Unfilled(u32, &'static Code),
+    /// It must be computed.
+    Thunk(&'static Code),
+    /// A function.
+    Lambda(&'static LambdaCode),
+}
+
+impl Lazy {
+    #[inline(always)]
+    pub(crate) fn make(&self, ev: &Evaluator, env: Env) -> Value {
+        match *self {
+            Lazy::Value(value) => value,
+            Lazy::Local(index) => env.slot(index).get(),
+            Lazy::Outer(depth, index) => env.outer(depth).slot(index).get(),
+            Lazy::Unfilled(index, code) => {
+                env.slot(index).get_if_set().unwrap_or_else(|| Thunk::new_code(&ev.heap, code, env))
+            }
+            Lazy::Thunk(code) => Thunk::new_code(&ev.heap, code, env),
+            Lazy::Lambda(code) => Lambda::new(&ev.heap, code, env).into(),
+        }
+    }
+}
+
+/// Whether a frame is complete when a lazy expression in it is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Frame {
+    Complete,
+    BeingFilled,
+}
+
+fn lazy(ev: &Evaluator, unit: &'static Unit, id: ExprId, frame: Frame) -> Lazy {
+    match unit.expr(id) {
+        Expr::Var(_) => match unit.var(id) {
+            VarRef::Frame { depth: 0, index } if frame == Frame::BeingFilled => {
+                Lazy::Unfilled(index, thunk_code(ev, unit, id))
+            }
+            VarRef::Frame { depth: 0, index } => Lazy::Local(index),
+            VarRef::Frame { depth, index } => Lazy::Outer(u32::from(depth), index),
+            VarRef::Global(index) => Lazy::Value(unit.resolved.globals[index as usize]),
+            _ => Lazy::Thunk(thunk_code(ev, unit, id)),
+        },
+        Expr::Lambda(lambda) => Lazy::Lambda(lambda::lambda_code(ev, unit, id, lambda)),
+        _ => match expr::constant(ev, unit, id) {
+            Some(value) => Lazy::Value(value),
+            None => Lazy::Thunk(thunk_code(ev, unit, id)),
+        },
+    }
+}
+
+fn thunk_code(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> &'static Code {
+    Code::new(unit, id).keep(&ev.heap)
+}
+
+/// Variables that operators and `<…>` call, where something other than the built-in one is in scope.
+type Implicit = HashMap<(ExprId, Symbol), VarRef>;
+
+/// The function that an operator or `<…>` means: the built-in one but for strange scopes.
+fn implicit(ev: &Evaluator, unit: &'static Unit, id: ExprId, name: Symbol) -> Option<Op> {
+    let var = unit.resolved.implicit.get(&(id, name))?;
+    Some(variable::from_ref(ev, unit, *var, name, unit.pos(id)))
+}

@@ -1,0 +1,272 @@
+//! Operators.
+
+use nival_syntax::ast::BinaryOp;
+use nival_syntax::{ExprId, Pos, Symbol};
+
+use super::expr::run_bool;
+use super::{Frame, Lazy, Unit, expression, implicit, lazy};
+use crate::code::{Op, Run};
+use crate::error::{FrameText, Result};
+use crate::evaluator::{Env, Evaluator};
+use crate::value::{List, ListBuilder, Value, View};
+
+pub(super) fn compile(
+    ev: &Evaluator,
+    unit: &'static Unit,
+    id: ExprId,
+    op: BinaryOp,
+    left: ExprId,
+    right: ExprId,
+) -> Op {
+    let heap = &ev.heap;
+    let pos = unit.pos(id);
+    if let Some(name) = op.function() {
+        // `>` and `<=` are `<` with the sides changed; `<=` and `>=` negate.
+        let (first, second) = match op {
+            BinaryOp::Greater | BinaryOp::LessOrEqual => (right, left),
+            _ => (left, right),
+        };
+        let negate = matches!(op, BinaryOp::LessOrEqual | BinaryOp::GreaterOrEqual);
+        if let Some(function) = implicit(ev, unit, id, name) {
+            let arguments = [first, second].map(|id| lazy(ev, unit, id, Frame::Complete));
+            return Op::new(heap, CallOperator { function, arguments, negate, pos });
+        }
+        let swapped = first != left;
+        let sides = Sides { left: expression(ev, unit, left), right: expression(ev, unit, right), pos };
+        return match op {
+            BinaryOp::Subtract => Op::new(heap, Arithmetic::<SUBTRACT>(sides)),
+            BinaryOp::Multiply => Op::new(heap, Arithmetic::<MULTIPLY>(sides)),
+            BinaryOp::Divide => Op::new(heap, Arithmetic::<DIVIDE>(sides)),
+            _ => {
+                let sides =
+                    Sides { left: expression(ev, unit, first), right: expression(ev, unit, second), pos };
+                let _ = swapped;
+                Op::new(heap, Less { sides, negate })
+            }
+        };
+    }
+    let sides = Sides { left: expression(ev, unit, left), right: expression(ev, unit, right), pos };
+    match op {
+        BinaryOp::Equal => Op::new(heap, Equal { sides, negate: false }),
+        BinaryOp::NotEqual => Op::new(heap, Equal { sides, negate: true }),
+        BinaryOp::And => Op::new(heap, And(sides)),
+        BinaryOp::Or => Op::new(heap, Or(sides)),
+        BinaryOp::Implies => Op::new(heap, Implies(sides)),
+        BinaryOp::Update => {
+            let side_positions = (unit.pos(left), unit.pos(right));
+            Op::new(heap, Update { sides, side_positions })
+        }
+        _ => Op::new(heap, ConcatLists(sides)),
+    }
+}
+
+pub(super) fn compile_negate(ev: &Evaluator, unit: &'static Unit, id: ExprId, operand: ExprId) -> Op {
+    let pos = unit.pos(id);
+    let zero = ev.int(0);
+    if let Some(function) = implicit(ev, unit, id, Symbol::SUB) {
+        let arguments = [Lazy::Value(zero), lazy(ev, unit, operand, Frame::Complete)];
+        return Op::new(&ev.heap, CallOperator { function, arguments, negate: false, pos });
+    }
+    let left = Op::new(&ev.heap, super::expr::Constant(zero));
+    Op::new(&ev.heap, Arithmetic::<SUBTRACT>(Sides { left, right: expression(ev, unit, operand), pos }))
+}
+
+struct Sides {
+    left: Op,
+    right: Op,
+    pos: Pos,
+}
+
+pub(super) struct Not {
+    pub(super) operand: Op,
+    pub(super) pos: Pos,
+}
+
+impl Run for Not {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let value = run_bool(self.operand, ev, env, self.pos, "in the argument of the not operator")?;
+        Ok(Value::bool(!value))
+    }
+}
+
+struct And(Sides);
+
+impl Run for And {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let Sides { left, right, pos } = self.0;
+        let value = run_bool(left, ev, env, pos, "in the left operand of the AND (&&) operator")?
+            && run_bool(right, ev, env, pos, "in the right operand of the AND (&&) operator")?;
+        Ok(Value::bool(value))
+    }
+}
+
+struct Or(Sides);
+
+impl Run for Or {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let Sides { left, right, pos } = self.0;
+        let value = run_bool(left, ev, env, pos, "in the left operand of the OR (||) operator")?
+            || run_bool(right, ev, env, pos, "in the right operand of the OR (||) operator")?;
+        Ok(Value::bool(value))
+    }
+}
+
+struct Implies(Sides);
+
+impl Run for Implies {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let Sides { left, right, pos } = self.0;
+        let value = !run_bool(left, ev, env, pos, "in the left operand of the IMPL (->) operator")?
+            || run_bool(right, ev, env, pos, "in the right operand of the IMPL (->) operator")?;
+        Ok(Value::bool(value))
+    }
+}
+
+struct Equal {
+    sides: Sides,
+    negate: bool,
+}
+
+impl Run for Equal {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let left = self.sides.left.run(ev, env)?;
+        let right = self.sides.right.run(ev, env)?;
+        let equal = match (left.view(), right.view()) {
+            (View::String(left), View::String(right)) => left.bytes() == right.bytes(),
+            _ => ev.equal(left, right, self.sides.pos)?,
+        };
+        Ok(Value::bool(equal != self.negate))
+    }
+}
+
+/// An operator for which something other than the built-in function is in scope.
+struct CallOperator {
+    function: Op,
+    arguments: [Lazy; 2],
+    negate: bool,
+    pos: Pos,
+}
+
+impl Run for CallOperator {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let function = self.function.run(ev, env)?;
+        let arguments = [self.arguments[0].make(ev, env), self.arguments[1].make(ev, env)];
+        let value = ev.call(function, &arguments, self.pos)?;
+        if !self.negate {
+            return Ok(value);
+        }
+        let holds = ev.force_bool(value, self.pos, "in the argument of the not operator")?;
+        Ok(Value::bool(!holds))
+    }
+}
+
+/// `<` and the others that are made of it.
+struct Less {
+    sides: Sides,
+    negate: bool,
+}
+
+impl Run for Less {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let Sides { left, right, pos } = self.sides;
+        let compare = || {
+            let left = left.run(ev, env)?;
+            let right = right.run(ev, env)?;
+            ev.less_than(left, right, pos, "")
+        };
+        match compare() {
+            Ok(less) => Ok(Value::bool(less != self.negate)),
+            Err(error) => {
+                let error = error.with_frame(FrameText::Builtin("lessThan"), pos);
+                let frame = if self.negate { "in the argument of the not operator" } else { "" };
+                Err(error.with_frame(frame, pos))
+            }
+        }
+    }
+}
+
+const SUBTRACT: u8 = 0;
+const MULTIPLY: u8 = 1;
+const DIVIDE: u8 = 2;
+
+/// `-`, `*` and `/`: small cases here, all others in the built-in function.
+struct Arithmetic<const OPERATION: u8>(Sides);
+
+impl<const OPERATION: u8> Run for Arithmetic<OPERATION> {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let Sides { left, right, pos } = self.0;
+        let (symbol, name) = match OPERATION {
+            SUBTRACT => (Symbol::SUB, "sub"),
+            MULTIPLY => (Symbol::MUL, "mul"),
+            _ => (Symbol::DIV, "div"),
+        };
+        let operands = left.run(ev, env).and_then(|left| Ok((left, right.run(ev, env)?)));
+        let (left, right) = operands.map_err(|error| error.with_frame(FrameText::Builtin(name), pos))?;
+        if let (View::Int(left), View::Int(right)) = (left.view(), right.view()) {
+            let result = match OPERATION {
+                SUBTRACT => left.checked_sub(right),
+                MULTIPLY => left.checked_mul(right),
+                _ => left.checked_div(right),
+            };
+            if let Some(result) = result {
+                return Ok(ev.int(result));
+            }
+        }
+        ev.call(ev.global(symbol)?, &[left, right], pos)
+    }
+}
+
+struct Update {
+    sides: Sides,
+    side_positions: (Pos, Pos),
+}
+
+impl Run for Update {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        // The right side first, as the reference does.
+        let side = |op: Op, pos, frame: &'static str| match op.run(ev, env) {
+            Ok(value) => match value.view() {
+                View::Attrs(attrs) => Ok(attrs),
+                _ => Err(ev.expected("a set", value).with_frame(frame, pos)),
+            },
+            Err(error) => Err(error.with_frame(frame, pos)),
+        };
+        let frame = "in the right operand of the update (//) operator";
+        let right = side(self.sides.right, self.side_positions.1, frame)?;
+        let frame = "in the left operand of the update (//) operator";
+        let left = side(self.sides.left, self.side_positions.0, frame)?;
+        Ok(left.update(&ev.heap, &ev.merge_plans, right).into())
+    }
+}
+
+struct ConcatLists(Sides);
+
+impl Run for ConcatLists {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let left = self.0.left.run(ev, env)?;
+        let right = self.0.right.run(ev, env)?;
+        let frame = "while evaluating one of the elements to concatenate";
+        let left = ev.force_list(left, self.0.pos, frame)?;
+        let right = ev.force_list(right, self.0.pos, frame)?;
+        Ok(concat(ev, &[left, right]).into())
+    }
+}
+
+/// Several lists in one; one of them itself if the others are empty.
+pub(crate) fn concat(ev: &Evaluator, lists: &[List]) -> List {
+    let length = lists.iter().map(|list| list.len()).sum();
+    if let Some(only) = lists.iter().find(|list| list.len() == length) {
+        return *only;
+    }
+    let mut result = ListBuilder::new(&ev.heap, length);
+    for value in lists.iter().flat_map(|list| list.iter()) {
+        result.push(value);
+    }
+    result.finish()
+}

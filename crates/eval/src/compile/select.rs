@@ -1,0 +1,314 @@
+//! Selecting attributes, and asking for them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use nival_syntax::ast::{AttrName, Expr, PathId};
+use nival_syntax::{ExprId, Pos, Symbol};
+
+use super::resolve::VarRef;
+use super::variable::Local;
+use super::{Unit, expression};
+use crate::code::{Op, Run};
+use crate::error::{ErrorKind, EvalError, Result};
+use crate::evaluator::{Env, Evaluator};
+use crate::suggestions::best_matches;
+use crate::value::{Attrs, Value, View};
+
+pub(super) fn compile(
+    ev: &Evaluator,
+    unit: &'static Unit,
+    id: ExprId,
+    subject: ExprId,
+    path: PathId,
+    default: Option<ExprId>,
+) -> Op {
+    let pos = unit.pos(id);
+    let path = unit.ast.path(path);
+    if let ([AttrName::Static(name)], None) = (path, default) {
+        if let (Expr::Var(_), VarRef::Frame { depth: 0, index }) = (unit.expr(subject), unit.var(subject)) {
+            let subject = Local { index, pos: unit.pos(subject) };
+            return Op::new(&ev.heap, SelectOne::new(subject, *name, pos));
+        }
+        return Op::new(&ev.heap, SelectOne::new(expression(ev, unit, subject), *name, pos));
+    }
+    let subject = expression(ev, unit, subject);
+    let names = names(ev, unit, path);
+    match default {
+        None => Op::new(&ev.heap, SelectPath { subject, names, pos }),
+        Some(default) => {
+            let default = expression(ev, unit, default);
+            Op::new(&ev.heap, SelectOr { path: SelectPath { subject, names, pos }, default })
+        }
+    }
+}
+
+pub(super) fn compile_has(
+    ev: &Evaluator,
+    unit: &'static Unit,
+    id: ExprId,
+    subject: ExprId,
+    path: PathId,
+) -> Op {
+    let names = names(ev, unit, unit.ast.path(path));
+    Op::new(&ev.heap, HasAttr { subject: expression(ev, unit, subject), names, pos: unit.pos(id) })
+}
+
+fn names(ev: &Evaluator, unit: &'static Unit, path: &[AttrName]) -> Box<[Name]> {
+    let name = |name: &AttrName| match name {
+        AttrName::Static(name) => Name::Static(*name, InlineCache::default()),
+        AttrName::Dynamic(expr) => Name::Dynamic(expression(ev, unit, *expr), unit.pos(*expr)),
+    };
+    path.iter().map(name).collect()
+}
+
+/// The last shape seen in one place of the code, and where the attribute is in it: one word, so that
+/// threads never see half of it.
+#[derive(Default)]
+struct InlineCache(AtomicU64);
+
+const INDEX_BITS: u32 = 16;
+
+impl InlineCache {
+    #[inline(always)]
+    fn find(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
+        let cached = self.0.load(Ordering::Relaxed);
+        if cached >> INDEX_BITS == attrs.shape_word() {
+            let index = (cached & ((1 << INDEX_BITS) - 1)) as usize;
+            // SAFETY: what the cache holds was found in a flat set of this shape.
+            return Some(unsafe { attrs.slot_unchecked(index) }.get());
+        }
+        self.find_slowly(attrs, name)
+    }
+
+    fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
+        let found = attrs.lookup(name)?;
+        if attrs.shape().is_some() && found.index < 1 << INDEX_BITS {
+            self.0.store(attrs.shape_word() << INDEX_BITS | found.index as u64, Ordering::Relaxed);
+        }
+        Some(found.slot.get())
+    }
+}
+
+/// `subject.name`
+pub(super) struct SelectOne<S> {
+    subject: S,
+    name: Symbol,
+    pos: Pos,
+    cache: InlineCache,
+}
+
+impl<S: Run> SelectOne<S> {
+    pub(super) fn new(subject: S, name: Symbol, pos: Pos) -> SelectOne<S> {
+        SelectOne { subject, name, pos, cache: InlineCache::default() }
+    }
+}
+
+impl<S: Run> Run for SelectOne<S> {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let subject = self.subject.run(ev, env)?;
+        let View::Attrs(attrs) = subject.view() else { return Err(not_a_set(ev, subject, self.pos)) };
+        let Some(value) = self.cache.find(attrs, self.name) else {
+            return Err(missing(ev, attrs, self.name, self.pos));
+        };
+        if value.is_forced() {
+            return Ok(value);
+        }
+        force_attribute(ev, value, attrs, self.name, self.pos)
+    }
+}
+
+/// Evaluates an attribute's value; an error says which one, and where it was written.
+fn force_attribute(ev: &Evaluator, value: Value, attrs: Attrs, name: Symbol, pos: Pos) -> Result<Value> {
+    match ev.force(value, pos) {
+        Ok(value) => Ok(value),
+        Err(error) => Err(in_attribute(error, attrs, name)),
+    }
+}
+
+#[cold]
+fn in_attribute(error: EvalError, attrs: Attrs, name: Symbol) -> EvalError {
+    let pos = attrs.get_attr(name).map_or(Pos::NONE, |attr| attr.pos);
+    if pos.is_none() { error } else { error.with_frame(crate::evaluator::attribute_frame(name), pos) }
+}
+
+#[cold]
+fn not_a_set(ev: &Evaluator, value: Value, pos: Pos) -> EvalError {
+    ev.expected("a set", value).with_frame("while selecting an attribute", pos)
+}
+
+#[cold]
+fn missing(ev: &Evaluator, attrs: Attrs, name: Symbol, pos: Pos) -> EvalError {
+    let names = attrs.iter().map(|attr| attr.name.as_bytes());
+    let error = EvalError::new(ErrorKind::MissingAttribute, format!("attribute '{name}' missing"))
+        .at(pos)
+        .with_suggestions(best_matches(names, name.as_bytes()));
+    match missing_hint(ev, attrs) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+/// What a set says of attributes that it doesn't have: the text in its `__missingAttributeHint`.
+pub(super) fn missing_hint(ev: &Evaluator, attrs: Attrs) -> Option<String> {
+    let hint = attrs.get(Symbol::intern("__missingAttributeHint"))?;
+    let hint = ev.force(hint, Pos::NONE).ok()?.as_str()?;
+    Some(hint.to_string_lossy().into_owned())
+}
+
+/// A name in an attribute path.
+enum Name {
+    Static(Symbol, InlineCache),
+    Dynamic(Op, Pos),
+}
+
+impl Name {
+    #[inline]
+    fn symbol(&self, ev: &Evaluator, env: Env) -> Result<Symbol> {
+        match self {
+            Name::Static(name, _) => Ok(*name),
+            Name::Dynamic(op, pos) => {
+                let value = op.run(ev, env)?;
+                let frame = "while evaluating an attribute name";
+                Ok(Symbol::intern(ev.force_plain_string(value, *pos, frame)?.bytes()))
+            }
+        }
+    }
+
+    #[inline]
+    fn find(&self, attrs: Attrs, symbol: Symbol) -> Option<Value> {
+        match self {
+            Name::Static(_, cache) => cache.find(attrs, symbol),
+            Name::Dynamic(..) => attrs.get(symbol),
+        }
+    }
+}
+
+/// `subject.a.b.${c}`
+struct SelectPath {
+    subject: Op,
+    names: Box<[Name]>,
+    pos: Pos,
+}
+
+impl SelectPath {
+    /// The value, or `None` where an attribute is missing and `or_none` says that there is a default.
+    fn select(&self, ev: &Evaluator, env: Env, has_default: bool) -> Result<Option<Value>> {
+        let mut value = self.subject.run(ev, env)?;
+        let mut last_pos = Pos::NONE;
+        let result = self.walk(ev, env, &mut value, &mut last_pos, has_default);
+        match result {
+            Err(error) if !last_pos.is_none() => {
+                let text = format!("while evaluating the attribute '{}'", self.show(ev, env));
+                Err(error.with_frame(text, last_pos))
+            }
+            result => result,
+        }
+    }
+
+    #[inline]
+    fn walk(
+        &self,
+        ev: &Evaluator,
+        env: Env,
+        value: &mut Value,
+        last_pos: &mut Pos,
+        has_default: bool,
+    ) -> Result<Option<Value>> {
+        let mut found_in = None;
+        for name in &self.names {
+            let symbol = name.symbol(ev, env)?;
+            let forced = ev.force(*value, self.pos);
+            let forced = match forced {
+                Ok(forced) => forced,
+                Err(error) => {
+                    *last_pos = position_in(found_in);
+                    return Err(error);
+                }
+            };
+            let found = match forced.view() {
+                View::Attrs(attrs) => name.find(attrs, symbol).ok_or(attrs),
+                _ if has_default => return Ok(None),
+                _ => {
+                    *last_pos = position_in(found_in);
+                    return Err(not_a_set(ev, forced, self.pos));
+                }
+            };
+            match found {
+                Ok(found) => *value = found,
+                Err(_) if has_default => return Ok(None),
+                Err(attrs) => {
+                    *last_pos = position_in(found_in);
+                    return Err(missing(ev, attrs, symbol, self.pos));
+                }
+            }
+            found_in = forced.as_attrs().map(|attrs| (attrs, symbol));
+        }
+        match ev.force(*value, self.pos) {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => {
+                *last_pos = position_in(found_in);
+                Err(error)
+            }
+        }
+    }
+
+    /// `a.b.c`, with computed names where they can be.
+    #[cold]
+    fn show(&self, ev: &Evaluator, env: Env) -> String {
+        let names = self
+            .names
+            .iter()
+            .map(|name| name.symbol(ev, env).map_or_else(|_| "\"${…}\"".to_owned(), |name| name.to_string()));
+        names.collect::<Vec<_>>().join(".")
+    }
+}
+
+#[cold]
+fn position_in(found: Option<(Attrs, Symbol)>) -> Pos {
+    found.and_then(|(attrs, name)| attrs.get_attr(name)).map_or(Pos::NONE, |attr| attr.pos)
+}
+
+impl Run for SelectPath {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        Ok(self.select(ev, env, false)?.expect("without a default there is a value or an error"))
+    }
+}
+
+/// `subject.a.b or default`
+struct SelectOr {
+    path: SelectPath,
+    default: Op,
+}
+
+impl Run for SelectOr {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        match self.path.select(ev, env, true)? {
+            Some(value) => Ok(value),
+            None => self.default.run(ev, env),
+        }
+    }
+}
+
+/// `subject ? a.b`
+struct HasAttr {
+    subject: Op,
+    names: Box<[Name]>,
+    pos: Pos,
+}
+
+impl Run for HasAttr {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let mut value = self.subject.run(ev, env)?;
+        for name in &self.names {
+            value = ev.force(value, self.pos)?;
+            let symbol = name.symbol(ev, env)?;
+            let View::Attrs(attrs) = value.view() else { return Ok(Value::FALSE) };
+            match name.find(attrs, symbol) {
+                Some(found) => value = found,
+                None => return Ok(Value::FALSE),
+            }
+        }
+        Ok(Value::TRUE)
+    }
+}

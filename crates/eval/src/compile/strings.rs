@@ -1,0 +1,174 @@
+//! Strings and paths with interpolation, and `+`.
+
+use nival_syntax::ast::{ConcatKind, Part, Range};
+use nival_syntax::{ExprId, Pos};
+
+use super::expr::{constant_bytes, constant_text};
+use super::{Unit, expression};
+use crate::code::{Op, Run};
+use crate::context::Context;
+use crate::error::{ErrorKind, EvalError, Result};
+use crate::evaluator::{Coercion, Env, Evaluator, describe_type};
+use crate::path::canonical;
+use crate::value::{Str, Value, View};
+
+const FRAME: &str = "while evaluating a path segment";
+
+pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, kind: ConcatKind, parts: Range) -> Op {
+    let pos = unit.pos(id);
+    let parts = unit.ast.parts(parts);
+    let piece = |part: &Part| match constant_bytes(unit, part.expr) {
+        Some(bytes) => Piece::Text(constant_text(ev, bytes)),
+        None => Piece::Expr(expression(ev, unit, part.expr), part.pos),
+    };
+    match (kind, parts) {
+        (ConcatKind::Plus, [left, right]) => {
+            let positions = (left.pos, right.pos);
+            let (left, right) = (expression(ev, unit, left.expr), expression(ev, unit, right.expr));
+            Op::new(&ev.heap, Add { left, right, positions, pos })
+        }
+        (ConcatKind::Plus | ConcatKind::Path, _) => {
+            let parts = parts.iter().map(|part| (expression(ev, unit, part.expr), part.pos)).collect();
+            Op::new(&ev.heap, ConcatPath { parts, pos })
+        }
+        (ConcatKind::String | ConcatKind::IndentedString, _) => {
+            Op::new(&ev.heap, Interpolate(parts.iter().map(piece).collect()))
+        }
+    }
+}
+
+enum Piece {
+    Text(Str),
+    Expr(Op, Pos),
+}
+
+/// `"…${…}…"`
+struct Interpolate(Box<[Piece]>);
+
+impl Run for Interpolate {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let first = ev.pieces.borrow().len();
+        for piece in &self.0 {
+            let piece = match piece {
+                Piece::Text(text) => *text,
+                Piece::Expr(op, pos) => {
+                    let text = op
+                        .run(ev, env)
+                        .and_then(|value| ev.coerce_to_string(value, Coercion::Interpolation, *pos, FRAME));
+                    match text {
+                        Ok(text) => text,
+                        Err(error) => {
+                            ev.pieces.borrow_mut().truncate(first);
+                            return Err(error);
+                        }
+                    }
+                }
+            };
+            ev.pieces.borrow_mut().push(piece);
+        }
+        let mut pieces = ev.pieces.borrow_mut();
+        let result = join(ev, &pieces[first..]);
+        pieces.truncate(first);
+        Ok(result.into())
+    }
+}
+
+/// Strings in one, with all that they refer to.
+pub(crate) fn join(ev: &Evaluator, pieces: &[Str]) -> Str {
+    if let [only] = pieces {
+        return *only;
+    }
+    let length = pieces.iter().map(|piece| piece.bytes().len()).sum();
+    let context = pieces.iter().fold(Context::EMPTY, |context, piece| context.union(piece.context()));
+    Str::build(&ev.heap, length, context, |to| {
+        let mut start = 0;
+        for piece in pieces {
+            let bytes = piece.bytes();
+            to[start..start + bytes.len()].copy_from_slice(bytes);
+            start += bytes.len();
+        }
+    })
+}
+
+/// `left + right`
+struct Add {
+    left: Op,
+    right: Op,
+    positions: (Pos, Pos),
+    pos: Pos,
+}
+
+impl Run for Add {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let left = self.left.run(ev, env)?;
+        match left.view() {
+            View::Int(left) => {
+                let right = self.right.run(ev, env)?;
+                match right.view() {
+                    View::Int(right) => left.checked_add(right).map(|sum| ev.int(sum)).ok_or_else(|| {
+                        let message = format!("integer overflow in adding {left} + {right}");
+                        EvalError::new(ErrorKind::Arithmetic, message).at(self.positions.1)
+                    }),
+                    View::Float(right) => Ok(ev.float(left as f64 + right)),
+                    _ => Err(cannot_add(right, "an integer").at(self.positions.1)),
+                }
+            }
+            View::Float(left) => {
+                let right = self.right.run(ev, env)?;
+                match right.view() {
+                    View::Int(right) => Ok(ev.float(left + right as f64)),
+                    View::Float(right) => Ok(ev.float(left + right)),
+                    _ => Err(cannot_add(right, "a float").at(self.positions.1)),
+                }
+            }
+            View::Path(path) => {
+                let right = self.right.run(ev, env)?;
+                let right = ev.coerce_to_string(right, Coercion::Plain, self.positions.1, FRAME)?;
+                append_to_path(ev, &[path.bytes(), right.bytes()].concat(), right.context(), self.pos)
+            }
+            first => {
+                let how = match first {
+                    View::String(_) => Coercion::Interpolation,
+                    _ => Coercion::Plain,
+                };
+                let left = ev.coerce_to_string(left, how, self.positions.0, FRAME)?;
+                let right = self.right.run(ev, env)?;
+                let right = ev.coerce_to_string(right, how, self.positions.1, FRAME)?;
+                Ok(join(ev, &[left, right]).into())
+            }
+        }
+    }
+}
+
+#[cold]
+fn cannot_add(value: Value, to: &str) -> EvalError {
+    EvalError::other(format!("cannot add {} to {to}", describe_type(value)))
+}
+
+fn append_to_path(ev: &Evaluator, bytes: &[u8], context: Context, pos: Pos) -> Result<Value> {
+    if !context.is_empty() {
+        let message = "a string that refers to a store path cannot be appended to a path";
+        return Err(EvalError::new(ErrorKind::Context, message).at(pos));
+    }
+    Ok(ev.path(canonical(bytes)))
+}
+
+/// `./a/${b}`: the first part is a path, and so is the whole.
+struct ConcatPath {
+    parts: Box<[(Op, Pos)]>,
+    pos: Pos,
+}
+
+impl Run for ConcatPath {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let mut bytes = Vec::new();
+        let mut context = Context::EMPTY;
+        for (op, pos) in &self.parts {
+            let value = op.run(ev, env)?;
+            let text = ev.coerce_to_string(value, Coercion::Plain, *pos, FRAME)?;
+            bytes.extend_from_slice(text.bytes());
+            context = context.union(text.context());
+        }
+        append_to_path(ev, &bytes, context, self.pos)
+    }
+}

@@ -1,0 +1,124 @@
+//! Variables.
+
+use nival_syntax::{ExprId, Pos, Symbol};
+
+use super::resolve::VarRef;
+use super::select::SelectOne;
+use super::{Unit, expression};
+use crate::code::{Op, Run};
+use crate::error::{ErrorKind, EvalError, Result};
+use crate::evaluator::{Env, Evaluator};
+use crate::value::Value;
+
+pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, name: Symbol) -> Op {
+    from_ref(ev, unit, unit.var(id), name, unit.pos(id))
+}
+
+pub(super) fn from_ref(ev: &Evaluator, unit: &'static Unit, var: VarRef, name: Symbol, pos: Pos) -> Op {
+    let heap = &ev.heap;
+    match var {
+        VarRef::Frame { depth: 0, index } => Op::new(heap, Local { index, pos }),
+        VarRef::Frame { depth: 1, index } => Op::new(heap, Outer1 { index, pos }),
+        VarRef::Frame { depth, index } => Op::new(heap, Outer { depth: u32::from(depth), index, pos }),
+        VarRef::Global(index) => Op::new(heap, Global { value: unit.resolved.globals[index as usize], pos }),
+        VarRef::With(chain) => {
+            let chain = &unit.resolved.with_chains[chain as usize];
+            Op::new(heap, FromWith { chain, name, pos })
+        }
+        VarRef::InheritSlot(index) => {
+            let subject = Op::new(heap, Local { index, pos });
+            Op::new(heap, SelectOne::new(subject, name, pos))
+        }
+        VarRef::InheritVar(from) => {
+            let subject = expression(ev, unit, from);
+            Op::new(heap, SelectOne::new(subject, name, pos))
+        }
+        VarRef::None => unreachable!("variables were resolved before"),
+    }
+}
+
+pub(super) struct Local {
+    pub(super) index: u32,
+    pub(super) pos: Pos,
+}
+
+impl Run for Local {
+    #[inline(always)]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        ev.force(env.slot(self.index).get(), self.pos)
+    }
+}
+
+struct Outer1 {
+    index: u32,
+    pos: Pos,
+}
+
+impl Run for Outer1 {
+    #[inline(always)]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        ev.force(env.outer(1).slot(self.index).get(), self.pos)
+    }
+}
+
+struct Outer {
+    depth: u32,
+    index: u32,
+    pos: Pos,
+}
+
+impl Run for Outer {
+    #[inline(always)]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        ev.force(env.outer(self.depth).slot(self.index).get(), self.pos)
+    }
+}
+
+struct Global {
+    value: Value,
+    pos: Pos,
+}
+
+impl Run for Global {
+    #[inline(always)]
+    fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
+        ev.force(self.value, self.pos)
+    }
+}
+
+/// A variable that only the sets of the `with`s around can have.
+struct FromWith {
+    chain: &'static [(u32, Pos)],
+    name: Symbol,
+    pos: Pos,
+}
+
+impl Run for FromWith {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let mut env = env;
+        for (distance, pos) in self.chain {
+            env = env.outer(*distance);
+            let frame = "while evaluating the first subexpression of a with expression";
+            let attrs = ev.force_attrs(env.slot(0).get(), *pos, frame)?;
+            if let Some(value) = attrs.get(self.name) {
+                return ev.force(value, self.pos);
+            }
+        }
+        Err(self.undefined(ev, env))
+    }
+}
+
+impl FromWith {
+    /// The sets are asked for a hint, from the outermost inwards.
+    #[cold]
+    fn undefined(&self, ev: &Evaluator, outermost: Env) -> EvalError {
+        let message = format!("undefined variable '{}'", self.name);
+        let mut error = EvalError::new(ErrorKind::UndefinedVariable, message).at(self.pos);
+        if let Some(attrs) = outermost.slot(0).get().as_attrs()
+            && let Some(hint) = super::select::missing_hint(ev, attrs)
+        {
+            error = error.with_hint(hint);
+        }
+        error
+    }
+}

@@ -1,0 +1,182 @@
+//! String contexts: which store paths a string refers to.
+//!
+//! A context is the number of an interned set of elements, so that strings carry one small number and the
+//! union of equal contexts costs nothing.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use nival_formats::{StoreDir, StorePath};
+
+/// One store path (or output) that a string refers to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ContextElement {
+    /// A store path as it is.
+    Path(StorePath),
+    /// A derivation with all of its inputs and outputs.
+    Closure(StorePath),
+    /// An output of a derivation.
+    Output {
+        /// The derivation.
+        derivation: StorePath,
+        /// The output's name.
+        output: String,
+    },
+}
+
+impl ContextElement {
+    /// As messages show it: `/nix/store/…-x.drv^out`.
+    pub fn display(&self, store_dir: &StoreDir) -> String {
+        match self {
+            ContextElement::Path(path) => store_dir.display(path),
+            ContextElement::Closure(path) => format!("{} (deep)", store_dir.display(path)),
+            ContextElement::Output { derivation, output } => {
+                format!("{}^{output}", store_dir.display(derivation))
+            }
+        }
+    }
+}
+
+/// An interned set of [`ContextElement`]s.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Context(u32);
+
+#[derive(Default)]
+struct Table {
+    elements: Vec<&'static ContextElement>,
+    element_ids: HashMap<&'static ContextElement, u32>,
+    /// Sorted element numbers; the empty set is not in the table.
+    sets: Vec<&'static [u32]>,
+    set_ids: HashMap<&'static [u32], u32>,
+    unions: HashMap<(u32, u32), u32>,
+}
+
+static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+
+impl Context {
+    /// No references at all.
+    pub const EMPTY: Context = Context(0);
+
+    /// The context with just this element.
+    pub fn of(element: ContextElement) -> Context {
+        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+        let id = table.element(element);
+        table.set(&[id])
+    }
+
+    /// The number behind it.
+    #[inline(always)]
+    pub(crate) fn id(self) -> u32 {
+        self.0
+    }
+
+    #[inline(always)]
+    pub(crate) fn from_id(id: u32) -> Context {
+        Context(id)
+    }
+
+    /// Whether there are no references.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What is in either.
+    #[inline]
+    #[must_use]
+    pub fn union(self, other: Context) -> Context {
+        if self == other || other.is_empty() {
+            self
+        } else if self.is_empty() {
+            other
+        } else {
+            self.union_of_different(other)
+        }
+    }
+
+    fn union_of_different(self, other: Context) -> Context {
+        let key = (self.0.min(other.0), self.0.max(other.0));
+        if let Some(id) = TABLE.read().unwrap_or_else(PoisonError::into_inner).unions.get(&key) {
+            return Context(*id);
+        }
+        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+        let mut ids = [table.ids(self), table.ids(other)].concat();
+        ids.sort_unstable();
+        ids.dedup();
+        let union = table.set(&ids);
+        table.unions.insert(key, union.0);
+        union
+    }
+
+    /// The elements, in their order.
+    pub fn elements(self) -> Vec<&'static ContextElement> {
+        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
+        let mut elements: Vec<_> = table.ids(self).iter().map(|id| table.elements[*id as usize]).collect();
+        elements.sort_unstable();
+        elements
+    }
+}
+
+impl FromIterator<ContextElement> for Context {
+    fn from_iter<I: IntoIterator<Item = ContextElement>>(elements: I) -> Context {
+        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+        let mut ids: Vec<u32> = elements.into_iter().map(|element| table.element(element)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        table.set(&ids)
+    }
+}
+
+impl Table {
+    fn element(&mut self, element: ContextElement) -> u32 {
+        if let Some(id) = self.element_ids.get(&element) {
+            return *id;
+        }
+        let id = self.elements.len() as u32;
+        let element: &'static ContextElement = Box::leak(Box::new(element));
+        self.elements.push(element);
+        self.element_ids.insert(element, id);
+        id
+    }
+
+    fn ids(&self, context: Context) -> &'static [u32] {
+        context.0.checked_sub(1).map_or(&[], |index| self.sets[index as usize])
+    }
+
+    fn set(&mut self, ids: &[u32]) -> Context {
+        if ids.is_empty() {
+            return Context::EMPTY;
+        }
+        if let Some(id) = self.set_ids.get(ids) {
+            return Context(*id);
+        }
+        let ids: &'static [u32] = Box::leak(ids.into());
+        self.sets.push(ids);
+        let id = self.sets.len() as u32;
+        self.set_ids.insert(ids, id);
+        Context(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> Context {
+        let path = StorePath::from_digest(&[7; 20], name).expect("a good name");
+        Context::of(ContextElement::Path(path))
+    }
+
+    #[test]
+    fn unions_are_sets() {
+        let (a, b, c) = (path("a"), path("b"), path("c"));
+        assert_eq!(a.union(b), b.union(a));
+        assert_eq!(a.union(b).union(c), c.union(b.union(a)).union(a));
+        assert_eq!(a.union(Context::EMPTY), a);
+        assert_eq!(Context::EMPTY.union(a), a);
+        assert_ne!(a, b);
+        assert_eq!(a.union(b).elements().len(), 2);
+        let again: Context = b.union(a).elements().into_iter().cloned().collect();
+        assert_eq!(again, a.union(b));
+    }
+}

@@ -1,0 +1,319 @@
+//! Errors of evaluation.
+//!
+//! An error is one word, so that results stay in registers. Frames ("while calling …") are put on while it
+//! travels outwards and are formatted only when it is shown. Cloning is cheap: a thunk that failed keeps its
+//! error.
+
+use std::sync::Arc;
+
+use nival_syntax::{Code, Diagnostic, Frame, Pos, Symbol};
+
+/// What evaluation results in.
+pub type Result<T, E = EvalError> = std::result::Result<T, E>;
+
+/// An error of evaluation.
+#[derive(Clone)]
+pub struct EvalError(Box<Body>);
+
+#[derive(Clone)]
+struct Body {
+    kind: ErrorKind,
+    pos: Pos,
+    problem: Arc<Problem>,
+    frames: Option<&'static Link>,
+}
+
+#[derive(Clone)]
+struct Problem {
+    message: String,
+    suggestions: Vec<String>,
+    hints: Vec<String>,
+    /// Made by the parser: shown as it is.
+    diagnostic: Option<Diagnostic>,
+}
+
+/// A frame and those inside of it. These are leaked: errors are few, and most end the process.
+struct Link {
+    text: FrameText,
+    pos: Pos,
+    always: bool,
+    inner: Option<&'static Link>,
+}
+
+/// What kind of error it is: decides what `tryEval` catches, and the code that is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ErrorKind {
+    /// `throw`
+    Throw,
+    /// `assert`
+    Assertion,
+    /// `abort`
+    Abort,
+    /// A value of another type than was wanted.
+    Type,
+    /// A variable that nothing defines.
+    UndefinedVariable,
+    /// An attribute that isn't there.
+    MissingAttribute,
+    /// A function called without a needed argument.
+    MissingArgument,
+    /// A function called with an argument it doesn't know.
+    UnexpectedArgument,
+    /// A value that needs itself.
+    InfiniteRecursion,
+    /// Calls nested too deeply.
+    StackOverflow,
+    /// A file that isn't there.
+    MissingFile,
+    /// A `<name>` that was not found.
+    SearchPath,
+    /// Division by zero, overflow.
+    Arithmetic,
+    /// A string context where none is allowed.
+    Context,
+    /// Something that pure evaluation forbids.
+    Impure,
+    /// Text that is not an expression.
+    Syntax,
+    /// Said by the host: reading, fetching, building, storing.
+    Host,
+    /// Anything else.
+    Other,
+}
+
+/// The text of a frame.
+pub enum FrameText {
+    /// Known before.
+    Static(&'static str),
+    /// A name between two texts.
+    Named(&'static str, Symbol, &'static str),
+    /// "while calling the '…' builtin"
+    Builtin(&'static str),
+    /// Anything else.
+    Owned(Box<str>),
+}
+
+impl From<&'static str> for FrameText {
+    fn from(text: &'static str) -> FrameText {
+        FrameText::Static(text)
+    }
+}
+
+impl From<String> for FrameText {
+    fn from(text: String) -> FrameText {
+        FrameText::Owned(text.into())
+    }
+}
+
+impl FrameText {
+    fn format(&self) -> String {
+        match self {
+            FrameText::Static(text) => (*text).to_owned(),
+            FrameText::Named(before, name, after) => format!("{before}{name}{after}"),
+            FrameText::Builtin(name) => format!("while calling the '{name}' builtin"),
+            FrameText::Owned(text) => text.to_string(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        matches!(self, FrameText::Static(""))
+    }
+}
+
+impl EvalError {
+    /// An error without a position.
+    #[cold]
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> EvalError {
+        let problem =
+            Problem { message: message.into(), suggestions: Vec::new(), hints: Vec::new(), diagnostic: None };
+        EvalError(Box::new(Body { kind, pos: Pos::NONE, problem: Arc::new(problem), frames: None }))
+    }
+
+    /// An error of no special kind.
+    #[cold]
+    pub fn other(message: impl Into<String>) -> EvalError {
+        EvalError::new(ErrorKind::Other, message)
+    }
+
+    /// An error about a value's type.
+    #[cold]
+    pub fn of_type(message: impl Into<String>) -> EvalError {
+        EvalError::new(ErrorKind::Type, message)
+    }
+
+    /// What the parser found.
+    #[cold]
+    pub fn syntax(diagnostic: Diagnostic) -> EvalError {
+        let pos = diagnostic.pos;
+        let mut error = EvalError::new(ErrorKind::Syntax, diagnostic.message.clone()).at(pos);
+        error.problem().diagnostic = Some(diagnostic);
+        error
+    }
+
+    fn problem(&mut self) -> &mut Problem {
+        Arc::make_mut(&mut self.0.problem)
+    }
+
+    /// The same at a place.
+    #[must_use]
+    pub fn at(mut self, pos: Pos) -> EvalError {
+        self.0.pos = pos;
+        self
+    }
+
+    pub(crate) fn append(mut self, text: &str) -> EvalError {
+        self.problem().message.push_str(text);
+        self
+    }
+
+    /// The same with names that may have been meant.
+    #[must_use]
+    pub fn with_suggestions(mut self, suggestions: Vec<String>) -> EvalError {
+        self.problem().suggestions = suggestions;
+        self
+    }
+
+    /// The same with one more way on.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> EvalError {
+        self.problem().hints.push(hint.into());
+        self
+    }
+
+    /// The same with one more step outside of those so far. An empty text without a place is no step.
+    #[must_use]
+    pub fn with_frame(mut self, text: impl Into<FrameText>, pos: Pos) -> EvalError {
+        self.push(text.into(), pos, false);
+        self
+    }
+
+    /// The same with a step that is always shown (`addErrorContext`).
+    #[must_use]
+    pub fn with_lasting_frame(mut self, text: impl Into<FrameText>, pos: Pos) -> EvalError {
+        self.push(text.into(), pos, true);
+        self
+    }
+
+    fn push(&mut self, text: FrameText, pos: Pos, always: bool) {
+        if text.is_empty() {
+            return;
+        }
+        let link = Link { text, pos, always, inner: self.0.frames };
+        self.0.frames = Some(Box::leak(Box::new(link)));
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The message without place and frames.
+    pub fn message(&self) -> &str {
+        &self.0.problem.message
+    }
+
+    /// Where it is.
+    pub fn pos(&self) -> Pos {
+        self.0.pos
+    }
+
+    /// Whether `tryEval` makes a value of it.
+    pub fn is_catchable(&self) -> bool {
+        matches!(self.0.kind, ErrorKind::Throw | ErrorKind::Assertion)
+    }
+
+    /// All that is known, for showing.
+    pub fn to_diagnostic(&self) -> Diagnostic {
+        let problem = &*self.0.problem;
+        let mut diagnostic = problem.diagnostic.clone().unwrap_or_else(|| {
+            let mut diagnostic = Diagnostic::error(problem.message.clone(), self.0.pos);
+            diagnostic.code = self.0.kind.code();
+            diagnostic
+        });
+        diagnostic.suggestions.extend(problem.suggestions.iter().cloned());
+        diagnostic.hints.extend(problem.hints.iter().cloned());
+        let mut frames = Vec::new();
+        let mut next = self.0.frames;
+        while let Some(link) = next {
+            frames.push(Frame { text: link.text.format(), pos: link.pos, always: link.always });
+            next = link.inner;
+        }
+        diagnostic.frames.splice(0..0, frames);
+        diagnostic
+    }
+}
+
+impl ErrorKind {
+    fn code(self) -> Option<Code> {
+        Some(match self {
+            ErrorKind::Throw => Code::THROW,
+            ErrorKind::Assertion => Code::ASSERTION,
+            ErrorKind::Abort => Code::ABORT,
+            ErrorKind::Type => Code::TYPE,
+            ErrorKind::UndefinedVariable => Code::UNDEFINED_VARIABLE,
+            ErrorKind::MissingAttribute => Code::MISSING_ATTRIBUTE,
+            ErrorKind::MissingArgument => Code::MISSING_ARGUMENT,
+            ErrorKind::UnexpectedArgument => Code::UNEXPECTED_ARGUMENT,
+            ErrorKind::InfiniteRecursion => Code::INFINITE_RECURSION,
+            ErrorKind::StackOverflow => Code::STACK_OVERFLOW,
+            ErrorKind::MissingFile => Code::MISSING_FILE,
+            ErrorKind::SearchPath => Code::SEARCH_PATH,
+            ErrorKind::Arithmetic => Code::ARITHMETIC,
+            ErrorKind::Context => Code::CONTEXT,
+            ErrorKind::Impure => Code::IMPURE,
+            ErrorKind::Syntax => Code::SYNTAX,
+            ErrorKind::Host | ErrorKind::Other => return None,
+        })
+    }
+}
+
+impl From<crate::host::HostError> for EvalError {
+    #[cold]
+    fn from(error: crate::host::HostError) -> EvalError {
+        let mut result = EvalError::new(ErrorKind::Host, error.message);
+        for hint in error.hints {
+            result = result.with_hint(hint);
+        }
+        result
+    }
+}
+
+impl std::fmt::Debug for EvalError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "{:?}: {}", self.0.kind, self.message())
+    }
+}
+
+impl std::fmt::Display for EvalError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.message())
+    }
+}
+
+impl std::error::Error for EvalError {}
+
+/// Puts a frame on the error of a result.
+pub trait InFrame<T> {
+    /// The result, whose error has one more step.
+    fn frame(self, text: impl Into<FrameText>, pos: Pos) -> Result<T>;
+    /// The result, whose error has one more step that is only worded if there is an error.
+    fn frame_with(self, text: impl FnOnce() -> String, pos: Pos) -> Result<T>;
+}
+
+impl<T> InFrame<T> for Result<T> {
+    #[inline]
+    fn frame(self, text: impl Into<FrameText>, pos: Pos) -> Result<T> {
+        match self {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.with_frame(text, pos)),
+        }
+    }
+
+    #[inline]
+    fn frame_with(self, text: impl FnOnce() -> String, pos: Pos) -> Result<T> {
+        match self {
+            Ok(value) => Ok(value),
+            Err(error) => Err(error.with_frame(text(), pos)),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Calling functions.
+
+use std::collections::BTreeMap;
+
+use nival_syntax::{Pos, Symbol};
+
+use super::{Env, Evaluator};
+use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
+use crate::value::{Attr, AttrsBuilder, Builtin, Lambda, Value, View};
+
+impl Evaluator {
+    /// Calls a function with arguments. The result is evaluated.
+    pub fn call(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
+        let _depth = self.enter(pos)?;
+        let mut current = self.force(function, pos)?;
+        let mut rest = arguments;
+        while let Some((first, others)) = rest.split_first() {
+            match current.view() {
+                View::Lambda(lambda) => {
+                    current = self.call_lambda(lambda, *first, pos)?;
+                    rest = others;
+                }
+                View::Builtin(builtin) => {
+                    let arity = builtin.arity();
+                    if rest.len() < arity {
+                        return Ok(self.partial(builtin, rest));
+                    }
+                    current = self.call_builtin(builtin, &rest[..arity], pos)?;
+                    rest = &rest[arity..];
+                }
+                View::Partial(partial) => {
+                    let builtin = partial.builtin();
+                    let mut all = partial.arguments().to_vec();
+                    let missing = builtin.arity() - all.len();
+                    all.extend_from_slice(&rest[..missing.min(rest.len())]);
+                    if rest.len() < missing {
+                        return Ok(self.partial(builtin, &all));
+                    }
+                    current = self.call_builtin(builtin, &all, pos)?;
+                    rest = &rest[missing..];
+                }
+                View::Attrs(attrs) => {
+                    let Some(functor) = attrs.get_attr(Symbol::FUNCTOR) else {
+                        return Err(self.not_a_function(current, pos));
+                    };
+                    current = self.call(functor.value, &[current, *first], functor.pos).frame(
+                        "while calling a functor (an attribute set with a '__functor' attribute)",
+                        pos,
+                    )?;
+                    rest = others;
+                }
+                _ => return Err(self.not_a_function(current, pos)),
+            }
+        }
+        Ok(current)
+    }
+
+    #[inline]
+    fn call_lambda(&self, lambda: Lambda, argument: Value, pos: Pos) -> Result<Value> {
+        let code = lambda.code();
+        let env = Env::new(&self.heap, lambda.env(), code.frame_size);
+        if code.has_formals {
+            code.binder(self).bind(self, code, env, argument, pos)?;
+        } else {
+            env.set(0, argument);
+        }
+        let result = code.body.run(self, env);
+        if result.is_err() && self.settings().show_trace {
+            return result
+                .frame_with(|| format!("while calling {}", code.display_name()), code.pos)
+                .frame(if pos.is_none() { "" } else { "from call site" }, pos);
+        }
+        result
+    }
+
+    #[inline]
+    pub(crate) fn call_builtin(
+        &self,
+        builtin: &'static Builtin,
+        arguments: &[Value],
+        pos: Pos,
+    ) -> Result<Value> {
+        let result = (builtin.run)(self, arguments, pos).and_then(|value| self.force(value, pos));
+        match result {
+            Err(error) if builtin.traced => Err(error.with_frame(FrameText::Builtin(builtin.name), pos)),
+            result => result,
+        }
+    }
+
+    #[cold]
+    fn not_a_function(&self, value: Value, pos: Pos) -> EvalError {
+        EvalError::of_type(format!(
+            "attempt to call something which is not a function but {}",
+            self.describe_with_value(value)
+        ))
+        .at(pos)
+    }
+
+    /// Calls a function that takes a set with those of the given arguments that it names, as programs do
+    /// with what a file evaluates to; any other value is returned as it is.
+    pub fn auto_call(&self, arguments: &BTreeMap<Symbol, Value>, value: Value) -> Result<Value> {
+        let value = self.force(value, Pos::NONE)?;
+        if let View::Attrs(attrs) = value.view()
+            && let Some(functor) = attrs.get(Symbol::FUNCTOR)
+        {
+            let function = self.call(functor, &[value], Pos::NONE)?;
+            return self.auto_call(arguments, function);
+        }
+        let View::Lambda(lambda) = value.view() else { return Ok(value) };
+        let code = lambda.code();
+        if !code.has_formals {
+            return Ok(value);
+        }
+        let mut passed = AttrsBuilder::new();
+        let binder = code.binder(self);
+        if binder.ellipsis {
+            for (name, value) in arguments {
+                passed.insert(*name, *value, Pos::NONE);
+            }
+        } else {
+            for formal in &binder.formals {
+                if let Some(value) = arguments.get(&formal.name) {
+                    passed.insert(formal.name, *value, Pos::NONE);
+                } else if formal.default.is_none() {
+                    return Err(missing_automatic_argument(formal.name).at(formal.pos));
+                }
+            }
+        }
+        self.call(value, &[self.attrs(passed)], code.pos)
+    }
+
+    /// What a function says of its arguments: name and whether there is a default. `None` for a function
+    /// without `{ … }`.
+    pub fn function_arguments(&self, lambda: Lambda) -> Option<Vec<(Attr, bool)>> {
+        let code = lambda.code();
+        if !code.has_formals {
+            return None;
+        }
+        let attr = |formal: &crate::compile::BoundFormal| {
+            let has_default = formal.default.is_some();
+            (Attr { name: formal.name, value: Value::bool(has_default), pos: formal.pos }, has_default)
+        };
+        Some(code.binder(self).formals.iter().map(attr).collect())
+    }
+}
+
+#[cold]
+fn missing_automatic_argument(name: Symbol) -> EvalError {
+    EvalError::new(
+        ErrorKind::MissingArgument,
+        format!(
+            "cannot evaluate a function that has an argument without a value ('{name}')\n\
+             Nix attempted to evaluate a function as a top level expression; in\n\
+             this case it must have its arguments supplied either by default\n\
+             values, or passed explicitly with '--arg' or '--argstr'. See\n\
+             https://nix.dev/manual/nix/stable/language/syntax.html#functions."
+        ),
+    )
+}

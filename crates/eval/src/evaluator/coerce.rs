@@ -1,0 +1,195 @@
+//! From values to strings, paths and store paths.
+
+use std::path::PathBuf;
+
+use nival_formats::StorePath;
+use nival_syntax::{Pos, Symbol};
+
+use super::Evaluator;
+use crate::context::{Context, ContextElement};
+use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
+use crate::number;
+use crate::path;
+use crate::value::{Str, Value, View};
+
+/// Which values become strings, and what happens to paths.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coercion {
+    /// Strings, paths by their names, and sets that say how.
+    Plain,
+    /// As [`Coercion::Plain`], but paths are copied to the store: what `"${…}"` does.
+    Interpolation,
+    /// Also numbers, booleans, `null` and lists, paths by their names: what `toString` does.
+    ToString,
+    /// As [`Coercion::ToString`], but paths are copied to the store: attributes of derivations.
+    Derivation,
+}
+
+impl Coercion {
+    fn takes_more(self) -> bool {
+        matches!(self, Coercion::ToString | Coercion::Derivation)
+    }
+
+    fn copies(self) -> bool {
+        matches!(self, Coercion::Interpolation | Coercion::Derivation)
+    }
+}
+
+impl Evaluator {
+    /// A value as a string, with what it refers to.
+    pub fn coerce_to_string(
+        &self,
+        value: Value,
+        how: Coercion,
+        pos: Pos,
+        frame: impl Into<FrameText> + Clone,
+    ) -> Result<Str> {
+        let value = self.force(value, pos)?;
+        match value.view() {
+            View::String(string) => Ok(string),
+            View::Path(path) if how.copies() => {
+                let stored = self.copy_to_store(path)?;
+                let name = self.host().store_dir().display(&stored);
+                Ok(self.text(name, Context::of(ContextElement::Path(stored))))
+            }
+            View::Path(path) => Ok(path),
+            View::Attrs(attrs) => {
+                let _depth = self.enter(pos)?;
+                if let Some(to_string) = attrs.get(Symbol::TO_STRING) {
+                    let text = self.call(to_string, &[value], pos)?;
+                    let frame = "while evaluating the result of the `__toString` attribute";
+                    return self.coerce_to_string(text, how, pos, frame);
+                }
+                match attrs.get(Symbol::OUT_PATH) {
+                    Some(path) => self.coerce_to_string(path, how, pos, frame),
+                    None => Err(self.not_a_string(value).with_frame(frame, pos)),
+                }
+            }
+            View::Bool(true) if how.takes_more() => Ok(self.text("1", Context::EMPTY)),
+            View::Bool(false) | View::Null if how.takes_more() => Ok(self.text("", Context::EMPTY)),
+            View::Int(value) if how.takes_more() => Ok(self.text(value.to_string(), Context::EMPTY)),
+            View::Float(value) if how.takes_more() => Ok(self.text(format!("{value:.6}"), Context::EMPTY)),
+            View::List(list) if how.takes_more() => {
+                let _depth = self.enter(pos)?;
+                let mut bytes = Vec::new();
+                let mut context = Context::EMPTY;
+                let last = list.len().wrapping_sub(1);
+                for (index, element) in list.iter().enumerate() {
+                    let frame_of_element = "while evaluating one element of the list";
+                    let text = self
+                        .coerce_to_string(element, how, pos, frame_of_element)
+                        .frame(frame.clone(), pos)?;
+                    bytes.extend_from_slice(text.bytes());
+                    context = context.union(text.context());
+                    // An empty list within a list leaves no space, as in the reference.
+                    let is_empty_list = element.as_list().is_some_and(crate::value::List::is_empty);
+                    if index < last && !is_empty_list {
+                        bytes.push(b' ');
+                    }
+                }
+                Ok(self.text(bytes, context))
+            }
+            _ => Err(self.not_a_string(value).with_frame(frame, pos)),
+        }
+    }
+
+    #[cold]
+    fn not_a_string(&self, value: Value) -> EvalError {
+        EvalError::of_type(format!("cannot coerce {} to a string", super::expect::describe_type(value)))
+            .append(&format!(": {}", self.print_for_error(value)))
+    }
+
+    /// A value as an absolute path; what a string refers to is added to `context`.
+    pub fn coerce_to_path(
+        &self,
+        value: Value,
+        context: &mut Context,
+        pos: Pos,
+        frame: impl Into<FrameText> + Clone,
+    ) -> Result<Str> {
+        let value = self.force(value, pos).frame(frame.clone(), pos)?;
+        match value.view() {
+            View::Path(path) => return Ok(path),
+            View::Attrs(attrs) => {
+                if let Some(to_string) = attrs.get(Symbol::TO_STRING) {
+                    let result = self.call(to_string, &[value], pos)?;
+                    return self.coerce_to_path(result, context, pos, frame);
+                }
+            }
+            _ => {}
+        }
+        let text = self.coerce_to_string(value, Coercion::Plain, pos, frame.clone())?;
+        *context = context.union(text.context());
+        if text.bytes().first() != Some(&b'/') {
+            let message = format!("string '{}' doesn't represent an absolute path", text.to_string_lossy());
+            return Err(EvalError::other(message).with_frame(frame, pos));
+        }
+        Ok(self.text(path::canonical(text.bytes()), Context::EMPTY))
+    }
+
+    /// A value as a store path; what the string refers to is added to `context`.
+    pub fn coerce_to_store_path(
+        &self,
+        value: Value,
+        context: &mut Context,
+        pos: Pos,
+        frame: impl Into<FrameText> + Clone,
+    ) -> Result<StorePath> {
+        let text = self.coerce_to_string(value, Coercion::Plain, pos, frame.clone())?;
+        *context = context.union(text.context());
+        let text = text.to_string_lossy();
+        self.host().store_dir().parse(&text).map_err(|_| {
+            EvalError::other(format!("path '{text}' is not in the Nix store")).with_frame(frame, pos)
+        })
+    }
+
+    /// A value as a path whose contents can be read: what it refers to is built first.
+    pub fn realise_path(&self, value: Value, pos: Pos) -> Result<PathBuf> {
+        let mut context = Context::EMPTY;
+        let frame = "while realising the context of a path";
+        let path = self.coerce_to_path(value, &mut context, Pos::NONE, frame)?;
+        if context.is_empty() {
+            return Ok(path::to_path_buf(path.bytes()));
+        }
+        let bytes = self.realise(path.bytes(), context).frame_with(
+            || format!("while realising the context of path '{}'", path.to_string_lossy()),
+            pos,
+        )?;
+        Ok(path::to_path_buf(&bytes))
+    }
+
+    /// Builds what a text refers to, and replaces placeholders in it.
+    pub fn realise(&self, text: &[u8], context: Context) -> Result<Vec<u8>> {
+        let elements = context.elements();
+        if !self.settings().allow_import_from_derivation
+            && let Some(ContextElement::Output { derivation, output }) =
+                elements.iter().find(|element| matches!(element, ContextElement::Output { .. }))
+        {
+            let derivation = self.host().store_dir().display(derivation);
+            return Err(EvalError::new(
+                ErrorKind::Host,
+                format!(
+                    "cannot build '{derivation}^{output}' during evaluation because the option \
+                     'allow-import-from-derivation' is disabled"
+                ),
+            ));
+        }
+        let mut text = text.to_vec();
+        for (placeholder, replacement) in self.host().realise(&elements)? {
+            text = path::replace(&text, placeholder.as_bytes(), replacement.as_bytes());
+        }
+        for element in elements {
+            match element {
+                ContextElement::Path(path)
+                | ContextElement::Closure(path)
+                | ContextElement::Output { derivation: path, .. } => self.allow_store_path(path),
+            }
+        }
+        Ok(text)
+    }
+
+    /// A number as `toString` and interpolation of floats show it.
+    pub fn format_float(value: f64) -> String {
+        number::format_general(value)
+    }
+}

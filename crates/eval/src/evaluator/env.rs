@@ -1,0 +1,69 @@
+//! Frames: the values of variables, `{ up, values… }`.
+
+use std::ptr::NonNull;
+
+use crate::memory::Heap;
+use crate::value::{Slot, Value};
+
+/// A frame, or the empty one outside of everything.
+#[derive(Clone, Copy)]
+pub(crate) struct Env(Option<NonNull<u64>>);
+
+// SAFETY: `up` is written before the frame is published; the rest are atomic slots.
+unsafe impl Send for Env {}
+// SAFETY: as above.
+unsafe impl Sync for Env {}
+
+impl Env {
+    pub(crate) const ROOT: Env = Env(None);
+
+    /// A frame whose values are still to be set.
+    #[inline(always)]
+    pub(crate) fn new(heap: &Heap, up: Env, size: usize) -> Env {
+        let object = heap.words(1 + size);
+        // SAFETY: a fresh object of at least one word.
+        unsafe { object.write(up.to_bits()) };
+        Env(Some(object))
+    }
+
+    #[inline(always)]
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0.map_or(0, |object| object.as_ptr().expose_provenance() as u64)
+    }
+
+    /// # Safety
+    /// `bits` must come from [`Env::to_bits`].
+    #[inline(always)]
+    pub(crate) unsafe fn from_bits(bits: u64) -> Env {
+        Env(NonNull::new(std::ptr::with_exposed_provenance_mut(bits as usize)))
+    }
+
+    /// The frame `depth` steps outwards.
+    #[inline(always)]
+    pub(crate) fn outer(self, depth: u32) -> Env {
+        let mut env = self;
+        for _ in 0..depth {
+            env = env.up();
+        }
+        env
+    }
+
+    #[inline(always)]
+    fn up(self) -> Env {
+        debug_assert!(self.0.is_some(), "scopes were resolved before");
+        // SAFETY: resolved depths never lead beyond the root; a frame's first word is another frame.
+        unsafe { Env::from_bits(self.0.unwrap_unchecked().read()) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(self, index: u32) -> &'static Slot {
+        debug_assert!(self.0.is_some(), "scopes were resolved before");
+        // SAFETY: resolved indices lie within the frame, and resolved depths never lead to the root.
+        unsafe { self.0.unwrap_unchecked().add(1 + index as usize).cast::<Slot>().as_ref() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(self, index: u32, value: Value) {
+        self.slot(index).set(value);
+    }
+}

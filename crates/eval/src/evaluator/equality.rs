@@ -1,0 +1,72 @@
+//! Equality.
+
+use nival_syntax::{Pos, Symbol};
+
+use super::Evaluator;
+use crate::error::Result;
+use crate::value::{Value, View};
+
+impl Evaluator {
+    /// Whether two values are equal (`==`).
+    ///
+    /// Functions are never equal, but a value is equal to itself where it is the same element: sets and lists
+    /// are compared by identity of their elements first, as in the reference.
+    pub fn equal(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
+        let _depth = self.enter(pos)?;
+        let left = self.force(left, pos)?;
+        let right = self.force(right, pos)?;
+        Ok(match (left.view(), right.view()) {
+            (View::Null, View::Null) => true,
+            (View::Bool(left), View::Bool(right)) => left == right,
+            (View::Int(left), View::Int(right)) => left == right,
+            (View::Float(left), View::Float(right)) => same_number(left, right),
+            (View::Int(left), View::Float(right)) => same_number(left as f64, right),
+            (View::Float(left), View::Int(right)) => same_number(left, right as f64),
+            (View::String(left), View::String(right)) => left.bytes() == right.bytes(),
+            (View::Path(left), View::Path(right)) => left.bytes() == right.bytes(),
+            (View::List(left), View::List(right)) => {
+                if left.len() != right.len() {
+                    return Ok(false);
+                }
+                for (left, right) in left.iter().zip(right.iter()) {
+                    if !self.same_or_equal(left, right, pos)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            (View::Attrs(left_attrs), View::Attrs(right_attrs)) => {
+                if self.is_derivation(left)? && self.is_derivation(right)? {
+                    let paths = (left_attrs.get(Symbol::OUT_PATH), right_attrs.get(Symbol::OUT_PATH));
+                    if let (Some(left), Some(right)) = paths {
+                        return self.same_or_equal(left, right, pos);
+                    }
+                }
+                if left_attrs.len() != right_attrs.len() {
+                    return Ok(false);
+                }
+                for (left, right) in left_attrs.iter().zip(right_attrs.iter()) {
+                    if left.name != right.name || !self.same_or_equal(left.value, right.value, pos)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Equality of elements: the same thunk or object is equal to itself.
+    pub(crate) fn same_or_equal(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
+        if left == right {
+            self.force(left, pos)?;
+            return Ok(true);
+        }
+        self.equal(left, right, pos)
+    }
+}
+
+#[expect(clippy::float_cmp, reason = "the language compares numbers exactly")]
+fn same_number(left: f64, right: f64) -> bool {
+    left == right
+}

@@ -1,0 +1,333 @@
+//! Files: resolving, importing, the search path, what may be read, and copies in the store.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nival_formats::{ContentAddressMethod, StorePath};
+use nival_syntax::{Origin, Pos, Source};
+
+use super::{Env, Evaluator, SearchEntry};
+use crate::code::Run;
+use crate::compile::{Scope, Unit};
+use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::host::{EMBEDDED, FileType, SourceRequest};
+use crate::path::{to_bytes, to_path, to_path_buf};
+use crate::value::{Str, Value};
+
+/// How many symbolic links are followed in one path before it counts as a cycle.
+const MAX_LINKS: u32 = 1024;
+
+/// What is known of files.
+#[derive(Default)]
+pub(crate) struct Files {
+    /// What `import` makes of a path: links followed, `default.nix` added.
+    resolved: Mutex<HashMap<PathBuf, PathBuf>>,
+    /// The values of files, by resolved path.
+    values: Mutex<HashMap<PathBuf, Value>>,
+    /// Folders with all links in their names followed.
+    directories: Mutex<HashMap<PathBuf, PathBuf>>,
+    /// Copies of paths in the store.
+    stored: Mutex<HashMap<Vec<u8>, StorePath>>,
+    /// What may be read in pure or restricted evaluation.
+    allowed: Mutex<BTreeSet<PathBuf>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Evaluator {
+    /// Evaluates an expression given as text. Relative paths in it start from `base`.
+    pub fn eval_str(&self, text: &str, base: &str) -> Result<Value> {
+        self.eval_text(Origin::String, text.as_bytes().to_vec(), base)
+    }
+
+    /// Evaluates an expression from wherever.
+    pub fn eval_text(&self, origin: Origin, text: Vec<u8>, base: &str) -> Result<Value> {
+        let unit = self.parse(origin, text, base, &Scope::default())?;
+        unit.run(self, Env::ROOT)
+    }
+
+    pub(crate) fn parse(
+        &self,
+        origin: Origin,
+        text: Vec<u8>,
+        base: &str,
+        scope: &Scope,
+    ) -> Result<&'static Unit> {
+        let source = Source::add(origin, text).map_err(|error| EvalError::other(error.to_string()))?;
+        Unit::parse(self, source, base, scope)
+    }
+
+    /// Evaluates a file (or the `default.nix` of a folder); each is evaluated once.
+    pub fn eval_file(&self, path: &Path) -> Result<Value> {
+        let known = lock(&self.shared.files.resolved).get(path).cloned();
+        let resolved = match known {
+            Some(resolved) => resolved,
+            None => {
+                let resolved = self.resolve_import(path)?;
+                lock(&self.shared.files.resolved).insert(path.to_path_buf(), resolved.clone());
+                resolved
+            }
+        };
+        let known = lock(&self.shared.files.values).get(&resolved).copied();
+        let value = match known {
+            Some(value) => value,
+            None => {
+                let thunk = self.native_thunk(FileValue(resolved.clone()));
+                *lock(&self.shared.files.values).entry(resolved).or_insert(thunk)
+            }
+        };
+        self.force(value, Pos::NONE)
+    }
+
+    /// Parses and evaluates a file with variables of its own, as `scopedImport` does; nothing is remembered.
+    pub fn eval_file_in_scope(&self, path: &Path, scope: crate::value::Attrs) -> Result<Value> {
+        let resolved = self.resolve_import(path)?;
+        let unit = self.parse_file(&resolved, &Scope::of(scope))?;
+        let env = Env::new(&self.heap, Env::ROOT, scope.len());
+        for (index, attr) in scope.iter().enumerate() {
+            env.set(index as u32, attr.value);
+        }
+        unit.run(self, env)
+    }
+
+    fn parse_file(&self, path: &Path, scope: &Scope) -> Result<&'static Unit> {
+        let text = self.read_file(path)?;
+        let base = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
+        self.parse(Origin::File(path.to_string_lossy().into_owned()), text, &base, scope)
+    }
+
+    /// The contents of a file that may be read.
+    pub fn read_file(&self, path: &Path) -> Result<Vec<u8>> {
+        self.check_access(path)?;
+        self.host().read_file(path).map_err(|error| self.file_error(path, &error))
+    }
+
+    /// What is at a path, without following a link at its end.
+    pub fn file_type(&self, path: &Path) -> Result<Option<FileType>> {
+        self.check_access(path)?;
+        self.host().file_type(path).map_err(|error| self.file_error(path, &error))
+    }
+
+    #[cold]
+    fn file_error(&self, path: &Path, error: &std::io::Error) -> EvalError {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return missing(path);
+        }
+        EvalError::new(ErrorKind::Host, format!("opening file '{}': {error}", path.display()))
+    }
+
+    /// Follows links at the end of a path and adds `default.nix` to a folder.
+    fn resolve_import(&self, path: &Path) -> Result<PathBuf> {
+        let mut path = path.to_path_buf();
+        for _ in 0..MAX_LINKS {
+            let Some(parent) = path.parent() else { break };
+            let parent = self.resolve_directory(parent)?;
+            let here = parent.join(path.file_name().unwrap_or_default());
+            match self.file_type(&here)? {
+                Some(FileType::Symlink) => {
+                    let target =
+                        self.host().read_link(&here).map_err(|error| self.file_error(&here, &error))?;
+                    let joined = path.parent().unwrap_or(Path::new("/")).join(target);
+                    path = to_path_buf(&crate::path::canonical(joined.as_os_str().as_encoded_bytes()));
+                }
+                Some(FileType::Directory) => return Ok(path.join("default.nix")),
+                Some(_) => return Ok(path),
+                None => return Err(missing(&path)),
+            }
+        }
+        if path.parent().is_none() {
+            return Ok(path.join("default.nix"));
+        }
+        Err(too_many_links(&path))
+    }
+
+    fn resolve_directory(&self, directory: &Path) -> Result<PathBuf> {
+        if directory.parent().is_none() {
+            return Ok(directory.to_path_buf());
+        }
+        if let Some(resolved) = lock(&self.shared.files.directories).get(directory) {
+            return Ok(resolved.clone());
+        }
+        let resolved = self.resolve_links(directory)?;
+        lock(&self.shared.files.directories).insert(directory.to_path_buf(), resolved.clone());
+        Ok(resolved)
+    }
+
+    /// The path with all symbolic links in it followed. What isn't there is left as it is.
+    pub fn resolve_links(&self, path: &Path) -> Result<PathBuf> {
+        let mut resolved = PathBuf::from("/");
+        let mut rest: Vec<std::ffi::OsString> =
+            path.components().rev().filter_map(|part| part_name(&part)).collect();
+        let mut links = 0;
+        while let Some(name) = rest.pop() {
+            if name == ".." {
+                resolved.pop();
+                continue;
+            }
+            resolved.push(&name);
+            let kind =
+                self.host().file_type(&resolved).map_err(|error| self.file_error(&resolved, &error))?;
+            if kind != Some(FileType::Symlink) {
+                continue;
+            }
+            self.check_access(&resolved)?;
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(too_many_links(path));
+            }
+            let target =
+                self.host().read_link(&resolved).map_err(|error| self.file_error(&resolved, &error))?;
+            resolved.pop();
+            if target.is_absolute() {
+                resolved = PathBuf::from("/");
+            }
+            rest.extend(target.components().rev().filter_map(|part| part_name(&part)));
+        }
+        Ok(resolved)
+    }
+
+    /// Looks a `<name>` up along search path entries.
+    pub fn find_file(&self, entries: &[SearchEntry], name: &str, pos: Pos) -> Result<Str> {
+        for entry in entries {
+            let Some(rest) = name.strip_prefix(&entry.prefix) else { continue };
+            let suffix = match rest.strip_prefix('/') {
+                Some(suffix) => suffix,
+                None if rest.is_empty() || entry.prefix.is_empty() => rest,
+                None => continue,
+            };
+            let Some(root) = self.search_entry_root(&entry.path)? else { continue };
+            let found = if suffix.is_empty() { root } else { root.join(suffix) };
+            let found = self.resolve_links(&found)?;
+            if self.host().file_type(&found).is_ok_and(|kind| kind.is_some()) {
+                self.allow_search_entry(&found);
+                return Ok(self.text(to_bytes(found), crate::context::Context::EMPTY));
+            }
+        }
+        let first = name.split('/').next().unwrap_or(name);
+        if first == "nival" || first == "nix" {
+            let rest = name.strip_prefix("nival").map_or(name, |rest| rest.trim_start_matches('/'));
+            let path = Path::new(EMBEDDED).join(rest);
+            if self.host().file_type(&path).is_ok_and(|kind| kind.is_some()) {
+                let bytes = crate::path::canonical(path.as_os_str().as_encoded_bytes());
+                return Ok(self.text(bytes, crate::context::Context::EMPTY));
+            }
+        }
+        let message = if self.settings().pure_eval {
+            format!("cannot look up '<{name}>' in pure evaluation mode (use '--impure' to override)")
+        } else {
+            format!("file '{name}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
+        };
+        Err(EvalError::new(ErrorKind::SearchPath, message).at(pos))
+    }
+
+    fn search_entry_root(&self, value: &str) -> Result<Option<PathBuf>> {
+        if value.contains("://") || value.starts_with("flake:") || value.starts_with("channel:") {
+            return Ok(self.host().resolve_search_entry(value)?);
+        }
+        let path = to_path_buf(&crate::path::canonical(value.as_bytes()));
+        let exists = self.host().file_type(&path).is_ok_and(|kind| kind.is_some());
+        Ok(exists.then_some(path))
+    }
+
+    fn allow_search_entry(&self, path: &Path) {
+        if self.settings().restrict_eval {
+            self.allow_path(path);
+        }
+    }
+
+    /// Lets a path be read in pure or restricted evaluation.
+    pub fn allow_path(&self, path: &Path) {
+        lock(&self.shared.files.allowed).insert(path.to_path_buf());
+    }
+
+    /// Lets a store path be read in pure or restricted evaluation.
+    pub fn allow_store_path(&self, path: &StorePath) {
+        if self.settings().pure_eval || self.settings().restrict_eval {
+            self.allow_path(Path::new(&self.host().store_dir().display(path)));
+        }
+    }
+
+    /// Refuses what pure or restricted evaluation must not read.
+    pub fn check_access(&self, path: &Path) -> Result<()> {
+        let settings = self.settings();
+        if !settings.pure_eval && !settings.restrict_eval || path.starts_with(EMBEDDED) {
+            return Ok(());
+        }
+        let allowed = lock(&self.shared.files.allowed);
+        let is_allowed = path.ancestors().any(|ancestor| allowed.contains(ancestor))
+            || allowed.iter().any(|inner| inner.starts_with(path));
+        if is_allowed {
+            return Ok(());
+        }
+        let why = if settings.pure_eval {
+            "pure evaluation mode (use '--impure' to override)"
+        } else {
+            "restricted mode"
+        };
+        let message = format!("access to absolute path '{}' is forbidden in {why}", path.display());
+        Err(EvalError::new(ErrorKind::Impure, message))
+    }
+
+    /// Copies a path to the store, once, under its own name.
+    pub fn copy_to_store(&self, path: Str) -> Result<StorePath> {
+        if let Some(stored) = lock(&self.shared.files.stored).get(path.bytes()) {
+            return Ok(stored.clone());
+        }
+        let source = to_path(path.bytes());
+        let name = source.file_name().map_or_else(|| "source".into(), std::ffi::OsStr::to_string_lossy);
+        if Path::new(&*name).extension().is_some_and(|extension| extension == "drv") {
+            return Err(EvalError::other("file names are not allowed to end in '.drv'"));
+        }
+        let parent =
+            source.parent().map_or_else(|| Ok(PathBuf::from("/")), |dir| self.resolve_directory(dir))?;
+        let real = parent.join(source.file_name().unwrap_or_default());
+        self.check_access(&real)?;
+        if self.file_type(&real)?.is_none() {
+            return Err(missing(source));
+        }
+        let stored = self.host().add_source(SourceRequest {
+            name: &name,
+            path: &real,
+            method: ContentAddressMethod::NixArchive,
+            filter: None,
+            expected: None,
+        })?;
+        self.allow_store_path(&stored);
+        lock(&self.shared.files.stored).insert(path.bytes().to_vec(), stored.clone());
+        Ok(stored)
+    }
+}
+
+fn part_name(part: &Component<'_>) -> Option<std::ffi::OsString> {
+    match part {
+        Component::Normal(name) => Some((*name).to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    }
+}
+
+#[cold]
+fn missing(path: &Path) -> EvalError {
+    EvalError::new(ErrorKind::MissingFile, format!("path '{}' does not exist", path.display()))
+}
+
+#[cold]
+fn too_many_links(path: &Path) -> EvalError {
+    EvalError::other(format!(
+        "too many symbolic links encountered while traversing the path '{}'",
+        path.display()
+    ))
+}
+
+struct FileValue(PathBuf);
+
+impl Run for FileValue {
+    fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
+        let unit = ev.parse_file(&self.0, &Scope::default())?;
+        unit.run(ev, Env::ROOT)
+            .frame_with(|| format!("while evaluating the file '{}':", self.0.display()), Pos::NONE)
+    }
+}

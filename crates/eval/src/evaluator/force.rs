@@ -1,0 +1,134 @@
+//! From thunks to values.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nival_syntax::Pos;
+
+use super::Evaluator;
+use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::value::{State, Suspension, Thunk, Value, View};
+
+/// For each evaluator the one it waits for (0: none), to see cycles across threads.
+static WAITING_FOR: [AtomicU32; super::MAX_EVALUATORS as usize] =
+    [const { AtomicU32::new(0) }; super::MAX_EVALUATORS as usize];
+
+impl Evaluator {
+    /// Evaluates a value to its outermost form. The position is where it is needed.
+    #[inline(always)]
+    pub fn force(&self, value: Value, pos: Pos) -> Result<Value> {
+        if value.is_forced() { Ok(value) } else { self.force_thunk(value, pos) }
+    }
+
+    #[inline]
+    fn force_thunk(&self, value: Value, pos: Pos) -> Result<Value> {
+        let Some(thunk) = Thunk::of(value) else { return Ok(value) };
+        match thunk.result() {
+            Some(value) => Ok(value),
+            None => self.compute(thunk, pos),
+        }
+    }
+
+    #[inline(never)]
+    fn compute(&self, thunk: Thunk, pos: Pos) -> Result<Value> {
+        if !thunk.claim(self.owner) {
+            return self.join(thunk, pos);
+        }
+        let result = match self.check_stack(pos) {
+            Err(error) => Err(error),
+            Ok(()) => match thunk.suspension() {
+                Suspension::Code(code, env) => code.run(self, env),
+                Suspension::Apply(function, argument) => self.call(function, &[argument], pos),
+            },
+        };
+        match result {
+            Ok(value) => {
+                thunk.finish(value);
+                Ok(value)
+            }
+            Err(error) => Err(fail(thunk, error)),
+        }
+    }
+
+    /// Someone else, or this evaluator itself, is at it or is done by now.
+    #[cold]
+    fn join(&self, thunk: Thunk, pos: Pos) -> Result<Value> {
+        let mut rounds = 0_u32;
+        let result = loop {
+            match thunk.state() {
+                State::Done(value) => break Ok(value),
+                State::Failed(error) => break Err(error.clone()),
+                State::Suspended => break self.compute(thunk, pos),
+                State::Claimed(owner) if owner == self.owner => break Err(infinite_recursion(pos)),
+                State::Claimed(owner) => {
+                    WAITING_FOR[self.owner as usize].store(owner, Ordering::SeqCst);
+                    if rounds > 64 && self.waits_for_itself() {
+                        break Err(infinite_recursion(pos));
+                    }
+                    rounds += 1;
+                    if rounds < 64 {
+                        std::hint::spin_loop();
+                    } else {
+                        std::thread::sleep(std::time::Duration::from_micros(u64::from(rounds.min(500))));
+                    }
+                }
+            }
+        };
+        WAITING_FOR[self.owner as usize].store(0, Ordering::SeqCst);
+        result
+    }
+
+    fn waits_for_itself(&self) -> bool {
+        let mut owner = self.owner;
+        for _ in 0..super::MAX_EVALUATORS {
+            owner = WAITING_FOR[owner as usize].load(Ordering::SeqCst);
+            if owner == 0 || owner == self.owner {
+                break;
+            }
+        }
+        owner == self.owner
+    }
+
+    /// Evaluates a value and all that is in it.
+    pub fn force_deep(&self, value: Value) -> Result<Value> {
+        self.force_deep_in(value, &mut HashSet::new())
+    }
+
+    fn force_deep_in(&self, value: Value, seen: &mut HashSet<u64>) -> Result<Value> {
+        let _depth = self.enter(Pos::NONE)?;
+        let value = self.force(value, Pos::NONE)?;
+        match value.view() {
+            View::Attrs(attrs) if seen.insert(value.to_bits()) => {
+                for attr in attrs {
+                    self.force_deep_in(attr.value, seen)
+                        .map_err(|error| error.with_frame(super::attribute_frame(attr.name), attr.pos))?;
+                }
+            }
+            View::List(list) if seen.insert(value.to_bits()) => {
+                for (index, element) in list.iter().enumerate() {
+                    self.force_deep_in(element, seen).frame_with(
+                        || format!("while evaluating list element at index {index}"),
+                        Pos::NONE,
+                    )?;
+                }
+            }
+            _ => {}
+        }
+        Ok(value)
+    }
+}
+
+/// The thunk keeps the error, but for one that may not come again in other circumstances.
+#[cold]
+fn fail(thunk: Thunk, error: EvalError) -> EvalError {
+    match error.kind() {
+        ErrorKind::StackOverflow | ErrorKind::Host => thunk.restore(),
+        _ => thunk.fail(error.clone()),
+    }
+    error
+}
+
+#[cold]
+fn infinite_recursion(pos: Pos) -> EvalError {
+    EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered").at(pos)
+}

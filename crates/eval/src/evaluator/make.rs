@@ -1,0 +1,141 @@
+//! Making values.
+
+use nival_formats::StorePath;
+use nival_syntax::Pos;
+
+use super::Evaluator;
+use crate::code::{Code, Op, Run};
+use crate::context::{Context, ContextElement};
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, List, ListBuilder, Partial, Str, Thunk, Value};
+
+impl Evaluator {
+    /// An integer.
+    pub fn int(&self, value: i64) -> Value {
+        Value::new_int(&self.heap, value)
+    }
+
+    /// A floating-point number.
+    pub fn float(&self, value: f64) -> Value {
+        Value::new_float(&self.heap, value)
+    }
+
+    /// A string that refers to nothing.
+    pub fn string(&self, bytes: impl AsRef<[u8]>) -> Value {
+        self.string_with_context(bytes, Context::EMPTY)
+    }
+
+    /// A string with a context.
+    pub fn string_with_context(&self, bytes: impl AsRef<[u8]>, context: Context) -> Value {
+        Str::new(&self.heap, bytes.as_ref(), context).into()
+    }
+
+    /// A string object: what [`Evaluator::coerce_to_string`] gives.
+    pub fn text(&self, bytes: impl AsRef<[u8]>, context: Context) -> Str {
+        Str::new(&self.heap, bytes.as_ref(), context)
+    }
+
+    /// The name of a store path, as a string that refers to it.
+    pub fn store_path_string(&self, path: &StorePath) -> Value {
+        let context = Context::of(ContextElement::Path(path.clone()));
+        self.string_with_context(self.host().store_dir().display(path), context)
+    }
+
+    /// A path, which must be absolute and canonical.
+    pub fn path(&self, path: impl AsRef<[u8]>) -> Value {
+        Value::new_path(&self.heap, Str::new(&self.heap, path.as_ref(), Context::EMPTY))
+    }
+
+    /// A list.
+    pub fn list(&self, values: &[Value]) -> Value {
+        List::new(&self.heap, values).into()
+    }
+
+    /// A list to be filled with exactly so many values.
+    pub fn list_of(&self, length: usize) -> ListBuilder {
+        ListBuilder::new(&self.heap, length)
+    }
+
+    /// An attribute set.
+    pub fn attrs(&self, builder: AttrsBuilder) -> Value {
+        builder.build(&self.heap).into()
+    }
+
+    /// An attribute set of attributes sorted by name's number, without doubles.
+    pub fn attrs_from_sorted(&self, attrs: &[Attr]) -> Value {
+        Attrs::from_sorted(&self.heap, attrs).into()
+    }
+
+    /// A set with the same names and other values: quick, as the names are shared.
+    pub fn map_attrs(&self, attrs: Attrs, value: impl FnMut(Attr) -> Value) -> Value {
+        attrs.map(&self.heap, value).into()
+    }
+
+    /// `left // right`
+    pub fn update(&self, left: Attrs, right: Attrs) -> Attrs {
+        left.update(&self.heap, &self.merge_plans, right)
+    }
+
+    /// Several lists in one.
+    pub fn concat_lists(&self, lists: &[List]) -> List {
+        crate::compile::concat(self, lists)
+    }
+
+    /// A position as `unsafeGetAttrPos` gives it: a set, or `null`.
+    pub fn position(&self, pos: Pos) -> Value {
+        crate::compile::position_value(self, pos)
+    }
+
+    /// A built-in function.
+    pub fn builtin(&self, builtin: &'static Builtin) -> Value {
+        Value::new_builtin(&self.heap, builtin)
+    }
+
+    /// A built-in function applied to fewer arguments than it takes.
+    pub fn partial(&self, builtin: &'static Builtin, arguments: &[Value]) -> Value {
+        Partial::new(&self.heap, builtin, arguments).into()
+    }
+
+    /// `function argument`, evaluated when it is needed.
+    pub fn apply_lazily(&self, function: Value, argument: Value) -> Value {
+        let function = match Thunk::of(function) {
+            None => function,
+            Some(thunk) => thunk.result().unwrap_or_else(|| self.partial(&APPLY, &[function])),
+        };
+        Thunk::new_apply(&self.heap, function, argument)
+    }
+
+    /// `function first second`, evaluated when it is needed.
+    pub fn apply_two_lazily(&self, function: Value, first: Value, second: Value) -> Value {
+        let function = self.partial(&APPLY_TWO, &[function, first]);
+        Thunk::new_apply(&self.heap, function, second)
+    }
+
+    /// A thunk of native code that is made once or a few times in a program.
+    pub(crate) fn native_thunk(&self, node: impl Run) -> Value {
+        let code = Code::native(Op::new(&self.heap, node)).keep(&self.heap);
+        Thunk::new_code(&self.heap, code, super::Env::ROOT)
+    }
+}
+
+/// Applies a function that was not evaluated when the application was made.
+static APPLY: Builtin = Builtin {
+    name: "apply",
+    arguments: &["f", "x"],
+    doc: "",
+    global: false,
+    internal: true,
+    feature: None,
+    traced: false,
+    run: |ev, arguments, pos| ev.call(arguments[0], &arguments[1..], pos),
+};
+
+static APPLY_TWO: Builtin = Builtin {
+    name: "applyTwo",
+    arguments: &["f", "x", "y"],
+    doc: "",
+    global: false,
+    internal: true,
+    feature: None,
+    traced: false,
+    run: |ev, arguments, pos| ev.call(arguments[0], &arguments[1..], pos),
+};

@@ -1,0 +1,162 @@
+//! The evaluator: one per thread, over state that all share.
+
+mod call;
+mod coerce;
+mod compare;
+mod env;
+mod equality;
+mod expect;
+mod files;
+mod force;
+mod globals;
+mod inequality;
+mod make;
+
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use nival_syntax::{Pos, Symbol};
+
+pub use coerce::Coercion;
+pub(crate) use env::Env;
+pub use expect::describe_type;
+pub(crate) use globals::Globals;
+pub use settings::{SearchEntry, Settings};
+
+mod settings;
+
+use crate::compile::SymbolTable;
+use crate::error::{ErrorKind, EvalError, FrameText, Result};
+use crate::host::Host;
+use crate::memory::Heap;
+use crate::stack;
+use crate::value::{MergePlans, Str};
+
+/// How many evaluators there can be at a time.
+const MAX_EVALUATORS: u32 = 1 << 10;
+
+/// Evaluates expressions. It belongs to one thread; [`Evaluator::fork`] makes another over the same state.
+pub struct Evaluator {
+    pub(crate) heap: Heap,
+    pub(crate) merge_plans: MergePlans,
+    pub(crate) symbol_table: SymbolTable,
+    /// Pieces of strings that are being put together.
+    pub(crate) pieces: RefCell<Vec<Str>>,
+    /// This evaluator's number, above zero.
+    owner: u32,
+    depth: Cell<u32>,
+    stack_limit: usize,
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all evaluators of a program have in common.
+pub(crate) struct Shared {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) settings: Settings,
+    pub(crate) files: files::Files,
+    globals: OnceLock<Globals>,
+}
+
+/// The numbers of evaluators that ended, to be used again.
+static FREE_OWNERS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+static NEXT_OWNER: AtomicU32 = AtomicU32::new(1);
+
+impl Evaluator {
+    /// An evaluator for the current thread. Deep expressions need a deep stack: see
+    /// [`with_big_stack`](crate::with_big_stack).
+    ///
+    /// # Panics
+    /// When a thousand of them exist already.
+    pub fn new(host: Arc<dyn Host>, settings: Settings) -> Evaluator {
+        Evaluator::fork(&SharedState(Arc::new(Shared {
+            host,
+            settings,
+            files: files::Files::default(),
+            globals: OnceLock::new(),
+        })))
+    }
+
+    /// What to hand to another thread for [`Evaluator::fork`].
+    pub fn shared(&self) -> SharedState {
+        SharedState(self.shared.clone())
+    }
+
+    /// Another evaluator over the same state, for the current thread.
+    pub fn fork(shared: &SharedState) -> Evaluator {
+        let free = FREE_OWNERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let owner = free.unwrap_or_else(|| NEXT_OWNER.fetch_add(1, Ordering::Relaxed));
+        assert!(owner < MAX_EVALUATORS, "no more than {MAX_EVALUATORS} evaluators at a time");
+        Evaluator {
+            heap: Heap::new(),
+            merge_plans: MergePlans::default(),
+            symbol_table: SymbolTable::default(),
+            pieces: RefCell::default(),
+            owner,
+            depth: Cell::new(0),
+            stack_limit: stack::current_limit(),
+            shared: shared.0.clone(),
+        }
+    }
+
+    /// The world.
+    pub fn host(&self) -> &dyn Host {
+        &*self.shared.host
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Bytes of values made so far.
+    pub fn allocated_bytes(&self) -> usize {
+        self.heap.allocated_bytes()
+    }
+
+    /// Goes one call deeper, until the guard is dropped.
+    #[inline(always)]
+    pub(crate) fn enter(&self, pos: Pos) -> Result<DepthGuard<'_>> {
+        let depth = self.depth.get();
+        if depth > self.shared.settings.max_call_depth || stack::current_address() < self.stack_limit {
+            return Err(stack_overflow(pos));
+        }
+        self.depth.set(depth + 1);
+        Ok(DepthGuard(&self.depth))
+    }
+
+    /// Whether there is native stack left.
+    #[inline(always)]
+    pub(crate) fn check_stack(&self, pos: Pos) -> Result<()> {
+        if stack::current_address() < self.stack_limit { Err(stack_overflow(pos)) } else { Ok(()) }
+    }
+}
+
+impl Drop for Evaluator {
+    fn drop(&mut self) {
+        FREE_OWNERS.lock().unwrap_or_else(PoisonError::into_inner).push(self.owner);
+    }
+}
+
+/// The state that evaluators share.
+#[derive(Clone)]
+pub struct SharedState(Arc<Shared>);
+
+pub(crate) struct DepthGuard<'a>(&'a Cell<u32>);
+
+impl Drop for DepthGuard<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+#[cold]
+fn stack_overflow(pos: Pos) -> EvalError {
+    EvalError::new(ErrorKind::StackOverflow, "stack overflow; max-call-depth exceeded").at(pos)
+}
+
+/// The frame of an attribute's value.
+pub(crate) fn attribute_frame(name: Symbol) -> FrameText {
+    FrameText::Named("while evaluating the attribute '", name, "'")
+}

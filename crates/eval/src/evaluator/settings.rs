@@ -1,0 +1,70 @@
+//! What evaluation depends on besides the expression and the host.
+
+/// Settings of an evaluator. Names are those of the reference's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `pure-eval`: no environment, no files but those in the store.
+    pub pure_eval: bool,
+    /// `restrict-eval`: no files outside of the search path.
+    pub restrict_eval: bool,
+    /// `allow-import-from-derivation`
+    pub allow_import_from_derivation: bool,
+    /// `max-call-depth`
+    pub max_call_depth: u32,
+    /// `eval-system` or `system`, such as `x86_64-linux`.
+    pub current_system: String,
+    /// `NIX_PATH` and `-I`, in the order in which they are tried.
+    pub search_path: Vec<SearchEntry>,
+    /// `trace-verbose`
+    pub trace_verbose: bool,
+    /// `show-trace`: keeps a frame for each call.
+    pub show_trace: bool,
+    /// `abort-on-warn`
+    pub abort_on_warn: bool,
+    /// The folder that `~/` stands for, if it may be known.
+    pub home: Option<String>,
+    /// `experimental-features`
+    pub experimental_features: Vec<String>,
+}
+
+/// An entry of the search path: `prefix=path` or `path`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchEntry {
+    /// What a name must start with; may be empty.
+    pub prefix: String,
+    /// Where it is looked for: a path or a URL.
+    pub path: String,
+}
+
+impl SearchEntry {
+    /// Parses an entry as in `NIX_PATH` or `-I`.
+    pub fn parse(text: &str) -> SearchEntry {
+        let (prefix, path) = text.split_once('=').unwrap_or(("", text));
+        SearchEntry { prefix: prefix.to_owned(), path: path.to_owned() }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            pure_eval: false,
+            restrict_eval: false,
+            allow_import_from_derivation: true,
+            max_call_depth: 10_000,
+            current_system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            search_path: Vec::new(),
+            trace_verbose: false,
+            show_trace: false,
+            abort_on_warn: false,
+            home: None,
+            experimental_features: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Whether an experimental feature is on.
+    pub fn has_feature(&self, name: &str) -> bool {
+        self.experimental_features.iter().any(|feature| feature == name)
+    }
+}

@@ -1,0 +1,170 @@
+//! What the evaluator asks of the world: the one way out of it.
+
+use std::path::{Path, PathBuf};
+
+use nival_formats::{ContentAddressMethod, Derivation, Hash, StoreDir, StorePath};
+
+use crate::context::ContextElement;
+
+/// The world as the evaluator sees it: files, the environment, the store, fetches and messages.
+///
+/// Paths are absolute and without `.` and `..`. Those in the store are given by their logical name
+/// (`/nix/store/…`), wherever the store really is; those that start with [`EMBEDDED`] name files of the
+/// embedded library.
+pub trait Host: Send + Sync {
+    /// The contents of a file.
+    fn read_file(&self, path: &Path) -> std::io::Result<Vec<u8>>;
+    /// The names in a folder, in any order.
+    fn read_dir(&self, path: &Path) -> std::io::Result<Vec<(Vec<u8>, FileType)>>;
+    /// What is at a path, without following a symbolic link at its end; `None` if there is nothing.
+    fn file_type(&self, path: &Path) -> std::io::Result<Option<FileType>>;
+    /// Where a symbolic link points.
+    fn read_link(&self, path: &Path) -> std::io::Result<PathBuf>;
+
+    /// An environment variable.
+    fn env(&self, name: &str) -> Option<Vec<u8>>;
+    /// Seconds since 1970, for `builtins.currentTime`.
+    fn current_time(&self) -> i64;
+
+    /// The name of the store's folder.
+    fn store_dir(&self) -> &StoreDir;
+    /// Puts a text file into the store, as `builtins.toFile` does.
+    fn add_text(&self, name: &str, contents: &[u8], references: &[StorePath])
+    -> Result<StorePath, HostError>;
+    /// Copies a file or folder into the store.
+    fn add_source(&self, source: SourceRequest<'_>) -> Result<StorePath, HostError>;
+    /// Puts a derivation into the store. The host may write it later.
+    fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, HostError>;
+    /// Reads a derivation that the store has.
+    fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError>;
+    /// Builds or fetches what a string refers to, so that its files can be read. What is returned replaces
+    /// placeholders of outputs that were unknown before.
+    fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError>;
+    /// Whether the store has a path (it may fetch it).
+    fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError>;
+    /// All store paths that a path refers to, directly or not, with itself.
+    fn closure(&self, path: &StorePath) -> Result<Vec<StorePath>, HostError>;
+
+    /// Fetches something from elsewhere into the store.
+    fn fetch(&self, request: &FetchRequest) -> Result<Fetched, HostError>;
+    /// Turns an entry of the search path that is not a plain path (a URL, `flake:x`) into a folder.
+    fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError>;
+
+    /// Says something to the user.
+    fn message(&self, kind: MessageKind, text: &[u8]);
+}
+
+/// Paths that start with this name files of the embedded library.
+pub const EMBEDDED: &str = "/__nival__/";
+
+/// What a path is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileType {
+    /// A file.
+    Regular,
+    /// A folder.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// Anything else.
+    Unknown,
+}
+
+impl FileType {
+    /// As `builtins.readDir` says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            FileType::Regular => "regular",
+            FileType::Directory => "directory",
+            FileType::Symlink => "symlink",
+            FileType::Unknown => "unknown",
+        }
+    }
+}
+
+/// Decides whether a file goes into the store. Its error stops the copy; the evaluator keeps the reason.
+pub type Filter<'a> = dyn FnMut(&Path, FileType) -> Result<bool, HostError> + 'a;
+
+/// A file or folder to be copied into the store.
+pub struct SourceRequest<'a> {
+    /// The name in the store.
+    pub name: &'a str,
+    /// Where it is.
+    pub path: &'a Path,
+    /// How its address is computed.
+    pub method: ContentAddressMethod,
+    /// Which of the files in it to take: all if there is none.
+    pub filter: Option<&'a mut Filter<'a>>,
+    /// The hash it must have: if the store has it already, nothing is read.
+    pub expected: Option<&'a Hash>,
+}
+
+/// What to fetch: a kind and its arguments.
+#[derive(Clone, Debug)]
+pub struct FetchRequest {
+    /// `fetchurl`, `fetchTarball`, `fetchTree`, `fetchGit`, `fetchMercurial`, `getFlake`…
+    pub kind: &'static str,
+    /// Named arguments.
+    pub arguments: Vec<(String, FetchValue)>,
+    /// Whether what is not pinned by a hash or revision is refused.
+    pub pure: bool,
+}
+
+/// An argument or result of a fetch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FetchValue {
+    /// A text.
+    Text(String),
+    /// A number.
+    Int(i64),
+    /// A flag.
+    Bool(bool),
+}
+
+/// What was fetched.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Where it is in the store.
+    pub path: StorePath,
+    /// What is known of it (`rev`, `lastModified`, `narHash`…).
+    pub attributes: Vec<(String, FetchValue)>,
+}
+
+/// What kind of message it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MessageKind {
+    /// `builtins.trace`
+    Trace,
+    /// `builtins.warn`
+    Warning,
+}
+
+/// Why the host could not do it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct HostError {
+    /// What went wrong.
+    pub message: String,
+    /// Ways on.
+    pub hints: Vec<String>,
+}
+
+impl HostError {
+    /// With a message.
+    pub fn new(message: impl Into<String>) -> HostError {
+        HostError { message: message.into(), hints: Vec::new() }
+    }
+
+    /// The same with one more way on.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> HostError {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl From<std::io::Error> for HostError {
+    fn from(error: std::io::Error) -> HostError {
+        HostError::new(error.to_string())
+    }
+}

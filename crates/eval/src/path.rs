@@ -1,0 +1,76 @@
+//! Paths as bytes.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// An absolute path without `.`, `..`, empty parts and a slash at the end.
+pub(crate) fn canonical(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop();
+            }
+            _ => parts.push(part),
+        }
+    }
+    let mut result = Vec::with_capacity(path.len() + 1);
+    for part in parts {
+        result.push(b'/');
+        result.extend_from_slice(part);
+    }
+    if result.is_empty() {
+        result.push(b'/');
+    }
+    result
+}
+
+pub(crate) fn to_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+pub(crate) fn to_path_buf(bytes: &[u8]) -> PathBuf {
+    to_path(bytes).to_path_buf()
+}
+
+pub(crate) fn to_bytes(path: PathBuf) -> Vec<u8> {
+    path.into_os_string().into_vec()
+}
+
+/// The text with each `from` replaced by `to`.
+pub(crate) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        if !from.is_empty() && rest.starts_with(from) {
+            result.extend_from_slice(to);
+            rest = &rest[from.len()..];
+        } else {
+            result.push(rest[0]);
+            rest = &rest[1..];
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn canonical_paths() {
+        for (path, expected) in
+            [("/", "/"), ("/a/", "/a"), ("//a/./b/../c", "/a/c"), ("/..", "/"), ("/a/../../b", "/b")]
+        {
+            assert_eq!(canonical(path.as_bytes()), expected.as_bytes());
+        }
+    }
+
+    #[test]
+    fn replacing() {
+        assert_eq!(replace(b"a--b--", b"--", b"+"), b"a+b+");
+        assert_eq!(replace(b"abc", b"", b"x"), b"abc");
+    }
+}

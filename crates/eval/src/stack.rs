@@ -1,0 +1,59 @@
+//! The native stack: evaluation recurses, so it runs on a big one and checks how much is left.
+
+use std::thread;
+
+/// What is kept free for code that does not check: formatting, hosts, sorting.
+const RESERVE: usize = 512 << 10;
+
+/// Runs `work` on a thread with a stack as large as can be had. Only what is used of it takes memory.
+pub fn with_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let mut work = Some(work);
+    for gibibytes_log in [4, 2, 0] {
+        let size = (1_usize << 30) << gibibytes_log;
+        let taken = &mut work;
+        let done = thread::scope(|scope| {
+            let run = move || taken.take().map(|work| work());
+            let builder = thread::Builder::new().name("evaluator".to_owned()).stack_size(size);
+            builder.spawn_scoped(scope, run).ok().map(|thread| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+        });
+        if let Some(Some(result)) = done {
+            return result;
+        }
+    }
+    let work = work.expect("what could not be started was not taken");
+    work()
+}
+
+/// The lowest address that the current thread's stack may reach.
+pub(crate) fn current_limit() -> usize {
+    // SAFETY: the attributes are initialised by `pthread_getattr_np` before they are read and destroyed
+    // after; all pointers are to locals.
+    unsafe {
+        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+        if libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes) != 0 {
+            return approximate_limit();
+        }
+        let mut address = std::ptr::null_mut();
+        let mut size = 0;
+        let failed = libc::pthread_attr_getstack(&raw const attributes, &raw mut address, &raw mut size);
+        libc::pthread_attr_destroy(&raw mut attributes);
+        if failed != 0 {
+            return approximate_limit();
+        }
+        address.addr() + RESERVE.min(size / 4)
+    }
+}
+
+fn approximate_limit() -> usize {
+    current_address().saturating_sub(1 << 20)
+}
+
+/// An address in the current stack frame.
+#[inline(always)]
+pub(crate) fn current_address() -> usize {
+    let local = 0_u8;
+    std::ptr::from_ref(&local).addr()
+}

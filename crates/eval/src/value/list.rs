@@ -1,0 +1,106 @@
+//! Lists.
+
+use std::ptr::NonNull;
+
+use super::{Slot, Value};
+use crate::memory::Heap;
+
+/// A list value: `{ length, values… }`.
+#[derive(Clone, Copy)]
+pub struct List(NonNull<u64>);
+
+// SAFETY: a list is written before it is published; later writes go through atomic slots.
+unsafe impl Send for List {}
+// SAFETY: as above.
+unsafe impl Sync for List {}
+
+impl List {
+    #[inline(always)]
+    pub(super) fn of_object(object: NonNull<u64>) -> List {
+        List(object)
+    }
+
+    #[inline(always)]
+    pub(super) fn object(self) -> NonNull<u64> {
+        self.0
+    }
+
+    pub(crate) fn new(heap: &Heap, values: &[Value]) -> List {
+        let mut builder = ListBuilder::new(heap, values.len());
+        for value in values {
+            builder.push(*value);
+        }
+        builder.finish()
+    }
+
+    /// The number of elements.
+    #[inline]
+    pub fn len(self) -> usize {
+        // SAFETY: a list object starts with its length.
+        unsafe { self.0.read() as usize }
+    }
+
+    /// Whether there are no elements.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    #[inline]
+    pub(crate) fn slots(self) -> &'static [Slot] {
+        // SAFETY: the object has that many slots after its length and lives as long as the process.
+        unsafe { std::slice::from_raw_parts(self.0.add(1).as_ptr().cast::<Slot>(), self.len()) }
+    }
+
+    /// The element at `index`.
+    #[inline]
+    pub fn get(self, index: usize) -> Option<Value> {
+        self.slots().get(index).map(Slot::get)
+    }
+
+    /// The elements in order.
+    #[inline]
+    pub fn iter(self) -> impl DoubleEndedIterator<Item = Value> + ExactSizeIterator + 'static {
+        self.slots().iter().map(Slot::get)
+    }
+
+    /// The elements in a vector.
+    pub fn to_vec(self) -> Vec<Value> {
+        self.iter().collect()
+    }
+}
+
+/// Fills a list whose length is known before.
+pub struct ListBuilder {
+    list: List,
+    filled: usize,
+}
+
+impl ListBuilder {
+    pub(crate) fn new(heap: &Heap, length: usize) -> ListBuilder {
+        let object = heap.words(1 + length);
+        // SAFETY: a fresh object of at least one word.
+        unsafe { object.write(length as u64) };
+        ListBuilder { list: List(object), filled: 0 }
+    }
+
+    /// Adds the next element.
+    ///
+    /// # Panics
+    /// When there are already as many elements as were announced.
+    #[inline]
+    pub fn push(&mut self, value: Value) {
+        self.list.slots()[self.filled].set(value);
+        self.filled += 1;
+    }
+
+    /// The list.
+    ///
+    /// # Panics
+    /// When elements are missing.
+    #[inline]
+    pub fn finish(self) -> List {
+        assert_eq!(self.filled, self.list.len(), "a list is filled before it is used");
+        self.list
+    }
+}

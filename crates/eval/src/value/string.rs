@@ -1,0 +1,69 @@
+//! Strings: bytes and a context.
+
+use std::borrow::Cow;
+use std::ptr::NonNull;
+
+use crate::context::Context;
+use crate::memory::Heap;
+
+/// A string value: `{ length: u32, context: u32, bytes… }`.
+#[derive(Clone, Copy)]
+pub struct Str(NonNull<u64>);
+
+// SAFETY: a string is never written after it was made.
+unsafe impl Send for Str {}
+// SAFETY: as above.
+unsafe impl Sync for Str {}
+
+impl Str {
+    #[inline(always)]
+    pub(super) fn of_object(object: NonNull<u64>) -> Str {
+        Str(object)
+    }
+
+    #[inline(always)]
+    pub(super) fn object(self) -> NonNull<u64> {
+        self.0
+    }
+
+    pub(crate) fn new(heap: &Heap, bytes: &[u8], context: Context) -> Str {
+        Str::build(heap, bytes.len(), context, |to| to.copy_from_slice(bytes))
+    }
+
+    /// A string of `length` bytes (zero at first) that `fill` writes.
+    pub(crate) fn build(heap: &Heap, length: usize, context: Context, fill: impl FnOnce(&mut [u8])) -> Str {
+        let stored = u32::try_from(length).expect("a string is shorter than 4 GiB");
+        let object = heap.words(1 + length.div_ceil(8));
+        // SAFETY: the object is fresh and has room for the header and the bytes; nobody else sees it yet.
+        unsafe {
+            object.write(u64::from(stored) | u64::from(context.id()) << 32);
+            fill(std::slice::from_raw_parts_mut(object.add(1).as_ptr().cast::<u8>(), length));
+        }
+        Str(object)
+    }
+
+    #[inline(always)]
+    fn header(self) -> u64 {
+        // SAFETY: a string object starts with its header.
+        unsafe { self.0.read() }
+    }
+
+    /// The bytes. They are text in some encoding, most often UTF-8, but nothing makes sure of that.
+    #[inline]
+    pub fn bytes(self) -> &'static [u8] {
+        let length = self.header() as u32 as usize;
+        // SAFETY: the object has that many bytes after its header and lives as long as the process.
+        unsafe { std::slice::from_raw_parts(self.0.add(1).as_ptr().cast::<u8>(), length) }
+    }
+
+    /// The store paths that this string refers to.
+    #[inline]
+    pub fn context(self) -> Context {
+        Context::from_id((self.header() >> 32) as u32)
+    }
+
+    /// The text, with what is not UTF-8 replaced.
+    pub fn to_string_lossy(self) -> Cow<'static, str> {
+        String::from_utf8_lossy(self.bytes())
+    }
+}
