@@ -195,7 +195,11 @@ impl LocalStore {
         if let Some(specified) = expected
             && specified != hash
         {
-            return Err(StoreError::HashMismatch { path: from.display().to_string(), specified, got: hash });
+            return Err(StoreError::HashMismatch {
+                path: from.display().to_string(),
+                specified: specified.into(),
+                got: hash.into(),
+            });
         }
         let address = ContentAddress { method, hash };
         let path = self
@@ -267,8 +271,8 @@ impl LocalStore {
         if *hash != info.nar_hash {
             return Err(StoreError::HashMismatch {
                 path: self.display(&info.path),
-                specified: info.nar_hash,
-                got: *hash,
+                specified: info.nar_hash.into(),
+                got: (*hash).into(),
             });
         }
         if info.nar_size != 0 && size != info.nar_size {
@@ -305,8 +309,8 @@ impl LocalStore {
         if got != address.hash {
             return Err(StoreError::HashMismatch {
                 path: self.display(&info.path),
-                specified: address.hash,
-                got,
+                specified: address.hash.into(),
+                got: got.into(),
             });
         }
         Ok(())

@@ -100,9 +100,9 @@ pub enum StoreError {
         /// What was being added.
         path: String,
         /// The promised hash.
-        specified: Hash,
+        specified: Box<Hash>,
         /// The hash of what came.
-        got: Hash,
+        got: Box<Hash>,
     },
     /// The NAR has another size than promised.
     #[error("size mismatch for `{path}`: {specified} bytes were specified, got {got}")]
@@ -295,5 +295,5 @@ fn list(paths: &[String]) -> String {
 
 /// Keeps the type of the path in messages out of the way of callers that have a parsed one.
 pub(crate) fn not_valid(store_dir: &nival_formats::StoreDir, path: &StorePath) -> StoreError {
-    StoreError::NotValid(store_dir.display(path).to_string())
+    StoreError::NotValid(store_dir.display(path))
 }

@@ -11,6 +11,9 @@
 mod add;
 mod closure;
 mod config;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod crash_tests;
 mod database;
 mod dump;
 mod error;
@@ -18,6 +21,9 @@ mod event;
 mod fault;
 mod gc;
 mod gc_server;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod gc_server_tests;
 mod lock;
 mod metadata;
 pub mod namespace;
