@@ -32,7 +32,7 @@ let
     if failed == [ ] then
       configuration
     else
-      throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (m: "- ${m}") failed}";
+      throw "Failed assertions:\n${lib.concatMapStringsSep "\n" (m: "- ${m}") failed}";
 
   result =
     configuration:

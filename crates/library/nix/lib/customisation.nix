@@ -69,7 +69,7 @@ rec {
     if missing == [ ] then
       makeOverridable f found
     else
-      abort "lib.customisation.callPackageWith: Function called without required argument \"${first}\"${place first}${
+      throw "callPackage: Function called without required argument \"${first}\"${place first}${
         lib.options.didYouMean (name: "\"${name}\"") first (builtins.attrNames (autoArgs // args))
       }${lib.optionalString (hint != "") "\n\n${hint}"}";
 

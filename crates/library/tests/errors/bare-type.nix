@@ -1,1 +1,1 @@
-{ lib }: (lib.evalModules { modules = [ { _file = "home.nix"; options.a = lib.types.int; } ]; }).config.a
+{ lib, ... }: (lib.evalModules { modules = [ { _file = "home.nix"; options.a = lib.types.int; } ]; }).config.a

@@ -1,1 +1,1 @@
-{ lib }: (lib.evalModules { modules = [ { _file = "home.nix"; options = { }; programs.git.enable = true; } ]; }).config
+{ lib, ... }: (lib.evalModules { modules = [ { _file = "home.nix"; options = { }; programs.git.enable = true; } ]; }).config

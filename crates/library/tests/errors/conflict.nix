@@ -1,4 +1,4 @@
-{ lib }:
+{ lib, ... }:
 (lib.evalModules {
   modules = [
     { options.name = lib.mkOption { type = lib.types.str; }; }

@@ -1,4 +1,4 @@
-{ lib }:
+{ lib, ... }:
 (lib.evalModules {
   modules = [
     { _file = "one.nix"; options.a = lib.mkOption { type = lib.types.int; }; }

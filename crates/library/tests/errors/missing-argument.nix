@@ -1,1 +1,1 @@
-{ lib }: (lib.evalModules { modules = [ ({ optoins, ... }: { options.a = lib.mkOption { default = optoins; }; }) ]; }).config.a
+{ lib, ... }: (lib.evalModules { modules = [ ({ optoins, ... }: { options.a = lib.mkOption { default = optoins; }; }) ]; }).config.a

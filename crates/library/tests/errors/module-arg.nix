@@ -1,1 +1,1 @@
-{ lib }: (lib.evalModules { modules = [ ({ nothing, ... }: { imports = nothing.modules; }) ]; }).config
+{ lib, ... }: (lib.evalModules { modules = [ ({ nothing, ... }: { imports = nothing.modules; }) ]; }).config

@@ -1,1 +1,1 @@
-{ lib }: (lib.evalModules { modules = [ [ { } ] ]; }).config
+{ lib, ... }: (lib.evalModules { modules = [ [ { } ] ]; }).config

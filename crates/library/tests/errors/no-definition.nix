@@ -1,1 +1,1 @@
-{ lib }: (lib.evalModules { modules = [ { options.user.name = lib.mkOption { type = lib.types.str; }; } ]; }).config.user.name
+{ lib, ... }: (lib.evalModules { modules = [ { options.user.name = lib.mkOption { type = lib.types.str; }; } ]; }).config.user.name

@@ -1,1 +1,1 @@
-{ lib }: (lib.evalModules { modules = [ { options.a.b = lib.mkEnableOption "b"; } { _file = "home.nix"; a = true; } ]; }).config.a.b
+{ lib, ... }: (lib.evalModules { modules = [ { options.a.b = lib.mkEnableOption "b"; } { _file = "home.nix"; a = true; } ]; }).config.a.b

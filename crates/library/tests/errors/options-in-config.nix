@@ -1,1 +1,1 @@
-{ lib }: (lib.evalModules { modules = [ { _file = "home.nix"; a = lib.mkOption { }; } ]; }).config
+{ lib, ... }: (lib.evalModules { modules = [ { _file = "home.nix"; a = lib.mkOption { }; } ]; }).config

@@ -1,4 +1,4 @@
-{ lib }:
+{ lib, ... }:
 (lib.evalModules {
   modules = [
     { options.fixed = lib.mkOption { type = lib.types.int; readOnly = true; default = 1; }; }

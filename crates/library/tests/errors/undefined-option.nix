@@ -1,4 +1,4 @@
-{ lib }:
+{ lib, ... }:
 (lib.evalModules {
   modules = [
     { options.programs.git.enable = lib.mkEnableOption "git"; }

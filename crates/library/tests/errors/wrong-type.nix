@@ -1,4 +1,4 @@
-{ lib }:
+{ lib, ... }:
 (lib.evalModules {
   modules = [
     { options.size = lib.mkOption { type = lib.types.int; }; }

@@ -1,4 +1,4 @@
-{ lib }:
+{ lib, ... }:
 let
   g = lib.generators;
 in

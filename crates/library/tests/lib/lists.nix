@@ -1,4 +1,4 @@
-{ lib }:
+{ lib, ... }:
 with lib;
 let
   try = e: let r = builtins.tryEval (builtins.deepSeq e e); in if r.success then r.value else "error";

@@ -1,4 +1,4 @@
-{ lib }:
+{ lib, ... }:
 let
   inherit (lib) mkOption types;
   m = { _class = "home"; options.x = mkOption { type = types.int; default = 1; }; };

@@ -15,7 +15,7 @@ if [ "$actual" != "$expected" ]; then
     printf 'expected:\n%s\nfound:\n%s\n' "$expected" "$actual" >&2
     exit 1
 fi
-if ./tally "$dir/nothing" 2>/dev/null; then
+if ./tally "$dir/nothing" >/dev/null 2>&1; then
     echo "a missing folder must be an error" >&2
     exit 1
 fi

@@ -1,0 +1,4 @@
+{
+  imports = [ { home.username = "bob"; } ];
+  home.username = "carol";
+}

@@ -1,0 +1,3 @@
+{
+  home.file.".vimrc".source = ./no-such-file;
+}

@@ -1,0 +1,3 @@
+{
+  home.file."../elsewhere".text = "";
+}

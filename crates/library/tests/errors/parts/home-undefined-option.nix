@@ -1,0 +1,4 @@
+{
+  programs.starship.enable = true;
+  programs.starship.setings.add_newline = false;
+}

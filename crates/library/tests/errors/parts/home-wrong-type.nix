@@ -1,0 +1,4 @@
+{
+  home.packages = [ ];
+  home.sessionPath = "~/bin";
+}
