@@ -3,7 +3,6 @@
 let
   inherit (builtins)
     attrNames
-    concatLists
     concatMap
     elemAt
     filter
@@ -13,7 +12,6 @@ let
     length
     listToAttrs
     mapAttrs
-    tail
     zipAttrsWith
     ;
 in

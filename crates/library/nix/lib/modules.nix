@@ -9,26 +9,20 @@ let
     all
     any
     attrNames
-    catAttrs
-    concatLists
     concatMap
     concatStringsSep
-    elem
     filter
     foldl'
-    genericClosure
     head
     isAttrs
     isBool
-    isList
-    isString
     length
     mapAttrs
     seq
     sort
     zipAttrsWith
     ;
-  inherit (lib) isFunction mkOption types;
+  inherit (lib) mkOption types;
   inherit (lib.options)
     definitionLine
     didYouMean
@@ -36,7 +30,6 @@ let
     showDefs
     showFiles
     showOption
-    unknownModule
     ;
 
   internalModule = {
