@@ -1,5 +1,7 @@
 //! Built-in functions and constants, each with its one definition.
 
+mod derivation;
+
 use crate::value::{Builtin, Constant};
 
 /// All built-in functions.
@@ -12,5 +14,5 @@ pub fn constants() -> impl Iterator<Item = &'static Constant> {
     CONSTANTS.iter().copied().flatten()
 }
 
-static FUNCTIONS: &[&[Builtin]] = &[];
-static CONSTANTS: &[&[Constant]] = &[];
+static FUNCTIONS: &[&[Builtin]] = &[derivation::FUNCTIONS];
+static CONSTANTS: &[&[Constant]] = &[derivation::CONSTANTS];

@@ -1,0 +1,440 @@
+//! `derivation` and `derivationStrict`: from an attribute set to a derivation in the store.
+//!
+//! Which attributes are special is C++ Nix 2.34's `derivationStrictInternal` (`src/libexpr/primops.cc`).
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use nival_formats::derivation::{DerivationError, Outputs, hash_derivation_modulo};
+use nival_formats::placeholder::{DownstreamPlaceholder, output_placeholder};
+use nival_formats::{
+    ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgo, HashModuloMemo,
+    StorePath, StructuredAttrs, json, store_path,
+};
+use nival_syntax::{Origin, Pos, Symbol};
+
+use crate::context::{Context, ContextElement};
+use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::evaluator::{Coercion, Evaluator};
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Value};
+
+pub(super) static FUNCTIONS: &[Builtin] = &[Builtin {
+    name: "derivationStrict",
+    arguments: &["attributes"],
+    doc: "Makes a derivation of a set of attributes and puts it into the store. The result has `drvPath` and the path of \
+          each output. `derivation` is the lazy form of it.",
+    global: true,
+    internal: false,
+    feature: None,
+    traced: true,
+    run: derivation_strict,
+}];
+
+pub(super) static CONSTANTS: &[Constant] = &[Constant {
+    name: "derivation",
+    doc: "Describes a build step: takes a set with at least `name`, `system` and `builder`, and gives it back with \
+          `drvPath`, `outPath` and an attribute for each output. Nothing is put into the store before a path is asked for.",
+    global: true,
+    value: |ev| {
+        let origin = Origin::File("«nix-internal»/derivation-internal.nix".to_owned());
+        ev.eval_text(origin, DERIVATION.as_bytes().to_vec(), "/")
+    },
+}];
+
+/// `derivation`, in the language itself: all but the paths is known without making the derivation.
+const DERIVATION: &str = r#"drvAttrs@{ outputs ? [ "out" ], ... }:
+let
+  strict = derivationStrict drvAttrs;
+  common = drvAttrs // builtins.listToAttrs views // {
+    all = map (view: view.value) views;
+    inherit drvAttrs;
+  };
+  views = map (outputName: {
+    name = outputName;
+    value = common // {
+      outPath = builtins.getAttr outputName strict;
+      drvPath = strict.drvPath;
+      type = "derivation";
+      inherit outputName;
+    };
+  }) outputs;
+in
+(builtins.head views).value
+"#;
+
+/// Hashes of the derivations made so far. A path names the contents, so one memo serves all evaluators.
+static HASHES: LazyLock<HashModuloMemo> = LazyLock::new(HashModuloMemo::default);
+
+fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let frame = "while evaluating the argument passed to builtins.derivationStrict";
+    let attrs = ev.force_attrs(arguments[0], pos, frame)?;
+    let name_symbol = Symbol::intern("name");
+    let name_attr = attrs.get_attr(name_symbol).ok_or_else(|| {
+        EvalError::new(ErrorKind::MissingAttribute, "attribute 'name' missing")
+            .at(pos)
+            .with_frame("in the attrset passed as argument to builtins.derivationStrict", Pos::NONE)
+    })?;
+    let frame = "while evaluating the `name` attribute passed to builtins.derivationStrict";
+    let name = text(ev.force_plain_string(name_attr.value, name_attr.pos, frame)?.bytes())?;
+    make(ev, &name, attrs, pos).frame_with(
+        || {
+            format!(
+                "while evaluating derivation '{name}'\n  whose name attribute is located at {}",
+                name_attr.pos.display()
+            )
+        },
+        Pos::NONE,
+    )
+}
+
+fn text(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", String::from_utf8_lossy(bytes))))
+}
+
+/// What the attributes say about outputs.
+struct OutputSpec {
+    names: BTreeSet<String>,
+    hash: Option<String>,
+    algo: Option<HashAlgo>,
+    method: Option<ContentAddressMethod>,
+    content_addressed: bool,
+    impure: bool,
+}
+
+impl OutputSpec {
+    fn set_names<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        self.names.clear();
+        for name in names {
+            if name == "drv" {
+                // The output's name would clash with `drvPath`.
+                return Err(EvalError::other("invalid derivation output name 'drv'"));
+            }
+            if !self.names.insert(name.to_owned()) {
+                return Err(EvalError::other(format!("duplicate derivation output '{name}'")));
+            }
+        }
+        if self.names.is_empty() {
+            return Err(EvalError::other("derivation cannot have an empty set of outputs"));
+        }
+        Ok(())
+    }
+
+    fn set_method(&mut self, ev: &Evaluator, mode: &str) -> Result<()> {
+        self.method = Some(match mode {
+            "recursive" | "nar" => ContentAddressMethod::NixArchive,
+            "flat" => ContentAddressMethod::Flat,
+            "text" => {
+                require_feature(ev, "dynamic-derivations")?;
+                ContentAddressMethod::Text
+            }
+            "git" => {
+                require_feature(ev, "git-hashing")?;
+                ContentAddressMethod::Git
+            }
+            _ => {
+                return Err(EvalError::other(format!(
+                    "invalid value '{mode}' for 'outputHashMode' attribute"
+                )));
+            }
+        });
+        Ok(())
+    }
+}
+
+fn require_feature(ev: &Evaluator, feature: &str) -> Result<()> {
+    if ev.settings().has_feature(feature) {
+        return Ok(());
+    }
+    Err(EvalError::other(format!(
+        "experimental Nix feature '{feature}' is disabled; add '--extra-experimental-features {feature}' to enable it"
+    )))
+}
+
+fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
+    let invalid = |message: String| EvalError::other(message).at(pos);
+    store_path::check_name(name).map_err(|error| {
+        invalid(format!("invalid derivation name: {error}. Please pass a different 'name'."))
+    })?;
+    let structured = flag(ev, attrs, "__structuredAttrs")?;
+    let ignore_nulls = flag(ev, attrs, "__ignoreNulls")?;
+    let mut drv = Derivation { name: name.to_owned(), ..Derivation::default() };
+    let mut context = Context::EMPTY;
+    let mut members = structured.then(Vec::new);
+    let mut spec = OutputSpec {
+        names: BTreeSet::from(["out".to_owned()]),
+        hash: None,
+        algo: None,
+        method: None,
+        content_addressed: false,
+        impure: false,
+    };
+    for attr in attrs.by_name() {
+        if attr.name.as_bytes() == b"__ignoreNulls" {
+            continue;
+        }
+        let key = text(attr.name.as_bytes())?;
+        take_attribute(ev, &mut drv, &mut spec, &mut context, members.as_mut(), ignore_nulls, &key, attr)
+            .frame_with(|| format!("while evaluating attribute '{key}' of derivation '{name}'"), attr.pos)?;
+    }
+    if let Some(members) = members {
+        drv.structured_attrs = Some(StructuredAttrs::from_canonical(object(&members)));
+    }
+    add_inputs(ev, &mut drv, context)?;
+    if drv.builder.is_empty() {
+        return Err(invalid("required attribute 'builder' missing".into()));
+    }
+    if drv.system.is_empty() {
+        return Err(invalid("required attribute 'system' missing".into()));
+    }
+    let single = spec.names.len() == 1 && spec.names.contains("out");
+    if name.ends_with(".drv") && !(spec.method == Some(ContentAddressMethod::Text) && single) {
+        return Err(invalid(
+            "derivation names are allowed to end in '.drv' only if they produce a single derivation file"
+                .into(),
+        ));
+    }
+    let failed = |error: DerivationError| EvalError::other(error.to_string()).at(pos);
+    let store_dir = ev.host().store_dir();
+    let mut read =
+        |path: &StorePath| -> Result<Derivation, ReadError> { Ok(ev.host().read_derivation(path)?) };
+    if let Some(hash) = &spec.hash {
+        if !single {
+            return Err(invalid("multiple outputs are not supported in fixed-output derivations".into()));
+        }
+        let hash = parse_hash(ev, hash, spec.algo, pos)?;
+        let method = spec.method.unwrap_or(ContentAddressMethod::Flat);
+        let output = DerivationOutput::CaFixed(ContentAddress { method, hash });
+        let path = output.path(store_dir, name, "out").map_err(|error| invalid(error.to_string()))?;
+        let path = path.map(|path| store_dir.display(&path)).unwrap_or_default();
+        drv.env.insert(b"out".to_vec(), path.into_bytes());
+        drv.outputs.insert("out".into(), output);
+    } else if spec.content_addressed || spec.impure {
+        if spec.content_addressed && spec.impure {
+            return Err(invalid("derivation cannot be both content-addressed and impure".into()));
+        }
+        let algo = spec.algo.unwrap_or(HashAlgo::Sha256);
+        let method = spec.method.unwrap_or(ContentAddressMethod::NixArchive);
+        for output in &spec.names {
+            drv.env.insert(output.clone().into_bytes(), output_placeholder(output).into_bytes());
+            let made = if spec.impure {
+                DerivationOutput::Impure(method, algo)
+            } else {
+                DerivationOutput::CaFloating(method, algo)
+            };
+            drv.outputs.insert(output.clone(), made);
+        }
+    } else {
+        for output in &spec.names {
+            // Blank while the derivation is hashed: the path is made from the hash.
+            drv.env.insert(output.clone().into_bytes(), Vec::new());
+            drv.outputs.insert(output.clone(), DerivationOutput::Deferred);
+        }
+        drv.fill_output_paths(store_dir, &HASHES, &mut read).map_err(ReadError::into_error)?;
+    }
+    let hash = hash_derivation_modulo(store_dir, &drv, Outputs::Shown, &HASHES, &mut read)
+        .map_err(ReadError::into_error)?;
+    let path = ev.host().write_derivation(&drv)?;
+    HASHES.insert(path.clone(), hash);
+
+    let mut result = AttrsBuilder::with_capacity(1 + drv.outputs.len());
+    let closure = Context::of(ContextElement::Closure(path.clone()));
+    result.add("drvPath", ev.string_with_context(store_dir.display(&path), closure));
+    for (output, made) in &drv.outputs {
+        let known = made.path(store_dir, name, output).map_err(|error| failed(error.into()))?;
+        let shown = match known {
+            Some(known) => store_dir.display(&known),
+            None => DownstreamPlaceholder::unknown_ca_output(&path, output)
+                .map_err(|error| failed(error.into()))?
+                .to_string(),
+        };
+        let context =
+            Context::of(ContextElement::Output { derivation: path.clone(), output: output.clone() });
+        result.add(Symbol::intern(output), ev.string_with_context(shown, context));
+    }
+    Ok(ev.attrs(result))
+}
+
+/// An error while input derivations are read.
+enum ReadError {
+    Derivation(DerivationError),
+    Evaluation(EvalError),
+}
+
+impl ReadError {
+    fn into_error(self) -> EvalError {
+        match self {
+            ReadError::Derivation(error) => EvalError::other(error.to_string()),
+            ReadError::Evaluation(error) => error,
+        }
+    }
+}
+
+impl From<DerivationError> for ReadError {
+    fn from(error: DerivationError) -> ReadError {
+        ReadError::Derivation(error)
+    }
+}
+
+impl From<crate::host::HostError> for ReadError {
+    fn from(error: crate::host::HostError) -> ReadError {
+        ReadError::Evaluation(error.into())
+    }
+}
+
+fn flag(ev: &Evaluator, attrs: Attrs, name: &str) -> Result<bool> {
+    match attrs.get_attr(Symbol::intern(name)) {
+        None => Ok(false),
+        Some(attr) => ev.force_bool(
+            attr.value,
+            attr.pos,
+            format!("while evaluating the `{name}` attribute passed to builtins.derivationStrict"),
+        ),
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "all of what an attribute may change")]
+fn take_attribute(
+    ev: &Evaluator,
+    drv: &mut Derivation,
+    spec: &mut OutputSpec,
+    context: &mut Context,
+    members: Option<&mut Vec<(String, String)>>,
+    ignore_nulls: bool,
+    key: &str,
+    attr: Attr,
+) -> Result<()> {
+    let Attr { value, pos, .. } = attr;
+    if ignore_nulls && ev.force(value, pos)? == Value::NULL {
+        return Ok(());
+    }
+    if key == "__contentAddressed" && ev.force_bool(value, pos, "")? {
+        spec.content_addressed = true;
+        return require_feature(ev, "ca-derivations");
+    }
+    if key == "__impure" && ev.force_bool(value, pos, "")? {
+        spec.impure = true;
+        return require_feature(ev, "impure-derivations");
+    }
+    if key == "args" {
+        for argument in ev.force_list(value, pos, "")?.iter() {
+            let frame = "while evaluating an element of the argument list";
+            let argument = ev.coerce_to_string(argument, Coercion::Derivation, pos, frame)?;
+            *context = context.union(argument.context());
+            drv.args.push(argument.bytes().to_vec());
+        }
+        return Ok(());
+    }
+    let Some(members) = members else {
+        let string = ev.coerce_to_string(value, Coercion::Derivation, pos, "")?;
+        *context = context.union(string.context());
+        let bytes = string.bytes().to_vec();
+        match key {
+            "builder" => drv.builder.clone_from(&bytes),
+            "system" => drv.system = text(&bytes)?,
+            "outputHash" => spec.hash = Some(text(&bytes)?),
+            "outputHashAlgo" => spec.algo = text(&bytes)?.parse().ok(),
+            "outputHashMode" => spec.set_method(ev, &text(&bytes)?)?,
+            "outputs" => spec.set_names(text(&bytes)?.split_ascii_whitespace())?,
+            _ => {}
+        }
+        drv.env.insert(key.as_bytes().to_vec(), bytes);
+        return Ok(());
+    };
+    if key == "__structuredAttrs" {
+        return Ok(());
+    }
+    let to_json = ev.global(Symbol::intern("__toJSON"))?;
+    let printed = ev.call(to_json, &[value], pos)?;
+    let printed = ev.force_string(printed, pos, "")?;
+    *context = context.union(printed.context());
+    members.push((key.to_owned(), text(printed.bytes())?));
+    let plain =
+        |ev: &Evaluator| ev.force_plain_string(value, pos, "").and_then(|string| text(string.bytes()));
+    match key {
+        "builder" => {
+            let builder = ev.force_string(value, pos, "")?;
+            *context = context.union(builder.context());
+            drv.builder = builder.bytes().to_vec();
+        }
+        "system" => drv.system = plain(ev)?,
+        "outputHash" => spec.hash = Some(plain(ev)?),
+        "outputHashAlgo" => spec.algo = plain(ev)?.parse().ok(),
+        "outputHashMode" => spec.set_method(ev, &plain(ev)?)?,
+        "outputs" => {
+            let names = ev
+                .force_list(value, pos, "")?
+                .iter()
+                .map(|name| text(ev.force_plain_string(name, pos, "")?.bytes()))
+                .collect::<Result<Vec<_>>>()?;
+            spec.set_names(names.iter().map(String::as_str))?;
+        }
+        "allowedReferences"
+        | "allowedRequisites"
+        | "disallowedReferences"
+        | "disallowedRequisites"
+        | "maxSize"
+        | "maxClosureSize" => {
+            let text = format!(
+                "In a derivation named '{}', 'structuredAttrs' disables the effect of the derivation attribute '{key}'; \
+                 use 'outputChecks.<output>.{key}' instead",
+                drv.name
+            );
+            ev.host().message(crate::host::MessageKind::Warning, text.as_bytes());
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A JSON object of members that are JSON already; they come sorted by name.
+fn object(members: &[(String, String)]) -> String {
+    let mut out = String::from("{");
+    for (index, (key, value)) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        json::write_string(&mut out, key);
+        out.push(':');
+        out.push_str(value);
+    }
+    out.push('}');
+    out
+}
+
+/// What the strings of the attributes refer to becomes the inputs.
+fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<()> {
+    for element in context.elements() {
+        match element {
+            ContextElement::Path(path) => {
+                drv.input_sources.insert(path.clone());
+            }
+            ContextElement::Output { derivation, output } => {
+                let outputs = &mut drv.input_derivations.entry(derivation.clone()).or_default().outputs;
+                outputs.insert(output.clone());
+            }
+            ContextElement::Closure(derivation) => {
+                for path in ev.host().closure(derivation)? {
+                    if path.is_derivation() {
+                        let names = ev.host().read_derivation(&path)?.outputs.into_keys();
+                        drv.input_derivations.entry(path.clone()).or_default().outputs.extend(names);
+                    }
+                    drv.input_sources.insert(path);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A hash of any notation; an empty one stands for zeros, so that the right one can be read from the error.
+fn parse_hash(ev: &Evaluator, hash: &str, algo: Option<HashAlgo>, pos: Pos) -> Result<Hash> {
+    if !hash.is_empty() {
+        return Hash::parse_any(hash, algo).map_err(|error| EvalError::other(error.to_string()).at(pos));
+    }
+    let algo = algo.ok_or_else(|| EvalError::other("empty hash requires explicit hash algorithm").at(pos))?;
+    let zero = Hash::zero(algo);
+    let text = format!("found empty hash, assuming '{}'", zero.to_sri());
+    ev.host().message(crate::host::MessageKind::Warning, text.as_bytes());
+    Ok(zero)
+}
