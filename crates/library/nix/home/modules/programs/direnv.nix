@@ -74,7 +74,9 @@ in
     programs.fish.interactiveShellInit = mkIf cfg.enableFishIntegration (
       lib.mkAfter (
         nival.guardedFish cfg.package "direnv" ''
-          ${exe} hook fish | source
+          if not functions -q __direnv_export_eval
+            ${exe} hook fish | source
+          end
         ''
       )
     );

@@ -46,7 +46,7 @@ let
       expansion = nullOr types.str "What it becomes.";
       position = nullOr types.str "Where it counts: `command` or `anywhere`.";
       regex = nullOr types.str "A pattern, instead of the name.";
-      command = nullOr types.str "The command after which it counts.";
+      command = nullOr (types.either types.str (types.listOf types.str)) "The command, or commands, after which it counts.";
       setCursor = mkOption {
         type = types.either types.bool types.str;
         default = false;
@@ -56,7 +56,30 @@ let
     };
   };
 
+  bindType = types.submodule {
+    options = {
+      enable = mkOption {
+        type = types.bool;
+        default = true;
+        description = "Whether the binding is made.";
+      };
+      name = nullOr types.str "The key, where it isn't the attribute's name.";
+      mode = nullOr types.str "The mode in which it counts.";
+      command = nullOr (types.either types.str (types.listOf types.str)) "What the key does.";
+      setsMode = nullOr types.str "The mode that follows.";
+      erase = lib.mkEnableOption "removing what the key did";
+      silent = lib.mkEnableOption "silence";
+      repaint = lib.mkEnableOption "drawing the prompt anew afterwards";
+      operate = nullOr (types.enum [
+        "preset"
+        "user"
+      ]) "Whether fish's own bindings or the user's are changed.";
+    };
+  };
+
   flag = name: value: optional (value != null && value != false) (if value == true then "--${name}" else "--${name} ${lib.escapeShellArg (toString value)}");
+
+  repeated = option: values: lib.concatMap (flag option) (if values == null then [ ] else lib.toList values);
 
   abbr =
     name: def:
@@ -65,7 +88,7 @@ let
       options = lib.concatLists [
         (flag "position" (a.position or null))
         (flag "regex" (a.regex or null))
-        (flag "command" (a.command or null))
+        (repeated "command" (a.command or null))
         (
           if a.setCursor or false == true then
             [ "--set-cursor" ]
@@ -87,7 +110,6 @@ let
     name: def:
     let
       f = if builtins.isString def then { body = def; } else def;
-      repeated = option: values: lib.concatMap (v: flag option v) (if values == null then [ ] else lib.toList values);
       options = lib.concatLists [
         (flag "description" (f.description or null))
         (flag "wraps" (f.wraps or null))
@@ -123,11 +145,28 @@ let
     lib.filterAttrs (_: v: v != null) config.home.sessionVariables // config.home.sessionSearchVariables
   );
   exports = ''
-    for entry in (sh -c '. "$0"; env' ${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh)
+    for entry in (sh -c '. "$0"; env -0' ${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh | string split0)
       set -l pair (string split -m 1 = -- $entry)
       contains -- $pair[1] ${toString variables} __HM_SESS_VARS_SOURCED; and set -gx $pair[1] $pair[2]
     end
   '';
+
+  binding =
+    key: b:
+    let
+      options =
+        lib.optional b.silent "-s"
+        ++ lib.optional (b.operate != null) "--${b.operate}"
+        ++ lib.optional (b.mode != null) "--mode ${b.mode}"
+        ++ lib.optional (b.setsMode != null) "--sets-mode ${b.setsMode}";
+      name = if b.name == null then key else b.name;
+      bind = words: lib.concatStringsSep " " ([ "bind" ] ++ words);
+    in
+    lib.optional b.erase (bind ([ "-e" ] ++ options ++ [ name ]))
+    ++ lib.optional (b.command != null) (
+      bind (options ++ [ name ] ++ map lib.escapeShellArg (lib.toList b.command) ++ lib.optional b.repaint "repaint")
+    );
+  binds = lib.filterAttrs (_: b: b.enable) cfg.binds;
 
   lines = lib.concatStringsSep "\n";
   block = header: texts: [ "${header}; and begin" ] ++ map nival.indent (builtins.filter (t: t != "") texts) ++ [ "end" ];
@@ -144,6 +183,14 @@ in
         gco = "git checkout";
       };
       description = "Abbreviations, which are replaced on the line as they are typed.";
+    };
+    binds = mkOption {
+      type = types.attrsOf bindType;
+      default = { };
+      example = {
+        "alt-s".erase = true;
+      };
+      description = "Keys, and what they do.";
     };
     preferAbbrs = mkOption {
       type = types.bool;
@@ -163,7 +210,16 @@ in
       description = "Functions.";
     };
     completions = mkOption {
-      type = types.attrsOf types.lines;
+      type = types.attrsOf (
+        types.either types.lines (
+          types.submodule {
+            options.body = mkOption {
+              type = types.lines;
+              description = "The text of the file.";
+            };
+          }
+        )
+      );
       default = { };
       example = {
         thing = "complete -c thing -s h -l help";
@@ -199,6 +255,9 @@ in
 
   config = mkIf cfg.enable {
     home.packages = nival.packages cfg.package;
+    programs.fish.functions = mkIf (binds != { }) {
+      fish_user_key_bindings = lines (lib.concatLists (lib.mapAttrsToList binding binds));
+    };
     programs.fish.shellAbbrs = mkIf cfg.preferAbbrs config.programs.fish.shellAliases;
 
     xdg.configFile = lib.mkMerge [
@@ -237,7 +296,9 @@ in
       (lib.mapAttrs' (
         name: def: lib.nameValuePair "fish/functions/${name}.fish" { text = functionText name def; }
       ) cfg.functions)
-      (lib.mapAttrs' (name: text: lib.nameValuePair "fish/completions/${name}.fish" { inherit text; }) cfg.completions)
+      (lib.mapAttrs' (
+        name: def: lib.nameValuePair "fish/completions/${name}.fish" { text = def.body or def; }
+      ) cfg.completions)
       (builtins.listToAttrs (
         map (
           plugin:

@@ -3,6 +3,7 @@
   config,
   lib,
   nivalPkgs,
+  pkgs,
   ...
 }:
 let
@@ -70,6 +71,22 @@ let
 
   lfs = if cfg.lfs.package == null then "git-lfs" else lib.getExe' cfg.lfs.package "git-lfs";
   skip = lib.optionalString cfg.lfs.skipSmudge " --skip";
+
+  # Where `pkgs` has no signer, git looks for its own.
+  signer =
+    if cfg.signing.signer != null then
+      cfg.signing.signer
+    else if cfg.signing.format == "ssh" && pkgs ? openssh then
+      lib.getExe' pkgs.openssh "ssh-keygen"
+    else if cfg.signing.format == "openpgp" && pkgs ? gnupg then
+      lib.getExe pkgs.gnupg
+    else if cfg.signing.format == "x509" && pkgs ? gnupg then
+      lib.getExe' pkgs.gnupg "gpgsm"
+    else
+      null;
+
+  git = nival.exe cfg.package "git";
+  fragments = if builtins.isList cfg.settings then builtins.filter (f: f != { }) cfg.settings else [ ];
   rename = from: to: lib.mkRenamedOptionModule ([ "programs" "git" ] ++ from) ([ "programs" "git" ] ++ to);
 in
 {
@@ -85,14 +102,18 @@ in
     enable = lib.mkEnableOption "Git";
     package = nival.packageOption "git";
     settings = mkOption {
-      type = types.either types.lines iniType;
+      type = types.oneOf [
+        types.lines
+        iniType
+        (types.listOf iniType)
+      ];
       default = { };
       example = {
         user.name = "Ann";
         core.editor = "vi";
         url."git@example.org:".insteadOf = "https://example.org/";
       };
-      description = "Git's configuration: sections of keys and values, or text as it is.";
+      description = "Git's configuration: sections of keys and values, a list of such sets where their order counts, or text as it is.";
     };
     iniContent = mkOption {
       type = iniType;
@@ -131,7 +152,8 @@ in
             "x509"
           ]
         );
-        default = null;
+        default = if lib.versionOlder config.home.stateVersion "25.05" then "openpgp" else null;
+        defaultText = literalExpression ''if lib.versionOlder config.home.stateVersion "25.05" then "openpgp" else null'';
         description = "The kind of signatures; `null` leaves it to git.";
       };
       signByDefault = mkOption {
@@ -142,7 +164,7 @@ in
       signer = mkOption {
         type = types.nullOr types.str;
         default = null;
-        description = "The program that signs; `null` leaves it to git.";
+        description = "The program that signs; `null` means the one of `pkgs` for the format, or else git's own choice.";
       };
     };
     lfs = {
@@ -152,6 +174,19 @@ in
         type = types.bool;
         default = false;
         description = "Whether large files are left to be fetched by hand.";
+      };
+    };
+    maintenance = {
+      enable = lib.mkEnableOption "`git maintenance` by systemd timers";
+      repositories = lines "The repositories to keep in order, as absolute paths." [ "/home/commander/project" ];
+      timers = mkOption {
+        type = types.attrsOf types.str;
+        default = {
+          hourly = "*-*-* 1..23:53:00";
+          daily = "Tue..Sun *-*-* 0:53:00";
+          weekly = "Mon 0:53:00";
+        };
+        description = "When each of git's schedules is run, as systemd's `OnCalendar`.";
       };
     };
   };
@@ -167,8 +202,8 @@ in
         tag.gpgSign = mkDefault cfg.signing.signByDefault;
       })
       (mkIf (cfg.signing.format != null) { gpg.format = mkDefault cfg.signing.format; })
-      (mkIf (cfg.signing.signer != null) {
-        gpg.${if cfg.signing.format == null then "openpgp" else cfg.signing.format}.program = mkDefault cfg.signing.signer;
+      (mkIf (signer != null) {
+        gpg.${if cfg.signing.format == null then "openpgp" else cfg.signing.format}.program = mkDefault signer;
       })
       (mkIf (cfg.hooks != { }) {
         core.hooksPath = "${nivalPkgs.linkFarm "git-hooks" cfg.hooks}";
@@ -181,16 +216,43 @@ in
           smudge = "${lfs} smudge${skip} -- %f";
         };
       })
+      (mkIf cfg.maintenance.enable { maintenance.repo = cfg.maintenance.repositories; })
     ];
 
     xdg.configFile = {
       "git/config".text = lib.concatStringsSep "\n" (
         lib.optional (cfg.iniContent != { }) (lib.generators.toGitINI cfg.iniContent)
+        ++ map lib.generators.toGitINI fragments
         ++ lib.optional (builtins.isString cfg.settings && cfg.settings != "") cfg.settings
         ++ map include cfg.includes
       );
       "git/ignore" = mkIf (cfg.ignores != [ ]) { text = lib.concatLines cfg.ignores; };
       "git/attributes" = mkIf (cfg.attributes != [ ]) { text = lib.concatLines cfg.attributes; };
+    };
+
+    systemd.user = mkIf cfg.maintenance.enable {
+      services."git-maintenance@" = {
+        Unit = {
+          Description = "Git maintenance (%i)";
+          Documentation = [ "man:git-maintenance(1)" ];
+        };
+        Service = {
+          Type = "oneshot";
+          ExecStart = "\"${git}\" for-each-repo --keep-going --config=maintenance.repo maintenance run --schedule=%i";
+          NoNewPrivileges = "yes";
+        };
+      };
+      timers = lib.mapAttrs' (
+        name: time:
+        lib.nameValuePair "git-maintenance@${name}" {
+          Unit.Description = "Git maintenance (${name})";
+          Timer = {
+            OnCalendar = time;
+            Persistent = true;
+          };
+          Install.WantedBy = [ "timers.target" ];
+        }
+      ) cfg.maintenance.timers;
     };
   };
 }

@@ -21,7 +21,7 @@ let
     lib.optional cfg.includeSystemConfig "$include /etc/inputrc"
     ++ lib.mapAttrsToList (name: v: "set ${name} ${value v}") cfg.variables
     ++ lib.mapAttrsToList binding cfg.bindings;
-  text = lib.concatLines lines + cfg.extraConfig;
+  text = lib.concatLines (lines ++ lib.optional (cfg.extraConfig != "") (lib.removeSuffix "\n" cfg.extraConfig));
 in
 {
   options.programs.readline = {
@@ -63,6 +63,8 @@ in
   config = mkIf cfg.enable {
     home.file.".inputrc" = mkIf (!config.home.preferXdgDirectories) { inherit text; };
     xdg.configFile.inputrc = mkIf config.home.preferXdgDirectories { inherit text; };
-    home.sessionVariables.INPUTRC = mkIf config.home.preferXdgDirectories "${config.xdg.configHome}/inputrc";
+    home.sessionVariables = mkIf config.home.preferXdgDirectories {
+      INPUTRC = "${config.xdg.configHome}/inputrc";
+    };
   };
 }

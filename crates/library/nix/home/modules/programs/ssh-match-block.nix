@@ -68,6 +68,20 @@ let
     };
 in
 {
+  inherit names;
+  # These were once options of `programs.ssh` itself.
+  formerlyGlobal = [
+    "addKeysToAgent"
+    "compression"
+    "controlMaster"
+    "controlPath"
+    "controlPersist"
+    "forwardAgent"
+    "hashKnownHosts"
+    "serverAliveCountMax"
+    "serverAliveInterval"
+    "userKnownHostsFile"
+  ];
   type = types.submodule {
     options = lib.mapAttrs option names // {
       host = mkOption {

@@ -15,16 +15,23 @@ let
     "CASignatureAlgorithms"
     "Ciphers"
     "HostKeyAlgorithms"
+    "HostbasedAcceptedAlgorithms"
+    "HostbasedKeyTypes"
     "IgnoreUnknown"
+    "KbdInteractiveDevices"
     "KexAlgorithms"
     "MACs"
     "PreferredAuthentications"
     "ProxyJump"
     "PubkeyAcceptedAlgorithms"
+    "PubkeyAcceptedKeyTypes"
   ];
   spaceLists = [
     "CanonicalDomains"
+    "CanonicalizePermittedCNAMEs"
+    "ChannelTimeout"
     "GlobalKnownHostsFile"
+    "PermitRemoteOpen"
     "SendEnv"
     "UserKnownHostsFile"
   ];
@@ -39,18 +46,21 @@ let
     a:
     if a.port or null == null then
       a.address
-    else if lib.hasInfix ":" a.address then
-      "[${a.address}]:${toString a.port}"
+    else if a.address == null then
+      toString a.port
+    else if lib.hasPrefix "/" a.address then
+      throw "programs.ssh: a forward has the socket `${a.address}' with the port ${toString a.port}: give either of them"
     else
-      "${a.address}:${toString a.port}";
+      "[${a.address}]:${toString a.port}";
+  forwardAddress = a: address ({ address = "localhost"; } // a);
   forward =
     f:
     if !builtins.isAttrs f then
       show f
     else if f ? bind then
-      "${address ({ address = "localhost"; } // f.bind)} ${address f.host}"
+      lib.concatMapStringsSep " " forwardAddress ([ f.bind ] ++ lib.optional (f.host or { } != { }) f.host)
     else
-      address ({ address = "localhost"; } // f);
+      forwardAddress f;
 
   directive =
     indent: name: value:
@@ -118,6 +128,10 @@ let
     ++ lib.optional (cfg.extraConfig != "") (nival.indent cfg.extraConfig);
 in
 {
+  imports = lib.mapAttrsToList (
+    name: directive: lib.mkRenamedOptionModule [ "programs" "ssh" name ] [ "programs" "ssh" "settings" "*" directive ]
+  ) (lib.getAttrs old.formerlyGlobal old.names);
+
   options.programs.ssh = {
     enable = lib.mkEnableOption "SSH client configuration";
     package = mkOption {
@@ -155,7 +169,7 @@ in
     };
     extraConfig = nival.textOption "Text at the end, which counts for the block `*`.";
     extraOptionOverrides = mkOption {
-      type = types.attrsOf types.str;
+      type = types.attrsOf types.anything;
       default = { };
       description = "Directives before all blocks.";
     };

@@ -2,6 +2,7 @@
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 let
@@ -17,7 +18,7 @@ let
   prefix = if cfg.prefix != null then cfg.prefix else "C-${cfg.shortcut}";
   amount = toString cfg.resizeAmount;
 
-  settings = ''
+  settings = optionalString cfg.sensibleOnTop "run-shell ${pkgs.tmuxPlugins.sensible.rtp}\n" + ''
     set  -g default-terminal "${cfg.terminal}"
     set  -g base-index      ${toString cfg.baseIndex}
     setw -g pane-base-index ${toString cfg.baseIndex}
@@ -83,7 +84,7 @@ in
     clock24 = simple types.bool false "Whether the clock has 24 hours.";
     customPaneNavigationAndResize = simple types.bool false "Whether hjkl select panes and HJKL resize them, in the vi mode.";
     disableConfirmationPrompt = simple types.bool false "Whether panes and windows are closed without a question.";
-    escapeTime = simple types.ints.unsigned 500 "How many milliseconds tmux waits after an escape.";
+    escapeTime = simple types.ints.unsigned 10 "How many milliseconds tmux waits after an escape.";
     extraConfig = nival.textOption "Text at the end of the file.";
     focusEvents = simple types.bool false "Whether programs are told when they gain or lose the focus.";
     historyLimit = simple types.ints.positive 2000 "How many lines are kept of a window.";
@@ -95,7 +96,8 @@ in
     newSession = simple types.bool false "Whether a session is made when tmux attaches and there is none.";
     reverseSplit = simple types.bool false "Whether v and s split windows.";
     resizeAmount = simple types.ints.positive 5 "By how many lines or columns panes are resized.";
-    sensibleOnTop = simple types.bool false "Accepted; the plugin is taken from `plugins`.";
+    sensibleOnTop = simple types.bool false "Whether the plugin `tmuxPlugins.sensible` is run before everything else.";
+    tmuxp.enable = lib.mkEnableOption "tmuxp, which keeps sessions in files";
     prefix = mkOption {
       type = types.nullOr types.str;
       default = null;
@@ -131,8 +133,10 @@ in
   };
 
   config = mkIf cfg.enable {
-    home.packages = nival.packages cfg.package;
-    home.sessionVariables.TMUX_TMPDIR = mkIf cfg.secureSocket "\${XDG_RUNTIME_DIR:-\"/run/user/$(id -u)\"}";
+    home.packages = nival.packages cfg.package ++ lib.optional cfg.tmuxp.enable pkgs.tmuxp;
+    home.sessionVariables = mkIf cfg.secureSocket {
+      TMUX_TMPDIR = "\${XDG_RUNTIME_DIR:-\"/run/user/$(id -u)\"}";
+    };
     xdg.configFile."tmux/tmux.conf".text = lib.mkMerge [
       (lib.mkBefore settings)
       (mkIf (cfg.plugins != [ ]) (

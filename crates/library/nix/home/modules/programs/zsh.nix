@@ -46,6 +46,29 @@ let
     viins = "bindkey -v";
   };
 
+  pluginType = types.submodule (
+    { config, ... }:
+    {
+      options = {
+        name = mkOption {
+          type = types.str;
+          description = "The plugin's name.";
+        };
+        src = mkOption {
+          type = types.path;
+          description = "The plugin's folder, added to `path` and `fpath`.";
+        };
+        file = mkOption {
+          type = types.str;
+          default = "${config.name}.plugin.zsh";
+          defaultText = lib.literalExpression ''"''${name}.plugin.zsh"'';
+          description = "The script in the folder.";
+        };
+        functions = simple (types.listOf types.str) [ ] "Further folders in it for `fpath`.";
+      };
+    }
+  );
+
   # Where a plugin of nixpkgs or of the host keeps its script.
   pluginScript =
     package: name:
@@ -53,6 +76,26 @@ let
       "source ${package}/share/${name}/${name}.zsh"
     else
       "[[ -r /usr/share/${name}/${name}.zsh ]] && source /usr/share/${name}/${name}.zsh";
+
+  # In double quotes variables still count.
+  quoted = text: "\"${lib.escape [ "\\" "\"" "`" ] text}\"";
+  sourceVariables = ''
+    . "${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh"
+
+    # Variables once for a session, not again in each shell below it.
+    if [[ -z "''${__HM_ZSH_SESS_VARS_SOURCED-}" ]]; then
+      export __HM_ZSH_SESS_VARS_SOURCED=1
+      ${lib.concatStringsSep "\n  " (
+        lib.mapAttrsToList lib.hm.zsh.export (lib.filterAttrs (_: v: v != null) cfg.sessionVariables)
+      )}
+    fi
+  '';
+
+  pluginPath = plugin: path: quoted "${plugin.src}/${path}";
+  loadPlugin = plugin: ''
+    path+=${quoted "${plugin.src}"}
+    fpath+=(${lib.concatMapStringsSep " " (pluginPath plugin) ([ "." ] ++ plugin.functions)})
+  '';
 
   functions = lib.mapAttrsToList (
     name: body: "${builtins.toString (nivalPkgs.writeTextDir "share/zsh/site-functions/${name}" body)}/share/zsh/site-functions"
@@ -66,6 +109,12 @@ in
       [ "programs" "zsh" "syntaxHighlighting" "enable" ]
     )
     (lib.mkRenamedOptionModule [ "programs" "zsh" "initExtra" ] [ "programs" "zsh" "initContent" ])
+    (lib.mkChangedOptionModule [ "programs" "zsh" "initExtraFirst" ] [ "programs" "zsh" "initContent" ] (
+      c: lib.mkBefore c.programs.zsh.initExtraFirst
+    ))
+    (lib.mkChangedOptionModule [ "programs" "zsh" "initExtraBeforeCompInit" ] [ "programs" "zsh" "initContent" ] (
+      c: lib.mkOrder 550 c.programs.zsh.initExtraBeforeCompInit
+    ))
   ];
 
   options.programs.zsh = {
@@ -101,7 +150,28 @@ in
       enable = lib.mkEnableOption "colours for the command line";
       package = nival.packageOption "zsh-syntax-highlighting";
       highlighters = simple (types.listOf types.str) [ ] "Further highlighters, beside `main`.";
+      patterns = simple (types.attrsOf types.str) { } "Styles by pattern of the line.";
       styles = simple (types.attrsOf types.str) { } "Styles by kind of word.";
+    };
+    historySubstringSearch = {
+      enable = lib.mkEnableOption "a search of the history for what is typed";
+      package = nival.packageOption "zsh-history-substring-search";
+      searchUpKey = simple (types.either types.str (types.listOf types.str)) "^[[A" "The keys that go back.";
+      searchDownKey = simple (types.either types.str (types.listOf types.str)) "^[[B" "The keys that go forward.";
+    };
+    plugins = mkOption {
+      type = types.listOf pluginType;
+      default = [ ];
+      example = lib.literalExpression ''[ { name = "enhancd"; file = "init.sh"; src = ./enhancd; } ]'';
+      description = "Plugins, which `.zshrc` reads in this order.";
+    };
+    oh-my-zsh = {
+      enable = lib.mkEnableOption "Oh My Zsh";
+      package = nival.packageOption "oh-my-zsh";
+      plugins = simple (types.listOf types.str) [ ] "Plugins of Oh My Zsh.";
+      custom = simple types.str "" "The folder of further plugins and themes.";
+      theme = simple types.str "" "The theme.";
+      extraConfig = nival.textOption "Text before Oh My Zsh starts.";
     };
     history = {
       size = simple types.int 10000 "How many commands are kept in memory.";
@@ -152,24 +222,52 @@ in
   };
 
   config = mkIf cfg.enable {
-    home.packages = nival.packages cfg.package;
+    assertions = [
+      {
+        assertion = !lib.hasInfix "$" dotDir;
+        message = "programs.zsh.dotDir is `${dotDir}', but files can't be put in a folder named by a variable of the shell: use config.home.homeDirectory or config.xdg.configHome.";
+      }
+      {
+        assertion = !cfg.oh-my-zsh.enable || cfg.oh-my-zsh.package != null;
+        message = "programs.zsh.oh-my-zsh is enabled, but `pkgs' has no oh-my-zsh: add nixpkgs as an input, or set programs.zsh.oh-my-zsh.package.";
+      }
+    ];
+    home.packages = nival.packages cfg.package ++ lib.optionals cfg.oh-my-zsh.enable (nival.packages cfg.oh-my-zsh.package);
 
     programs.zsh.setOptions = [ "HIST_FCNTL_LOCK" ] ++ names true ++ map (n: "NO_${n}") (names false);
 
     programs.zsh.initContent = lib.mkMerge [
       (lib.mkOrder 510 ''
         typeset -U path cdpath fpath manpath
-        ${optionalString (cfg.cdpath != [ ]) "cdpath+=(${lib.escapeShellArgs cfg.cdpath})\n"}${
+        ${optionalString (cfg.cdpath != [ ]) "cdpath+=(${lib.concatMapStringsSep " " quoted cfg.cdpath})\n"}${
           optionalString (functions != [ ]) "fpath+=(${lib.concatStringsSep " " functions})\nautoload -Uz ${
             lib.escapeShellArgs (builtins.attrNames cfg.siteFunctions)
           }\n"
         }for profile in ''${(z)NIX_PROFILES}; do
           fpath+=($profile/share/zsh/site-functions $profile/share/zsh/$ZSH_VERSION/functions $profile/share/zsh/vendor-completions)
         done
-      '')
-      (mkIf (cfg.localVariables != { }) (lib.mkOrder 520 (lib.hm.zsh.defineAll cfg.localVariables)))
+        ${optionalString (cfg.package != null) "HELPDIR=\"${cfg.package}/share/zsh/$ZSH_VERSION/help\"\n"}'')
+      (mkIf (cfg.localVariables != { }) (lib.mkOrder 540 (lib.hm.zsh.defineAll cfg.localVariables)))
       (mkIf (cfg.defaultKeymap != null) (lib.mkOrder 530 keymaps.${cfg.defaultKeymap}))
-      (mkIf cfg.enableCompletion (lib.mkOrder 570 cfg.completionInit))
+      (mkIf (cfg.plugins != [ ]) (lib.mkOrder 560 (lib.concatMapStrings loadPlugin cfg.plugins)))
+      # Oh My Zsh sets completion up itself.
+      (mkIf (cfg.enableCompletion && !cfg.oh-my-zsh.enable) (lib.mkOrder 570 cfg.completionInit))
+      (mkIf cfg.oh-my-zsh.enable (
+        lib.mkOrder 800 (
+          lib.concatLines (
+            lib.optional (cfg.oh-my-zsh.extraConfig != "") cfg.oh-my-zsh.extraConfig
+            ++ lib.optional (cfg.oh-my-zsh.plugins != [ ]) "plugins=(${lib.escapeShellArgs cfg.oh-my-zsh.plugins})"
+            ++ lib.optional (cfg.oh-my-zsh.custom != "") "ZSH_CUSTOM=${quoted cfg.oh-my-zsh.custom}"
+            ++ lib.optional (cfg.oh-my-zsh.theme != "") "ZSH_THEME=${lib.escapeShellArg cfg.oh-my-zsh.theme}"
+            ++ [ "source $ZSH/oh-my-zsh.sh" ]
+          )
+        )
+      ))
+      (mkIf (cfg.plugins != [ ]) (
+        lib.mkOrder 900 (
+          lib.concatMapStrings (p: let script = pluginPath p p.file; in "[[ -f ${script} ]] && source ${script}\n") cfg.plugins
+        )
+      ))
       (mkIf cfg.autosuggestion.enable (
         lib.mkOrder 700 (
           pluginScript cfg.autosuggestion.package "zsh-autosuggestions"
@@ -194,7 +292,7 @@ in
       ))
       (mkIf (cfg.dirHashes != { }) (
         lib.mkOrder 1150 (
-          lib.concatStringsSep "\n" (lib.mapAttrsToList (name: path: "hash -d ${name}=\"${path}\"") cfg.dirHashes)
+          lib.concatStringsSep "\n" (lib.mapAttrsToList (name: path: "hash -d ${lib.escapeShellArg name}=${quoted path}") cfg.dirHashes)
         )
       ))
       # It wraps the line editor, so it comes after whatever else changes that.
@@ -206,8 +304,22 @@ in
               cfg.syntaxHighlighting.highlighters != [ ]
             ) "ZSH_HIGHLIGHT_HIGHLIGHTERS+=(${lib.escapeShellArgs cfg.syntaxHighlighting.highlighters})"
             ++ lib.mapAttrsToList (
-              name: style: "ZSH_HIGHLIGHT_STYLES[${name}]=${lib.escapeShellArg style}"
+              name: style: "ZSH_HIGHLIGHT_STYLES[${lib.escapeShellArg name}]=${lib.escapeShellArg style}"
             ) cfg.syntaxHighlighting.styles
+            ++ lib.mapAttrsToList (
+              pattern: style: "ZSH_HIGHLIGHT_PATTERNS+=(${lib.escapeShellArgs [ pattern style ]})"
+            ) cfg.syntaxHighlighting.patterns
+          )
+        )
+      ))
+      (mkIf cfg.historySubstringSearch.enable (
+        lib.mkOrder 1250 (
+          lib.concatLines (
+            [ (pluginScript cfg.historySubstringSearch.package "zsh-history-substring-search") ]
+            ++ map (key: "bindkey ${quoted key} history-substring-search-up") (lib.toList cfg.historySubstringSearch.searchUpKey)
+            ++ map (key: "bindkey ${quoted key} history-substring-search-down") (
+              lib.toList cfg.historySubstringSearch.searchDownKey
+            )
           )
         )
       ))
@@ -215,28 +327,26 @@ in
 
     home.file = {
       ${inDotDir ".zshrc"}.text = cfg.initContent;
-      ${inDotDir ".zshenv"}.text = ''
-        . "${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh"
-
-        # Variables once for a session, not again in each shell below it.
-        if [[ -z "$__HM_ZSH_SESS_VARS_SOURCED" ]]; then
-          export __HM_ZSH_SESS_VARS_SOURCED=1
-          ${lib.concatStringsSep "\n  " (
-            lib.mapAttrsToList lib.hm.zsh.export (lib.filterAttrs (_: v: v != null) cfg.sessionVariables)
-          )}
-        fi
-        ${cfg.envExtra}
-      '';
-      ${inDotDir ".zprofile"} = mkIf (cfg.profileExtra != "") { text = cfg.profileExtra; };
+      # Login shells read the variables after the system's profile, which may set PATH anew.
+      ${inDotDir ".zshenv"}.text =
+        optionalString (dotDir != home) "export ZDOTDIR=${quoted dotDir}\n"
+        + optionalString cfg.oh-my-zsh.enable ''
+          ZSH=${cfg.oh-my-zsh.package}/share/oh-my-zsh
+          ZSH_CACHE_DIR=${lib.escapeShellArg config.xdg.cacheHome}/oh-my-zsh
+        ''
+        + ''
+          if [[ ! -o login ]]; then
+          ${nival.indent sourceVariables}
+          fi
+        ''
+        + cfg.envExtra;
+      ${inDotDir ".zprofile"}.text = sourceVariables + optionalString (cfg.profileExtra != "") "\n${cfg.profileExtra}";
       ${inDotDir ".zlogin"} = mkIf (cfg.loginExtra != "") { text = cfg.loginExtra; };
       ${inDotDir ".zlogout"} = mkIf (cfg.logoutExtra != "") { text = cfg.logoutExtra; };
     }
     # zsh only knows of the folder when a file in the home says so.
     // lib.optionalAttrs (dotDir != home) {
-      ".zshenv".text = ''
-        export ZDOTDIR=${lib.escapeShellArg dotDir}
-        source "$ZDOTDIR/.zshenv"
-      '';
+      ".zshenv".text = "source ${lib.escapeShellArg "${dotDir}/.zshenv"}\n";
     };
   };
 }
