@@ -94,7 +94,7 @@ let
   pluginPath = plugin: path: quoted "${plugin.src}/${path}";
   loadPlugin = plugin: ''
     path+=${quoted "${plugin.src}"}
-    fpath+=(${lib.concatMapStringsSep " " (pluginPath plugin) ([ "." ] ++ plugin.functions)})
+    fpath+=(${lib.concatStringsSep " " ([ (quoted "${plugin.src}") ] ++ map (pluginPath plugin) plugin.functions)})
   '';
 
   functions = lib.mapAttrsToList (

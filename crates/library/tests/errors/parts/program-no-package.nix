@@ -1,0 +1,4 @@
+{
+  programs.zsh.enable = true;
+  programs.zsh.oh-my-zsh.enable = true;
+}

@@ -1,0 +1,5 @@
+{
+  programs.ssh.enable = true;
+  programs.ssh.enableDefaultConfig = false;
+  programs.ssh.extraConfig = "Port 1";
+}

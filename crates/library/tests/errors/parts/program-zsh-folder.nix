@@ -1,0 +1,4 @@
+{
+  programs.zsh.enable = true;
+  programs.zsh.dotDir = "$XDG_CONFIG_HOME/zsh";
+}

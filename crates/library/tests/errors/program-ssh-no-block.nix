@@ -1,0 +1,11 @@
+{ nival, lib, ... }:
+(nival.home {
+  modules = [
+    {
+      home.username = lib.mkDefault "ann";
+      home.homeDirectory = "/home/ann";
+      home.stateVersion = "25.05";
+    }
+    ./parts/program-ssh-no-block.nix
+  ];
+}).activationPackage.drvPath
