@@ -23,8 +23,8 @@ let
     set  -g base-index      ${toString cfg.baseIndex}
     setw -g pane-base-index ${toString cfg.baseIndex}
     ${optionalString (cfg.shell != null) "set  -g default-shell \"${cfg.shell}\"\n"}${optionalString cfg.newSession "new-session -A -s 0\n"}${optionalString cfg.reverseSplit ''
-      bind -N "Split the pane into two, left and right" v split-window -h
-      bind -N "Split the pane into two, top and bottom" s split-window -v
+      bind -N "Split into left and right" v split-window -h
+      bind -N "Split into top and bottom" s split-window -v
     ''}
     set -g status-keys ${cfg.keyMode}
     set -g mode-keys   ${cfg.keyMode}
@@ -62,10 +62,10 @@ let
     )}${optionalString (prefix != "C-b") ''
       unbind C-b
       set -g prefix ${prefix}
-      bind -N "Send the prefix key through to the application" ${prefix} send-prefix
+      bind -N "Send the prefix key on" ${prefix} send-prefix
     ''}${optionalString cfg.disableConfirmationPrompt ''
-      bind-key -N "Kill the current window" & kill-window
-      bind-key -N "Kill the current pane" x kill-pane
+      bind-key -N "Close the window" & kill-window
+      bind-key -N "Close the pane" x kill-pane
     ''}
     set  -g mouse             ${onOff cfg.mouse}
     set  -g focus-events      ${onOff cfg.focusEvents}
