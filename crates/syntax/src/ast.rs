@@ -465,6 +465,11 @@ impl Ast {
         self.nodes.is_empty()
     }
 
+    /// All nodes, in the order of their numbers.
+    pub fn ids(&self) -> impl Iterator<Item = ExprId> + use<> {
+        (0..self.nodes.len() as u32).map(ExprId)
+    }
+
     /// A node.
     #[inline]
     pub fn expr(&self, id: ExprId) -> Expr {

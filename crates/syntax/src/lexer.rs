@@ -90,10 +90,18 @@ pub(crate) struct Lexer<'s> {
     pub(crate) end: usize,
     /// Whether the string token read last is free of escapes and carriage returns.
     pub(crate) plain: bool,
+    /// The value of the integer token read last.
+    pub(crate) integer: i64,
+    /// The value of the float token read last.
+    pub(crate) float: f64,
     /// Where the reference puts an error about the end of the text.
     pub(crate) end_of_text: usize,
     /// Documentation comments by the token that follows them.
     pub(crate) docs: Vec<(usize, DocComment)>,
+    /// The token before the last piece of a path.
+    piece_before: usize,
+    path_run_end: usize,
+    scheme_end: usize,
     pipe_operators: bool,
     mode: Mode,
     modes: Vec<Mode>,
@@ -174,8 +182,13 @@ impl<'s> Lexer<'s> {
             start: 0,
             end: 0,
             plain: true,
+            integer: 0,
+            float: 0.0,
             end_of_text: text.len(),
             docs: Vec::new(),
+            piece_before: 0,
+            path_run_end: 0,
+            scheme_end: 0,
             pipe_operators,
             mode: Mode::Bottom,
             modes: Vec::new(),
@@ -270,7 +283,11 @@ impl<'s> Lexer<'s> {
             return Ok(Token::End);
         };
         if is(byte, PATH) || byte == b'/' {
-            let run = self.run(start, PATH);
+            // Runs are looked for once, not from each token in them: `a+b+c` is one run of path characters.
+            if start >= self.path_run_end {
+                self.path_run_end = self.run(start, PATH);
+            }
+            let run = self.path_run_end.max(start);
             if self.at(run) == b'/' {
                 let next = self.at(run + 1);
                 if is(next, PATH) {
@@ -287,7 +304,10 @@ impl<'s> Lexer<'s> {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
                 if byte != b'_' {
-                    let scheme = self.run(start, SCHEME);
+                    if start >= self.scheme_end {
+                        self.scheme_end = self.run(start, SCHEME);
+                    }
+                    let scheme = self.scheme_end;
                     if self.at(scheme) == b':' && is(self.at(scheme + 1), URI) {
                         self.end = self.run(scheme + 1, URI);
                         return Ok(Token::Uri);
@@ -296,8 +316,8 @@ impl<'s> Lexer<'s> {
                 self.end = self.run(start, IDENTIFIER);
                 Ok(keyword(self.bytes()))
             }
-            b'0'..=b'9' => Ok(self.number()),
-            b'.' if second.is_ascii_digit() => Ok(self.number()),
+            b'0'..=b'9' => self.number(),
+            b'.' if second.is_ascii_digit() => self.number(),
             b'.' if second == b'.' && self.at(start + 2) == b'.' => Ok(self.token(3, Token::Ellipsis)),
             b'.' => Ok(self.token(1, Token::Dot)),
             b'=' if second == b'=' => Ok(self.token(2, Token::Equal)),
@@ -398,7 +418,7 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    fn number(&mut self) -> Token {
+    fn number(&mut self) -> Result<Token, Box<Diagnostic>> {
         let whole = self.digits(self.start);
         self.end = whole;
         let first = self.at(self.start);
@@ -406,7 +426,7 @@ impl<'s> Lexer<'s> {
         let fraction = self.digits(whole + 1);
         let zero = whole == self.start || whole == self.start + 1 && first == b'0';
         if !dot || !(first.is_ascii_digit() && first != b'0' || zero && fraction > whole + 1) {
-            return Token::Integer;
+            return self.integer();
         }
         self.end = fraction;
         if matches!(self.at(fraction), b'e' | b'E') {
@@ -416,7 +436,33 @@ impl<'s> Lexer<'s> {
                 self.end = exponent;
             }
         }
-        Token::Float
+        self.float()
+    }
+
+    fn integer(&mut self) -> Result<Token, Box<Diagnostic>> {
+        let mut value = Some(0_i64);
+        for digit in self.bytes() {
+            value = value.and_then(|value| value.checked_mul(10)?.checked_add(i64::from(digit - b'0')));
+        }
+        self.integer = value.ok_or_else(|| self.bad_number("integer"))?;
+        Ok(Token::Integer)
+    }
+
+    /// Like `strtod`, refuses what is too large and what gets lost in being too small.
+    fn float(&mut self) -> Result<Token, Box<Diagnostic>> {
+        let text = String::from_utf8_lossy(self.bytes());
+        let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+        let is_zero = mantissa.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+        self.float = match text.parse::<f64>() {
+            Ok(value) if value.is_normal() || is_zero => value,
+            _ => return Err(self.bad_number("float")),
+        };
+        Ok(Token::Float)
+    }
+
+    fn bad_number(&self, kind: &str) -> Box<Diagnostic> {
+        let text = String::from_utf8_lossy(self.bytes());
+        self.error(Code::NUMBER, format!("invalid {kind} '{text}'"))
     }
 
     fn digits(&self, mut index: usize) -> usize {
@@ -461,6 +507,7 @@ impl<'s> Lexer<'s> {
             self.end = end;
             self.mode = self.path_mode();
             self.plain = true;
+            self.piece_before = before;
             return Ok(Token::String);
         }
         // The reference's scanner does not move on at the end of the text, so that its messages stay at the
@@ -475,6 +522,7 @@ impl<'s> Lexer<'s> {
         if at_end {
             self.end_of_text = before;
         }
+        self.start = if at_end { self.piece_before } else { before };
         self.pop();
         Ok(Token::PathEnd)
     }

@@ -186,7 +186,7 @@ fn slot(index: u32) -> &'static Slot {
     &bucket[(shifted - (1 << bits)) as usize]
 }
 
-const CACHE_BITS: u32 = 11;
+const CACHE_BITS: u32 = 12;
 type CacheEntry = Option<(u64, &'static [u8], Symbol)>;
 
 thread_local! {

@@ -164,12 +164,8 @@ impl Parser<'_> {
         let left = self.operands.pop().expect("a left side was put here with each infix operator");
         let expr = match operator.kind {
             Kind::Binary(op) => {
-                let known = !matches!(op, BinaryOp::Equal | BinaryOp::NotEqual);
-                let pos = match op {
-                    // The reference wraps a call into a negation, which has the position of the call.
-                    _ if known => pos,
-                    _ => Pos::NONE,
-                };
+                let placed = !matches!(op, BinaryOp::Equal | BinaryOp::NotEqual);
+                let pos = if placed { pos } else { Pos::NONE };
                 self.add(pos, Expr::Binary { op, left: left.expr, right: right.expr })
             }
             _ => {
