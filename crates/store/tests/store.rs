@@ -9,8 +9,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use nival_formats::nar::{Mode, Writer};
 use nival_formats::{
-    ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgo, HashModuloMemo, InputOutputs,
-    StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgo, HashModuloMemo,
+    InputOutputs, StorePath,
 };
 use nival_store::{
     ClosureOptions, Direction, LocalStore, PathInfo, ReferenceScanner, Source, StoreConfig, StoreError,
@@ -233,6 +233,27 @@ const GOLDEN: [&str; 4] = [
     "/nix/store/mb9p53qvk565zx029l97pjddmxzgipvc-text",
     "/nix/store/5sb46wpfrlhvaxlf6872654b8b89431l-link",
 ];
+
+/// The path is what `nix store make-content-addressed` of C++ Nix 2.34.8 makes of this text.
+#[test]
+fn a_path_that_contains_itself_is_checked_as_the_reference_does() {
+    let test = TestStore::new();
+    let store = test.open();
+    let path: StorePath = "b501qynljlskafmlnl9bdh6rqlwwpxd0-selfref".parse().unwrap();
+    let full = store.display(&path);
+    let mut nar = Writer::new(Vec::new());
+    nar.file_bytes(Mode::Plain, format!("{full}\nagain {full} {full}\n").as_bytes()).unwrap();
+    let nar = nar.finish().unwrap();
+    let mut info = PathInfo::new(path.clone(), Hash::sha256(&nar), nar.len() as u64);
+    info.references.insert(path.clone());
+    let wrong = ContentAddress { method: ContentAddressMethod::NixArchive, hash: Hash::sha256(&nar) };
+    info.content_address = Some(wrong);
+    assert!(matches!(store.add_nar(&info, &mut &nar[..]), Err(StoreError::HashMismatch { .. })));
+    info.content_address =
+        Some("fixed:r:sha256:1vz7q8hwxb74ddw26c3f1y70il2ynha0zxagll9d2bvkx5fqd0a3".parse().unwrap());
+    store.add_nar(&info, &mut &nar[..]).unwrap();
+    assert!(store.is_valid_path(&path).unwrap());
+}
 
 #[test]
 fn references_are_found_across_writes() {
