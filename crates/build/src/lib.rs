@@ -1,1 +1,8 @@
 //! Builds: goal graph, sandbox, builtin builders and logs.
+
+mod log;
+mod options;
+pub mod sandbox;
+
+pub use log::{LogFormat, log};
+pub use options::{BuildOptions, CancelToken, SandboxMode, SandboxPath};

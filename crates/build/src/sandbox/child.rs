@@ -14,6 +14,10 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::process::{Resource, Rlimit, Signal};
 
+/// `linux/personality.h`.
+const PER_LINUX32: usize = 0x0008;
+const ADDR_NO_RANDOMIZE: usize = 0x0004_0000;
+
 /// What the child was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -219,8 +223,8 @@ fn set_up_and_execute(
             .map_err(at(Step::Seccomp))?;
     }
     // Address space randomisation is off, as in the reference: one nondeterminism less.
-    let persona = if plan.linux32 { libc::PER_LINUX32 } else { libc::PER_LINUX } | libc::ADDR_NO_RANDOMIZE;
-    let _ = raw(libc::SYS_personality, [persona as usize, 0, 0]);
+    let persona = if plan.linux32 { PER_LINUX32 } else { 0 } | ADDR_NO_RANDOMIZE;
+    let _ = raw(libc::SYS_personality, [persona, 0, 0]);
 
     rustix::process::umask(Mode::from_raw_mode(0o022));
     let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: None });

@@ -60,6 +60,11 @@ impl Mounts {
         self.add(place, Bind { source: source.into(), access: Access::ReadOnly, presence });
     }
 
+    /// Adds the binds of `other`, which win.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.binds.extend(other.binds.iter().map(|(place, bind)| (place.clone(), bind.clone())));
+    }
+
     pub(crate) fn contains(&self, place: &Path) -> bool {
         self.binds.contains_key(place)
     }

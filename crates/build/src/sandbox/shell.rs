@@ -98,7 +98,7 @@ fn parse_needs<Elf: FileHeader<Endian = Endianness>>(data: &[u8]) -> object::rea
     let Some((entries, link)) = sections.dynamic(endian, data)? else { return Ok(needs) };
     let strings = sections.strings(endian, data, link)?;
     for entry in entries {
-        let tag = entry.tag32(endian).unwrap_or(0);
+        let tag = entry.tag(endian);
         if [DT_NEEDED, DT_RUNPATH, DT_RPATH].contains(&tag) {
             let text = String::from_utf8_lossy(entry.string(endian, strings)?).into_owned();
             if tag == DT_NEEDED {
