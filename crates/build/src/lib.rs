@@ -2,6 +2,7 @@
 
 mod log;
 mod options;
+mod run;
 pub mod sandbox;
 
 pub use log::{LogFormat, log};

@@ -378,6 +378,9 @@ fn isolate(plan: &SandboxPlan, (user, group): (u32, u32)) -> io::Result<Isolatio
         ),
     )?;
     fs::write(root.join("etc/group"), format!("root:x:0:\nnixbld:!:{group}:\nnogroup:x:65534:\n"))?;
+    for file in ["etc/passwd", "etc/group"] {
+        fs::set_permissions(root.join(file), fs::Permissions::from_mode(0o444))?;
+    }
     let mut all = Mounts::default();
     if plan.private_network {
         fs::write(root.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
@@ -416,4 +419,148 @@ fn isolate(plan: &SandboxPlan, (user, group): (u32, u32)) -> io::Result<Isolatio
     }
     fs::set_permissions(root.join("etc"), fs::Permissions::from_mode(0o555))?;
     Ok(Isolation { root: c_string(root)?, mounts: prepared, private_network: plan.private_network })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::log::Tail;
+    use crate::options::CancelToken;
+    use crate::run::{Ending, Limits, watch};
+
+    fn own_identity() -> Identity {
+        let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        Identity { host: (user, group), is_build_user: false }
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            timeout: Some(Duration::from_secs(20)),
+            max_silent_time: None,
+            max_log_size: None,
+            cancel: [CancelToken::default(), CancelToken::default()],
+        }
+    }
+
+    fn shell_program(script: &str) -> Program {
+        Program {
+            file: c"/bin/sh".into(),
+            arguments: vec![c"sh".into(), c"-c".into(), CString::new(script).unwrap()],
+            environment: vec![c"PATH=/path-not-set".into(), c"HOME=/homeless-shelter".into()],
+            working_directory: "/".into(),
+            linux32: false,
+            filter_syscalls: true,
+        }
+    }
+
+    fn plan(root: &Path, private_network: bool) -> SandboxPlan {
+        let mut mounts = Mounts::default();
+        for (place, source) in shell::closure(Path::new("/bin/sh"), Path::new("/bin/sh")).unwrap() {
+            mounts.add_read_only(place, source, Presence::IfThere);
+        }
+        let (shm_size, build_dir) = ("50%".to_owned(), "/build".into());
+        SandboxPlan { root: root.to_owned(), mounts, private_network, shm_size, build_dir, kvm: false }
+    }
+
+    /// Runs a script isolated; `None` where the kernel grants no sandbox, which must be said properly.
+    fn isolated(script: &str, limits: &Limits) -> Option<(Ending, Vec<String>)> {
+        let folder = tempfile::tempdir().unwrap();
+        match spawn(shell_program(script), Some(plan(folder.path(), true)), own_identity()) {
+            Ok(running) => {
+                let mut tail = Tail::new(100);
+                let ending = watch(running, limits, None, &mut tail, |_| {}).unwrap();
+                Some((ending, tail.into_lines()))
+            }
+            Err(SpawnError::Unavailable { reason }) => {
+                assert!(reason.starts_with("cannot "), "{reason}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn check(script: &str, expected: &[&str]) {
+        if let Some((ending, lines)) = isolated(script, &limits()) {
+            assert_eq!(lines, expected, "{script}");
+            assert_eq!(ending, Ending::Exited(ExitStatus::Code(0)), "{script}");
+        }
+    }
+
+    #[test]
+    fn a_builder_sees_the_sandbox_alone() {
+        check("echo $$", &["1"]);
+        check("for f in /*; do echo $f; done", &["/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/tmp"]);
+        check("read a < /proc/sys/kernel/hostname; echo $a", &["localhost"]);
+        check("while read l; do echo $l; done < /etc/hosts", &["127.0.0.1 localhost", "::1 localhost"]);
+        check("echo x > /tmp/a && echo y > /dev/null && echo z > /dev/shm/s && echo ok", &["ok"]);
+        check("echo x 2>/dev/null > /bin/sh || echo refused", &["refused"]);
+        check("echo x 2>/dev/null > /etc/passwd || echo refused", &["refused"]);
+        check("test -t 1 && echo terminal; test -t 0 || echo no input", &["terminal", "no input"]);
+        check("read a < /proc/self/uid_map; set -- $a; echo $1", &["1000"]);
+    }
+
+    #[test]
+    fn the_whole_build_dies_with_its_first_process() {
+        let started = Instant::now();
+        check("(while :; do :; done) & echo left", &["left"]);
+        assert!(started.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn limits_kill_the_build() {
+        let base = limits();
+        let short = Duration::from_millis(300);
+        let timeout = Limits { timeout: Some(short), ..base.clone() };
+        let silent = Limits { max_silent_time: Some(short), ..base.clone() };
+        let size = Limits { max_log_size: Some(1000), ..base.clone() };
+        let cancelled = CancelToken::default();
+        cancelled.cancel();
+        let cancel = Limits { cancel: [cancelled, CancelToken::default()], ..base };
+        for (limits, script, expected) in [
+            (timeout, "while :; do echo x; done", Ending::TimedOut(short)),
+            (silent, "echo x; while :; do :; done", Ending::Silent(short)),
+            (size, "while :; do echo a line of output; done", Ending::LogTooLong(1000)),
+            (cancel, "while :; do :; done", Ending::Cancelled),
+        ] {
+            let started = Instant::now();
+            if let Some((ending, _)) = isolated(script, &limits) {
+                assert_eq!(ending, expected);
+            }
+            assert!(started.elapsed() < Duration::from_secs(10));
+        }
+    }
+
+    #[test]
+    fn without_a_sandbox_the_process_group_dies() {
+        let running = spawn(shell_program("sleep 1000 & echo hello; exit 3"), None, own_identity()).unwrap();
+        let mut tail = Tail::new(1);
+        let ending = watch(running, &limits(), None, &mut tail, |_| {}).unwrap();
+        assert_eq!(ending, Ending::Exited(ExitStatus::Code(3)));
+    }
+
+    #[test]
+    fn a_missing_builder_is_named() {
+        let mut program = shell_program("");
+        program.file = c"/no/such/builder".into();
+        match spawn(program, None, own_identity()) {
+            Err(SpawnError::Execute { builder, source }) => {
+                assert_eq!(builder, "/no/such/builder");
+                assert_eq!(source.kind(), io::ErrorKind::NotFound);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn endings_have_the_words_of_the_reference() {
+        for (status, words) in [
+            (ExitStatus::Code(1), "failed with exit code 1"),
+            (ExitStatus::Signal(9), "failed due to signal 9 (Killed)"),
+            (ExitStatus::Code(0), "succeeded"),
+        ] {
+            assert_eq!(status.to_string(), words);
+        }
+    }
 }

@@ -75,10 +75,10 @@ impl Mounts {
     /// absolute link would lead out of the sandbox.
     pub(crate) fn prepare(&self, root: &Path) -> io::Result<Vec<PreparedMount>> {
         let mut mounts = Vec::new();
-        let mut covered: Vec<&Path> = Vec::new();
+        let mut covered: Vec<(&Path, bool)> = Vec::new();
         for (place, bind) in &self.binds {
             check_place(place)?;
-            let outer = covered.iter().find(|outer| place.starts_with(outer));
+            let outer = covered.iter().find(|(outer, _)| place.starts_with(outer));
             let metadata = match fs::symlink_metadata(&bind.source) {
                 Ok(metadata) => metadata,
                 Err(error) if bind.presence == Presence::IfThere && is_absent(&error) => continue,
@@ -88,9 +88,9 @@ impl Mounts {
                 continue;
             }
             let target = root.join(place.strip_prefix("/").unwrap_or(place));
-            if let Some(outer) = outer {
+            if let Some((outer, outer_is_link)) = outer {
                 // The mount point must be in what is bound there; only the kernel can tell.
-                if metadata.is_symlink() {
+                if *outer_is_link || metadata.is_symlink() {
                     let message =
                         format!("`{}` is already bound through `{}`", place.display(), outer.display());
                     return Err(io::Error::other(message));
@@ -98,7 +98,7 @@ impl Mounts {
             } else {
                 make_mount_point(&target, &bind.source, &metadata)?;
             }
-            covered.push(place);
+            covered.push((place, metadata.is_symlink()));
             if !metadata.is_symlink() {
                 mounts.push(PreparedMount::Bind {
                     source: c_string(&bind.source)?,
