@@ -171,13 +171,13 @@ fn exported_closure(source: &Source<'_>, paths: &BTreeSet<String>) -> Result<BTr
         }
         start.push(path);
     }
-    let mut closure = source.store.closure(&start, &nival_store::ClosureOptions::default())?;
+    let mut closure = source.store.closure(&start, nival_store::ClosureOptions::default())?;
     let mut outputs = Vec::new();
     for path in closure.iter().filter(|path| path.is_derivation()) {
         let known = source.store.query_derivation_outputs(path)?;
         outputs.extend(source.store.query_valid_paths(known.values())?);
     }
-    closure.extend(source.store.closure(&outputs, &nival_store::ClosureOptions::default())?);
+    closure.extend(source.store.closure(&outputs, nival_store::ClosureOptions::default())?);
     Ok(closure)
 }
 
@@ -199,7 +199,7 @@ fn path_infos(store: &LocalStore, paths: &BTreeSet<StorePath>) -> Result<Value, 
     for path in paths {
         let info = store.query_path_info(path)?;
         let mut closure_size = 0;
-        for member in store.closure([path], &nival_store::ClosureOptions::default())? {
+        for member in store.closure([path], nival_store::ClosureOptions::default())? {
             closure_size += store.query_path_info(&member)?.nar_size;
         }
         let mut entry = Map::new();

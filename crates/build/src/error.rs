@@ -120,7 +120,7 @@ pub enum FailureKind {
         got: Hash,
     },
     /// So many of the derivations that it needs failed.
-    #[error("{0} {} failed", if *.0 == 1 { "dependency" } else { "dependencies" })]
+    #[error("{} failed", dependencies(*.0))]
     Dependencies(usize),
     /// It asks for what this machine or its settings don't grant.
     #[error("{0}")]
@@ -139,6 +139,10 @@ pub enum FailureKind {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn dependencies(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "dependency" } else { "dependencies" })
 }
 
 impl FailureKind {
