@@ -288,8 +288,9 @@ mod tests {
         let said = run(&stage, &format!("true 5 1 {A}")).unwrap();
         assert_eq!(said.len(), 2, "{said:?}");
         stage.write(&format!("{B}/share/a"), "a file");
-        assert!(run(&stage, &format!("true 5 1 {A} true 5 1 {B}")).unwrap_err().contains("non-directory"));
-        assert!(run(&stage, &format!("true 5 1 {B} true 5 1 {A}")).unwrap_err().contains("non-directory"));
+        assert!(run(&stage, &format!("true 5 1 {A} true 5 1 {B}")).unwrap_err().contains("same priority"));
+        assert!(run(&stage, &format!("true 5 1 {A} true 6 1 {B}")).is_ok());
+        assert!(run(&stage, &format!("true 6 1 {A} true 5 1 {B}")).unwrap_err().contains("non-directory"));
         for bad in ["true", "true x 1 /p", "true 5 x", "true 5 2 /p", &format!("true 5 1 {SECRET}"), "true 5 1 /etc"] {
             assert!(run(&stage, bad).is_err(), "{bad}");
         }
