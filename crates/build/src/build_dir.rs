@@ -83,11 +83,12 @@ pub(crate) fn remove_left_over(builds: &Path) {
     let Ok(entries) = fs::read_dir(builds) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix("nix-")?.split('-').next()?.parse().ok());
+        let process =
+            name.to_str().and_then(|name| name.strip_prefix("nix-")?.split('-').next()?.parse().ok());
         let Some(process) = process.and_then(rustix::process::Pid::from_raw) else { continue };
         let ours = entry.metadata().is_ok_and(|metadata| {
             metadata.is_dir()
-                && metadata.mode() & 0o077 == 0
+                && metadata.mode().trailing_zeros() >= 6
                 && metadata.uid() == rustix::process::geteuid().as_raw()
         });
         let gone = matches!(rustix::process::test_kill_process(process), Err(rustix::io::Errno::SRCH));

@@ -53,7 +53,7 @@ pub(crate) struct OutputChecks {
 /// An attribute of the wrong shape.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("attribute '{attribute}' of the derivation is wrong: {problem}")]
-pub struct OptionError {
+pub(crate) struct OptionError {
     attribute: String,
     problem: String,
 }
@@ -66,8 +66,7 @@ impl DerivationOptions {
     pub(crate) fn of(derivation: &Derivation) -> Result<Self, OptionError> {
         match &derivation.structured_attrs {
             Some(attributes) => {
-                let attributes =
-                    attributes.to_map().map_err(|error| wrong("__json", &error.to_string()))?;
+                let attributes = attributes.to_map().map_err(|error| wrong("__json", &error.to_string()))?;
                 Self::of_structured(&Structured(&attributes))
             }
             None => Self::of_environment(derivation),
@@ -180,7 +179,8 @@ impl Structured<'_> {
     }
 
     fn boolean(&self, name: &str) -> Result<bool, OptionError> {
-        let value = self.0.get(name).map(|value| value.as_bool().ok_or_else(|| wrong(name, "it isn't a Boolean")));
+        let value =
+            self.0.get(name).map(|value| value.as_bool().ok_or_else(|| wrong(name, "it isn't a Boolean")));
         value.unwrap_or(Ok(false))
     }
 
@@ -189,7 +189,10 @@ impl Structured<'_> {
     }
 
     fn object(&self, name: &str) -> Result<Option<&Map<String, Value>>, OptionError> {
-        self.0.get(name).map(|value| value.as_object().ok_or_else(|| wrong(name, "it isn't a set"))).transpose()
+        self.0
+            .get(name)
+            .map(|value| value.as_object().ok_or_else(|| wrong(name, "it isn't a set")))
+            .transpose()
     }
 }
 

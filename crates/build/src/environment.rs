@@ -138,7 +138,8 @@ impl Environment {
 fn structured_attributes(source: &Source<'_>) -> Result<Map<String, Value>, FailureKind> {
     let attributes = source.derivation.structured_attrs.as_ref();
     let attributes = attributes.map(nival_formats::StructuredAttrs::to_map).transpose();
-    let mut attributes = attributes.map_err(|error| FailureKind::Rejected(error.to_string()))?.unwrap_or_default();
+    let mut attributes =
+        attributes.map_err(|error| FailureKind::Rejected(error.to_string()))?.unwrap_or_default();
     let outputs: Map<String, Value> = source
         .derivation
         .outputs
@@ -155,7 +156,10 @@ fn structured_attributes(source: &Source<'_>) -> Result<Map<String, Value>, Fail
 }
 
 /// The closure of paths among the inputs; of a derivation with the outputs it has.
-fn exported_closure(source: &Source<'_>, paths: &BTreeSet<String>) -> Result<BTreeSet<StorePath>, FailureKind> {
+fn exported_closure(
+    source: &Source<'_>,
+    paths: &BTreeSet<String>,
+) -> Result<BTreeSet<StorePath>, FailureKind> {
     let mut start = Vec::new();
     for text in paths {
         let (path, _) = source
@@ -233,7 +237,8 @@ fn shell_text(attributes: &Map<String, Value>) -> String {
                 items.map(|items| format!("declare -a {name}=({})", joined(items.into_iter())))
             }
             Value::Object(members) => {
-                let pair = |(key, value): (&String, &Value)| Some(format!("[{}]={}", quoted(key), simple(value)?));
+                let pair =
+                    |(key, value): (&String, &Value)| Some(format!("[{}]={}", quoted(key), simple(value)?));
                 let members: Option<Vec<_>> = members.iter().map(pair).collect();
                 members.map(|members| format!("declare -A {name}=({})", joined(members.into_iter())))
             }
@@ -261,7 +266,9 @@ fn simple(value: &Value) -> Option<String> {
         Value::Number(number) => match number.as_i64() {
             // The reference has 32 bits here.
             Some(integer) => Some((integer as i32).to_string()),
-            None => number.as_f64().filter(|float| float.fract() == 0.0).map(|float| (float as i32).to_string()),
+            None => {
+                number.as_f64().filter(|float| float.fract() == 0.0).map(|float| (float as i32).to_string())
+            }
         },
         Value::Array(_) | Value::Object(_) => None,
     }
@@ -277,7 +284,8 @@ mod tests {
 
     #[test]
     fn placeholders_become_paths() {
-        let rewrites = Rewrites::new([("out", "/nix/store/x".to_owned()), ("dev", "/nix/store/y".to_owned())]);
+        let rewrites =
+            Rewrites::new([("out", "/nix/store/x".to_owned()), ("dev", "/nix/store/y".to_owned())]);
         let (out, dev) = (output_placeholder("out"), output_placeholder("dev"));
         for (text, expected) in [
             (format!("-{out}/bin:{dev}"), "-/nix/store/x/bin:/nix/store/y".to_owned()),

@@ -36,7 +36,13 @@ pub enum BuildError {
     },
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Box<StoreError>),
+}
+
+impl From<StoreError> for BuildError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
 }
 
 impl BuildError {
@@ -46,7 +52,7 @@ impl BuildError {
         let Self::Failed(failures) = self else { return 1 };
         let bits = failures.iter().map(|failure| match failure.kind {
             FailureKind::TimedOut(_) | FailureKind::Silent(_) => 0b101,
-            FailureKind::HashMismatch { .. } => 0b110,
+            FailureKind::HashMismatch(_) => 0b110,
             FailureKind::Builder(_) | FailureKind::OutputRejected(_) | FailureKind::LogTooLong(_) => 0b100,
             FailureKind::OutputMissing { .. } => 0b100,
             _ => 0,
@@ -110,15 +116,8 @@ pub enum FailureKind {
     #[error("{0}")]
     OutputRejected(String),
     /// An output with a fixed hash has another one.
-    #[error(
-        "hash mismatch in fixed-output derivation:\n  specified: {}\n     got:    {}", .specified.to_sri(), .got.to_sri()
-    )]
-    HashMismatch {
-        /// What the derivation says.
-        specified: Hash,
-        /// What was made.
-        got: Hash,
-    },
+    #[error("{0}")]
+    HashMismatch(Box<HashMismatch>),
     /// So many of the derivations that it needs failed.
     #[error("{} failed", dependencies(*.0))]
     Dependencies(usize),
@@ -138,7 +137,29 @@ pub enum FailureKind {
     },
     /// The store failed.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Box<StoreError>),
+}
+
+impl From<StoreError> for FailureKind {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
+/// A fixed hash and the one that came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashMismatch {
+    /// What the derivation says.
+    pub specified: Hash,
+    /// What was made.
+    pub got: Hash,
+}
+
+impl std::fmt::Display for HashMismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (specified, got) = (self.specified.to_sri(), self.got.to_sri());
+        write!(f, "hash mismatch in fixed-output derivation:\n  specified: {specified}\n     got:    {got}")
+    }
 }
 
 fn dependencies(count: usize) -> String {
@@ -165,8 +186,8 @@ impl BuildFailure {
                  only there with `__impureHostDeps`"
                     .into(),
             ),
-            FailureKind::HashMismatch { got, .. } => {
-                Some(format!("if the new contents are right, put `{}` there", got.to_sri()))
+            FailureKind::HashMismatch(mismatch) => {
+                Some(format!("if the new contents are right, put `{}` there", mismatch.got.to_sri()))
             }
             FailureKind::TimedOut(_) => Some("the limit is the setting `timeout`".into()),
             FailureKind::Silent(_) => Some("the limit is the setting `max-silent-time`".into()),

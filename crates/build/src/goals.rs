@@ -143,8 +143,11 @@ fn draw(store: &LocalStore, wanted: &[DerivedPath]) -> Result<Graph, BuildError>
             Step::Leave(path) => {
                 let Some(Known { derivation, outputs, .. }) = known.get(&path) else { continue };
                 let number = graph.goals.len();
-                let needs: Vec<usize> =
-                    derivation.input_derivations.keys().filter_map(|input| numbers.get(input).copied()).collect();
+                let needs: Vec<usize> = derivation
+                    .input_derivations
+                    .keys()
+                    .filter_map(|input| numbers.get(input).copied())
+                    .collect();
                 for need in &needs {
                     graph.goals[*need].dependents.push(number);
                 }
@@ -242,7 +245,8 @@ fn build_all(
     // Taken from the end, so that the first come first.
     let ready = (0..goals.len()).rev().filter(|number| waiting[*number] == 0).collect();
     let failed = vec![0; goals.len()];
-    let progress = Progress { ready, waiting, failed, left: goals.len(), failures: Vec::new(), stopped: false };
+    let progress =
+        Progress { ready, waiting, failed, left: goals.len(), failures: Vec::new(), stopped: false };
     let scheduler = Scheduler {
         store,
         goals,

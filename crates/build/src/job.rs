@@ -67,7 +67,8 @@ struct Prepared {
 
 impl Job<'_> {
     pub(crate) fn build(&self, trail: &mut Trail) -> Result<Outcome, FailureKind> {
-        let options = DerivationOptions::of(self.derivation).map_err(|error| FailureKind::Rejected(error.to_string()))?;
+        let options = DerivationOptions::of(self.derivation)
+            .map_err(|error| FailureKind::Rejected(error.to_string()))?;
         let kind = self.derivation.kind().map_err(|error| FailureKind::Rejected(error.to_string()))?;
         self.check_machine(&options)?;
 
@@ -319,7 +320,8 @@ impl Job<'_> {
     ) -> Result<(), FailureKind> {
         if !isolated && !prepared.valid.is_empty() {
             return Err(FailureKind::Rejected(
-                "some of its outputs exist already, and only a sandbox can build the others beside them".into(),
+                "some of its outputs exist already, and only a sandbox can build the others beside them"
+                    .into(),
             ));
         }
         let config = self.store.config();
@@ -330,7 +332,8 @@ impl Job<'_> {
         };
         let user_id = user.as_ref().map(|user| user.id);
         let builds = self.options.build_dir.clone().unwrap_or_else(|| config.state_dir.join("builds"));
-        let build_dir = BuildDir::create(&builds, user_id).map_err(FailureKind::io("create the build folder"))?;
+        let build_dir =
+            BuildDir::create(&builds, user_id).map_err(FailureKind::io("create the build folder"))?;
         let seen_dir = if isolated { self.options.sandbox_build_dir.clone() } else { build_dir.path.clone() };
 
         let rewrites = self.rewrites();
@@ -344,7 +347,9 @@ impl Job<'_> {
             build_dir: &seen_dir,
         })?;
         for (name, contents) in &environment.files {
-            build_dir.write(name, contents, user_id).map_err(FailureKind::io("write a file for the builder"))?;
+            build_dir
+                .write(name, contents, user_id)
+                .map_err(FailureKind::io("write a file for the builder"))?;
         }
         let program = self.program(&environment, &rewrites, seen_dir)?;
 
@@ -367,7 +372,9 @@ impl Job<'_> {
         let ending = sandbox::spawn(program, plan, identity).map_err(FailureKind::from).and_then(|running| {
             watch(running, &limits, log, &mut tail, |line| match line {
                 Line::Text(line) => (self.events)(BuildEvent::LogLine { derivation: self.path, line: &line }),
-                Line::Phase(phase) => (self.events)(BuildEvent::Phase { derivation: self.path, phase: &phase }),
+                Line::Phase(phase) => {
+                    (self.events)(BuildEvent::Phase { derivation: self.path, phase: &phase })
+                }
                 Line::Message => {}
             })
             .map_err(FailureKind::io("follow the builder"))
@@ -442,7 +449,9 @@ impl Job<'_> {
         for host in &prepared.options.impure_host_deps {
             let host = PathBuf::from(host);
             let plain = host.components().all(|part| part != std::path::Component::ParentDir);
-            if !plain || !self.options.allowed_impure_host_deps.iter().any(|allowed| host.starts_with(allowed)) {
+            if !plain
+                || !self.options.allowed_impure_host_deps.iter().any(|allowed| host.starts_with(allowed))
+            {
                 return Err(FailureKind::Rejected(format!(
                     "it requested impure path '{}', but it was not in allowed-impure-host-deps",
                     host.display()
@@ -452,7 +461,8 @@ impl Job<'_> {
         }
         if let Some(shell) = self.options.shell.as_deref().filter(|shell| shell.exists()) {
             let place = Path::new("/bin/sh");
-            let files = sandbox::shell_closure(shell, place).map_err(FailureKind::io("find the shell's libraries"))?;
+            let files = sandbox::shell_closure(shell, place)
+                .map_err(FailureKind::io("find the shell's libraries"))?;
             for (place, source) in files {
                 if !mounts.contains(&place) {
                     mounts.add_read_only(place, source, Presence::IfThere);

@@ -6,6 +6,8 @@
 //! reads neither the environment nor settings, and prints nothing: [`BuildOptions`] go in, [`BuildEvent`]s come
 //! out.
 
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test stops at what it did not expect"))]
+
 mod build_dir;
 mod builtin;
 mod derivation_options;
@@ -21,7 +23,7 @@ mod run;
 pub mod sandbox;
 mod users;
 
-pub use error::{BuildError, BuildFailure, FailureKind};
+pub use error::{BuildError, BuildFailure, FailureKind, HashMismatch};
 pub use event::{BuildEvent, EventSink};
 pub use goals::{DerivedPath, Missing, Realised, WantedOutputs, query_missing, realise};
 pub use log::{LogFormat, log};

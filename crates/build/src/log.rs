@@ -120,7 +120,11 @@ enum Writer {
 }
 
 impl LogFile {
-    pub(crate) fn create(log_dir: &Path, derivation: &StorePath, format: LogFormat) -> io::Result<Option<Self>> {
+    pub(crate) fn create(
+        log_dir: &Path,
+        derivation: &StorePath,
+        format: LogFormat,
+    ) -> io::Result<Option<Self>> {
         let plain = plain_path(log_dir, derivation);
         let compressed = with_suffix(&plain);
         let (path, stale) = match format {
@@ -210,7 +214,10 @@ mod tests {
             (&[b"10%\r20%\rdone\n"], vec![text("done")]),
             (&[b"long line\rab\n"], vec![text("ab")]),
             (&[b"\xff\n"], vec![text("\u{fffd}")]),
-            (&[b"@nix {\"action\":\"setPhase\",\"phase\":\"buildPhase\"}\n"], vec![Line::Phase("buildPhase".into())]),
+            (
+                &[b"@nix {\"action\":\"setPhase\",\"phase\":\"buildPhase\"}\n"],
+                vec![Line::Phase("buildPhase".into())],
+            ),
             (&[b"@nix {\"action\":\"msg\",\"level\":1}\n"], vec![Line::Message]),
             (&[b"@nix {broken\n@nix 1\n"], vec![text("@nix {broken"), text("@nix 1")]),
         ];

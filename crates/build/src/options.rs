@@ -89,8 +89,17 @@ impl Default for BuildOptions {
     fn default() -> Self {
         let system = format!("{}-linux", std::env::consts::ARCH);
         let extra = if cfg!(target_arch = "x86_64") { &["i686-linux"][..] } else { &[] };
-        let deps =
-            ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives", "/etc/ld.so.cache"];
+        let deps = [
+            "/usr",
+            "/bin",
+            "/sbin",
+            "/lib",
+            "/lib32",
+            "/lib64",
+            "/libx32",
+            "/etc/alternatives",
+            "/etc/ld.so.cache",
+        ];
         Self {
             max_jobs: 1,
             cores: 0,

@@ -8,14 +8,17 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use nival_formats::{ContentAddress, ContentAddressMethod, DerivationOutput, Hash, HashAlgo, Hasher, StorePath};
+use nival_formats::{
+    ContentAddress, ContentAddressMethod, DerivationOutput, Hash, HashAlgo, Hasher, StorePath,
+};
 use nival_store::{
-    InodesSeen, LocalStore, Owner, PathInfo, ReferenceScanner, Tee, canonicalise, delete_tree, dump_path, hash_path,
+    InodesSeen, LocalStore, Owner, PathInfo, ReferenceScanner, Tee, canonicalise, delete_tree, dump_path,
+    hash_path,
 };
 
 use crate::builtin::copy_tree;
 use crate::derivation_options::{Checks, DerivationOptions, OutputChecks};
-use crate::error::FailureKind;
+use crate::error::{FailureKind, HashMismatch};
 
 /// An output to be registered.
 pub(crate) struct Made<'a> {
@@ -110,7 +113,8 @@ fn check_fixed(
     let algo = address.hash.algo();
     let got = match address.method {
         ContentAddressMethod::Flat | ContentAddressMethod::Text => {
-            let metadata = fs::symlink_metadata(&made.scratch).map_err(FailureKind::io("examine an output"))?;
+            let metadata =
+                fs::symlink_metadata(&made.scratch).map_err(FailureKind::io("examine an output"))?;
             if !metadata.is_file() || metadata.mode() & 0o100 != 0 {
                 return Err(FailureKind::OutputRejected(format!(
                     "output path '{}' should be a non-executable regular file since recursive hashing is not enabled \
@@ -126,7 +130,8 @@ fn check_fixed(
         }
     };
     if got != address.hash {
-        return Err(FailureKind::HashMismatch { specified: address.hash, got });
+        let specified = address.hash;
+        return Err(FailureKind::HashMismatch(Box::new(HashMismatch { specified, got })));
     }
     match info.references.first() {
         None => Ok(()),
@@ -167,8 +172,7 @@ fn check(
     let needs_closure = checks.max_closure_size.is_some()
         || checks.allowed_requisites.is_some()
         || !checks.disallowed_requisites.is_empty();
-    let (mut closure, size) =
-        if needs_closure { closure(judge, info, infos)? } else { (BTreeSet::new(), 0) };
+    let (mut closure, size) = if needs_closure { closure(judge, info, infos)? } else { (BTreeSet::new(), 0) };
     if let Some(limit) = checks.max_closure_size.filter(|limit| size > *limit) {
         return Err(too_large(format!("closure of path '{path}'"), size, limit));
     }
@@ -186,7 +190,9 @@ fn check_references(
     closure: &BTreeSet<StorePath>,
 ) -> Result<(), FailureKind> {
     let mut bad = BTreeSet::new();
-    for (allowed, used) in [(&checks.allowed_references, &info.references), (&checks.allowed_requisites, closure)] {
+    for (allowed, used) in
+        [(&checks.allowed_references, &info.references), (&checks.allowed_requisites, closure)]
+    {
         if let Some(allowed) = allowed {
             let allowed = resolve(judge, name, allowed)?;
             bad.extend(used.difference(&allowed).cloned());
@@ -201,13 +207,19 @@ fn check_references(
     if bad.is_empty() {
         return Ok(());
     }
-    let list: String = bad.iter().map(|path| format!("\n  {}", judge.store.display(path))).collect();
+    let list = bad.iter().fold(String::new(), |list, path| list + "\n  " + &judge.store.display(path));
     let path = judge.store.display(&info.path);
-    Err(FailureKind::OutputRejected(format!("output '{path}' is not allowed to refer to the following paths:{list}")))
+    Err(FailureKind::OutputRejected(format!(
+        "output '{path}' is not allowed to refer to the following paths:{list}"
+    )))
 }
 
 /// Store paths, or names of outputs, as store paths.
-fn resolve(judge: &Judge<'_>, name: &str, words: &BTreeSet<String>) -> Result<BTreeSet<StorePath>, FailureKind> {
+fn resolve(
+    judge: &Judge<'_>,
+    name: &str,
+    words: &BTreeSet<String>,
+) -> Result<BTreeSet<StorePath>, FailureKind> {
     let mut paths = BTreeSet::new();
     for word in words {
         if let Ok((path, _)) = judge.store.store_dir().split(word) {

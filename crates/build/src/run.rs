@@ -119,7 +119,8 @@ pub(crate) fn watch(
 /// Whether there is output, and whether the builder has ended.
 fn wait_for_events(running: &Running, ended: bool) -> io::Result<(bool, bool)> {
     let interest = PollFlags::IN;
-    let mut fds = [PollFd::new(&running.output, interest), PollFd::from_borrowed_fd(running.pidfd.as_fd(), interest)];
+    let mut fds =
+        [PollFd::new(&running.output, interest), PollFd::from_borrowed_fd(running.pidfd.as_fd(), interest)];
     // The process descriptor of an ended builder stays readable: don't spin on it.
     let watched = if ended { &mut fds[..1] } else { &mut fds[..] };
     let tick = Timespec { tv_sec: 0, tv_nsec: TICK.as_nanos() as i64 };

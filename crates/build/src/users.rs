@@ -33,7 +33,13 @@ impl BuildUser {
         fs::create_dir_all(&pool)?;
         for slot in 0..SLOTS {
             let path = pool.join(format!("slot-{slot}"));
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(path)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Some(Self { id: FIRST_ID + slot * IDS_PER_SLOT, _lock: file })),
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
@@ -47,7 +53,6 @@ impl BuildUser {
 /// Whether this process sees the ids of the whole machine: one line `0 0 4294967295`.
 fn has_all_ids() -> bool {
     ["/proc/self/uid_map", "/proc/self/gid_map"].iter().all(|file| {
-        fs::read_to_string(file)
-            .is_ok_and(|text| text.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+        fs::read_to_string(file).is_ok_and(|text| text.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
     })
 }

@@ -1,5 +1,7 @@
 //! Builds that go well.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 mod support;
 
 use std::collections::BTreeSet;
@@ -16,7 +18,11 @@ fn a_chain_is_built_once_and_in_order() {
     let first = stage.shell("first", "echo one > $out");
     let input = stage.store.read_derivation(&first).unwrap();
     let input = input.outputs["out"].path(stage.store.store_dir(), "first", "out").unwrap().unwrap();
-    let script = format!("read x < {}; echo $x two > $out; echo {} >> $out", stage.store.display(&input), stage.store.display(&input));
+    let script = format!(
+        "read x < {}; echo $x two > $out; echo {} >> $out",
+        stage.store.display(&input),
+        stage.store.display(&input)
+    );
     let second = stage.write(needs(shell("second", &script), &[&first]));
     let wanted = [DerivedPath { derivation: second.clone(), outputs: WantedOutputs::All }];
     assert_eq!(query_missing(&stage.store, &wanted).unwrap().will_build, [first.clone(), second.clone()]);
@@ -63,7 +69,8 @@ fn structured_attributes_come_as_files() {
                   read -r json < $NIX_ATTRS_JSON_FILE; out=${json##*\\\"out\\\":\\\"}; out=${out%%\\\"*}; \
                   while read -r l; do echo \"$l\"; done < /build/sh > $out; echo $json >> $out";
     derivation.args = vec!["-c".into(), script.into()];
-    derivation.structured_attrs = Some(StructuredAttrs::parse(br#"{"list":["a b",1],"name":"structured"}"#).unwrap());
+    derivation.structured_attrs =
+        Some(StructuredAttrs::parse(br#"{"list":["a b",1],"name":"structured"}"#).unwrap());
     let mut derivation_filled = derivation;
     derivation_filled.env.clear();
     let Some(out) = stage.build(&stage.write(derivation_filled)) else { return };
@@ -79,8 +86,11 @@ fn structured_attributes_come_as_files() {
 fn files_become_canonical_and_set_id_bits_are_refused() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     let stage = Stage::new();
-    let derivation = shell("modes", "/usr/bin/mkdir $out; echo x > $out/x; /usr/bin/chmod 6755 $out/x || echo refused; \
-        /usr/bin/chmod 700 $out/x; /usr/bin/ln -s /etc/passwd $out/absolute");
+    let derivation = shell(
+        "modes",
+        "/usr/bin/mkdir $out; echo x > $out/x; /usr/bin/chmod 6755 $out/x || echo refused; \
+        /usr/bin/chmod 700 $out/x; /usr/bin/ln -s /etc/passwd $out/absolute",
+    );
     let derivation = with_env(derivation, &[("__impureHostDeps", "/usr /bin /lib /lib64 /etc/ld.so.cache")]);
     let Some(out) = stage.build(&stage.write(derivation)) else { return };
     let real = stage.store.real_path(&out);
@@ -166,7 +176,11 @@ fn builtin_builders_need_no_sandbox() {
     let out = stage.build(&hello).unwrap();
     let path = stage.store.display(&out);
     let environment = stage.write(needs(
-        builtin("builtin:buildenv", "env", &[("derivations", &format!("true 5 1 {path}")), ("manifest", "/m")]),
+        builtin(
+            "builtin:buildenv",
+            "env",
+            &[("derivations", &format!("true 5 1 {path}")), ("manifest", "/m")],
+        ),
         &[&hello],
     ));
     let environment = stage.build(&environment).unwrap();

@@ -14,8 +14,15 @@ use std::path::{Path, PathBuf};
 use super::{At as _, BuiltinError, Context};
 
 /// Files that don't belong into an environment: useless there, or in every package.
-const IGNORED: &[&str] =
-    &["/propagated-build-inputs", "/nix-support", "/perllocal.pod", "/info/dir", "/log", "/manifest.nix", "/manifest.json"];
+const IGNORED: &[&str] = &[
+    "/propagated-build-inputs",
+    "/nix-support",
+    "/perllocal.pod",
+    "/info/dir",
+    "/log",
+    "/manifest.nix",
+    "/manifest.json",
+];
 
 /// Packages that others propagate come after all that were asked for.
 const FIRST_PROPAGATED_PRIORITY: i64 = 1000;
@@ -291,7 +298,9 @@ mod tests {
         assert!(run(&stage, &format!("true 5 1 {A} true 5 1 {B}")).unwrap_err().contains("same priority"));
         assert!(run(&stage, &format!("true 5 1 {A} true 6 1 {B}")).is_ok());
         assert!(run(&stage, &format!("true 6 1 {A} true 5 1 {B}")).unwrap_err().contains("non-directory"));
-        for bad in ["true", "true x 1 /p", "true 5 x", "true 5 2 /p", &format!("true 5 1 {SECRET}"), "true 5 1 /etc"] {
+        for bad in
+            ["true", "true x 1 /p", "true 5 x", "true 5 2 /p", &format!("true 5 1 {SECRET}"), "true 5 1 /etc"]
+        {
             assert!(run(&stage, bad).is_err(), "{bad}");
         }
         let file = Stage::new();

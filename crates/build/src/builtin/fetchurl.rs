@@ -17,7 +17,7 @@ use super::{At as _, BuiltinError, Context};
 const ATTEMPTS: u32 = 5;
 /// As `connect-timeout` and `stalled-download-timeout` of the reference.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-const STALLED_TIMEOUT: Duration = Duration::from_secs(300);
+const STALLED_TIMEOUT: Duration = Duration::from_mins(5);
 
 pub(super) fn build(context: &Context<'_>) -> Result<(), BuiltinError> {
     if !matches!(context.derivation.kind(), Ok(DerivationKind::Fixed | DerivationKind::Impure)) {
@@ -118,7 +118,9 @@ fn request(context: &Context<'_>, url: &str, to: &Path) -> Result<(), Attempt> {
         Some(file) => {
             let pem = fs::read(file).at("read", file)?;
             let certificates: Vec<_> = ureq::tls::parse_pem(&pem)
-                .filter_map(|item| if let Ok(PemItem::Certificate(found)) = item { Some(found) } else { None })
+                .filter_map(
+                    |item| if let Ok(PemItem::Certificate(found)) = item { Some(found) } else { None },
+                )
                 .collect();
             RootCerts::new_with_certs(&certificates)
         }
@@ -251,7 +253,8 @@ mod tests {
     #[test]
     fn what_cannot_be_fetched_is_an_error() {
         let stage = Stage::new();
-        let missing = serve(vec![b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"]);
+        let missing =
+            serve(vec![b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"]);
         for (url, error) in [
             ("file:///no/such/file", "/no/such/file"),
             ("file:///%zz", "malformed"),

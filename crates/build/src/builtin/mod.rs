@@ -68,8 +68,7 @@ impl Context<'_> {
     }
 
     fn text(&self, name: &str) -> Result<&str, BuiltinError> {
-        self.optional_text(name)?
-            .ok_or_else(|| BuiltinError::failed(format!("attribute '{name}' missing")))
+        self.optional_text(name)?.ok_or_else(|| BuiltinError::failed(format!("attribute '{name}' missing")))
     }
 
     fn optional_text(&self, name: &str) -> Result<Option<&str>, BuiltinError> {
@@ -172,7 +171,10 @@ pub(crate) mod testing {
             let _ = fs::remove_dir_all(self.out());
             let context = Context {
                 derivation: &derivation,
-                attributes: attributes.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect(),
+                attributes: attributes
+                    .iter()
+                    .map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec()))
+                    .collect(),
                 outputs: BTreeMap::from([("out".to_owned(), self.out())]),
                 inputs: &self.inputs,
                 options: &BuildOptions::default(),
@@ -198,7 +200,8 @@ pub(crate) mod testing {
             lines.push(format!("{name} -> {}", fs::read_link(path).unwrap().display()));
         } else if metadata.is_dir() {
             lines.push(format!("{name}/"));
-            let mut entries: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            let mut entries: Vec<_> =
+                fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
             entries.sort();
             for entry in entries {
                 list(&path.join(&entry), &format!("{name}/{}", entry.display()), lines);

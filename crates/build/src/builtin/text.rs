@@ -7,8 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use super::{At as _, BuiltinError, Context};
 
 pub(super) fn build(context: &Context<'_>) -> Result<(), BuiltinError> {
-    let text =
-        context.attribute("text").ok_or_else(|| BuiltinError::failed("attribute 'text' missing"))?;
+    let text = context.attribute("text").ok_or_else(|| BuiltinError::failed("attribute 'text' missing"))?;
     let out = context.out()?;
     let file = match context.optional_text("destination")? {
         None | Some("") => out.to_owned(),

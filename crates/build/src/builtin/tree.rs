@@ -32,8 +32,9 @@ enum Kind {
 pub(super) fn build(context: &Context<'_>) -> Result<(), BuiltinError> {
     let entries = context.attribute("entries");
     let entries = entries.ok_or_else(|| BuiltinError::failed("attribute 'entries' missing"))?;
-    let mut entries: Vec<Entry> = serde_json::from_slice(entries)
-        .map_err(|error| BuiltinError::failed(format!("attribute 'entries' is not as it should be: {error}")))?;
+    let mut entries: Vec<Entry> = serde_json::from_slice(entries).map_err(|error| {
+        BuiltinError::failed(format!("attribute 'entries' is not as it should be: {error}"))
+    })?;
     // Directories come before what is in them, whatever the order given.
     entries.sort_by(|a, b| a.path.cmp(&b.path));
 
@@ -89,7 +90,9 @@ fn make_parents(out: &Path, below: &Path) -> Result<(), BuiltinError> {
             Ok(there) if there.is_dir() => {}
             Ok(_) => {
                 let (inner, outer) = (below.display(), at.strip_prefix(out).unwrap_or(&at).display());
-                return Err(BuiltinError::failed(format!("the entry '{inner}' is below '{outer}', which is no directory")));
+                return Err(BuiltinError::failed(format!(
+                    "the entry '{inner}' is below '{outer}', which is no directory"
+                )));
             }
             Err(_) => fs::create_dir(&at).at("create the directory", &at)?,
         }
@@ -115,8 +118,16 @@ mod tests {
         );
         stage.run("builtin:nival-tree", &[("entries", &entries)]).unwrap();
         let expected = [
-            "/", "/bin/", "/bin/x*: run", "/empty/", "/etc/", "/etc/link -> /anywhere", "/one*: copied", "/tree/",
-            "/tree/l -> x", "/tree/x: copied",
+            "/",
+            "/bin/",
+            "/bin/x*: run",
+            "/empty/",
+            "/etc/",
+            "/etc/link -> /anywhere",
+            "/one*: copied",
+            "/tree/",
+            "/tree/l -> x",
+            "/tree/x: copied",
         ];
         assert_eq!(stage.list(), expected);
         stage.run("builtin:nival-tree", &[("entries", "[]")]).unwrap();
@@ -133,7 +144,8 @@ mod tests {
             (r#"[{"path":"../a","type":"directory"}]"#.to_owned(), "leads out of the output"),
             (r#"[{"path":"a","type":"file"}]"#.to_owned(), "has no 'text'"),
             (
-                r#"[{"path":"a","type":"link","target":"/"},{"path":"a/b","type":"file","text":""}]"#.to_owned(),
+                r#"[{"path":"a","type":"link","target":"/"},{"path":"a/b","type":"file","text":""}]"#
+                    .to_owned(),
                 "the entry 'a/b' is below 'a', which is no directory",
             ),
             (

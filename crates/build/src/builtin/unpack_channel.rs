@@ -56,7 +56,12 @@ fn decompress(mut file: BufReader<File>) -> io::Result<Box<dyn Read>> {
     })
 }
 
-fn unpack(context: &Context<'_>, stream: Box<dyn Read>, out: &Path, source: &str) -> Result<(), BuiltinError> {
+fn unpack(
+    context: &Context<'_>,
+    stream: Box<dyn Read>,
+    out: &Path,
+    source: &str,
+) -> Result<(), BuiltinError> {
     let broken = |error: io::Error| BuiltinError::failed(format!("cannot unpack '{source}': {error}"));
     let mut archive = tar::Archive::new(stream);
     let (mut count, mut bytes) = (0, 0u64);
@@ -74,7 +79,8 @@ fn unpack(context: &Context<'_>, stream: Box<dyn Read>, out: &Path, source: &str
         }
         let path = entry.path().map_err(broken)?.into_owned();
         let Some(below) = harmless(&path) else {
-            let message = format!("the tarball '{source}' wants to write '{}', outside of itself", path.display());
+            let message =
+                format!("the tarball '{source}' wants to write '{}', outside of itself", path.display());
             return Err(BuiltinError::failed(message));
         };
         if below.as_os_str().is_empty() {
@@ -84,7 +90,9 @@ fn unpack(context: &Context<'_>, stream: Box<dyn Read>, out: &Path, source: &str
         let is_directory = fs::symlink_metadata(&to).map(|there| there.is_dir());
         match is_directory {
             Ok(true) if kind == EntryType::Directory => continue,
-            Ok(true) => return Err(BuiltinError::failed(format!("'{}' is twice in '{source}'", path.display()))),
+            Ok(true) => {
+                return Err(BuiltinError::failed(format!("'{}' is twice in '{source}'", path.display())));
+            }
             // As `tar` does, a later entry replaces an earlier one.
             Ok(false) => fs::remove_file(&to).at("remove", &to)?,
             Err(_) => {}
@@ -105,10 +113,14 @@ fn unpack(context: &Context<'_>, stream: Box<dyn Read>, out: &Path, source: &str
             EntryType::Link => {
                 let target = entry.link_name().map_err(broken)?.unwrap_or_default().into_owned();
                 let first = harmless(&target).map(|below| make_parents(out, &below)).transpose()?;
-                let first = first.filter(|first| fs::symlink_metadata(first).is_ok_and(|there| there.is_file()));
+                let first =
+                    first.filter(|first| fs::symlink_metadata(first).is_ok_and(|there| there.is_file()));
                 let Some(first) = first else {
-                    let message =
-                        format!("'{}' of '{source}' links to '{}', which isn't a file of it", path.display(), target.display());
+                    let message = format!(
+                        "'{}' of '{source}' links to '{}', which isn't a file of it",
+                        path.display(),
+                        target.display()
+                    );
                     return Err(BuiltinError::failed(message));
                 };
                 fs::hard_link(first, &to).at("link", &to)?;
@@ -243,7 +255,9 @@ mod tests {
         stage.write(A, "");
         for name in ["", "a/b", "..", ".", "/", "a/"] {
             let attributes = [("channelName", name), ("src", A)];
-            assert!(stage.run("builtin:unpack-channel", &attributes).unwrap_err().contains("single file name"));
+            assert!(
+                stage.run("builtin:unpack-channel", &attributes).unwrap_err().contains("single file name")
+            );
         }
     }
 }

@@ -213,7 +213,8 @@ fn set_up_and_execute(
         enter(isolation)?;
     }
     if plan.no_new_privileges {
-        raw(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0]).map_err(at(Step::NoNewPrivileges))?;
+        raw(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0])
+            .map_err(at(Step::NoNewPrivileges))?;
     }
     if !plan.seccomp.is_empty() {
         let program =
@@ -313,8 +314,7 @@ fn make_read_only(target: &CStr) -> Result<(), Errno> {
         propagation: u64,
         user_namespace: u64,
     }
-    let attributes =
-        MountAttributes { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, user_namespace: 0 };
+    let attributes = MountAttributes { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, user_namespace: 0 };
     // SAFETY: path and attributes outlive the call, and the size given is that of the attributes.
     let result = unsafe {
         libc::syscall(

@@ -253,9 +253,7 @@ pub(crate) fn spawn(
 fn explain(failure: ChildFailure, plan: &ChildPlan) -> SpawnError {
     let source = io::Error::from_raw_os_error(failure.errno);
     match failure.step {
-        Step::Execute => {
-            SpawnError::Execute { builder: plan.program.to_string_lossy().into_owned(), source }
-        }
+        Step::Execute => SpawnError::Execute { builder: plan.program.to_string_lossy().into_owned(), source },
         step => {
             let mut action = step.describe().to_owned();
             if step == Step::Mount
@@ -303,7 +301,8 @@ fn clone_child(
     let flags = flags | libc::CLONE_PIDFD | libc::SIGCHLD;
     // SAFETY: without CLONE_VM this is a fork. The child only runs `child::run`, whose invariant is that it makes
     // nothing but system calls on what was prepared, and which never returns.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags as usize, 0usize, &raw mut pidfd, 0usize, 0usize) };
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone, flags as usize, 0usize, &raw mut pidfd, 0usize, 0usize) };
     if pid == 0 {
         child::run(plan, arrays, fds);
     }

@@ -155,8 +155,9 @@ fn named(error: io::Error, path: &Path) -> io::Error {
 
 /// A path as the system calls take it.
 pub(crate) fn c_string(path: &Path) -> io::Result<CString> {
-    CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` has a null byte", path.display())))
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| {
+        io::Error::new(io::ErrorKind::InvalidInput, format!("`{}` has a null byte", path.display()))
+    })
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use nival_build::{
-    BuildError, BuildEvent, BuildFailure, BuildOptions, DerivedPath, FailureKind, Realised, WantedOutputs, realise,
-    sandbox::SpawnError,
+    BuildError, BuildEvent, BuildFailure, BuildOptions, DerivedPath, FailureKind, Realised, WantedOutputs,
+    realise, sandbox::SpawnError,
 };
 use nival_formats::derivation::{DerivationError, HashModuloMemo};
 use nival_formats::{ContentAddress, Derivation, DerivationOutput, InputOutputs, StoreDir, StorePath};
@@ -161,6 +161,7 @@ pub fn with_env(mut derivation: Derivation, variables: &[(&str, &str)]) -> Deriv
 }
 
 pub fn with_outputs(mut derivation: Derivation, outputs: &[&str]) -> Derivation {
-    derivation.outputs = outputs.iter().map(|name| ((*name).to_owned(), DerivationOutput::Deferred)).collect();
+    derivation.outputs =
+        outputs.iter().map(|name| ((*name).to_owned(), DerivationOutput::Deferred)).collect();
     derivation
 }
