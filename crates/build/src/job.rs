@@ -373,7 +373,7 @@ impl Job<'_> {
             watch(running, &limits, log, &mut tail, |line| match line {
                 Line::Text(line) => (self.events)(BuildEvent::LogLine { derivation: self.path, line: &line }),
                 Line::Phase(phase) => {
-                    (self.events)(BuildEvent::Phase { derivation: self.path, phase: &phase })
+                    (self.events)(BuildEvent::Phase { derivation: self.path, phase: &phase });
                 }
                 Line::Message => {}
             })

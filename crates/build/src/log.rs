@@ -33,21 +33,24 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    pub(crate) fn push(&mut self, data: &[u8], mut take: impl FnMut(Line)) {
-        for &byte in data {
-            match byte {
-                b'\n' => take(self.finish_line()),
-                b'\r' => self.position = 0,
-                _ => {
-                    if self.position >= MAX_LINE {
-                        take(self.finish_line());
-                    }
-                    match self.line.get_mut(self.position) {
-                        Some(place) => *place = byte,
-                        None => self.line.push(byte),
-                    }
-                    self.position += 1;
-                }
+    pub(crate) fn push(&mut self, mut data: &[u8], mut take: impl FnMut(Line)) {
+        while let Some(&first) = data.first() {
+            if first == b'\n' {
+                take(self.finish_line());
+                data = &data[1..];
+            } else if first == b'\r' {
+                self.position = 0;
+                data = &data[1..];
+            } else if self.position >= MAX_LINE {
+                take(self.finish_line());
+            } else {
+                let end = data.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(data.len());
+                let (text, rest) = data.split_at(end.min(MAX_LINE - self.position));
+                let kept = (self.line.len() - self.position).min(text.len());
+                self.line[self.position..self.position + kept].copy_from_slice(&text[..kept]);
+                self.line.extend_from_slice(&text[kept..]);
+                self.position += text.len();
+                data = rest;
             }
         }
     }

@@ -37,7 +37,6 @@ pub(super) fn below_output(path: &str) -> Result<PathBuf, BuiltinError> {
     Ok(below)
 }
 
-#[expect(clippy::fn_params_excessive_bools, reason = "the permission that a store knows is one bit")]
 pub(super) fn write_file(file: &Path, contents: &[u8], executable: bool) -> Result<(), BuiltinError> {
     fs::write(file, contents).at("write", file)?;
     let mode = if executable { 0o755 } else { 0o644 };

@@ -343,7 +343,7 @@ fn make_read_only(target: &CStr) -> Result<(), Errno> {
             ];
             let mut flags = MountFlags::BIND | MountFlags::RDONLY;
             for (bit, flag) in kept {
-                if u64::from(there) & bit as u64 != 0 {
+                if u64::from(there) & bit != 0 {
                     flags |= flag;
                 }
             }

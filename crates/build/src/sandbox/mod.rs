@@ -125,8 +125,8 @@ impl Running {
                     let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
                     self.reaped = true;
                     let status = status.as_ref();
-                    let code = status.and_then(|s| s.exit_status());
-                    let signal = status.and_then(|s| s.terminating_signal());
+                    let code = status.and_then(rustix::process::WaitIdStatus::exit_status);
+                    let signal = status.and_then(rustix::process::WaitIdStatus::terminating_signal);
                     return Ok(match (code, signal) {
                         (Some(code), _) => ExitStatus::Code(code),
                         (None, Some(signal)) => ExitStatus::Signal(signal),

@@ -1,6 +1,7 @@
 //! `/bin/sh` of the sandbox: the host's shell and the shared libraries it loads, and nothing else of the host.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,10 +61,10 @@ pub(crate) fn closure(shell: &Path, place: &Path) -> io::Result<BTreeMap<PathBuf
             search.iter().map(|directory| Path::new(directory).join(library)).find(|path| path.is_file())
         });
         for path in needs.interpreter.into_iter().chain(found) {
-            if !files.contains_key(&path) {
-                let host = fs::canonicalize(&path)?;
+            if let Entry::Vacant(place) = files.entry(path) {
+                let host = fs::canonicalize(place.key())?;
                 open.push_back(host.clone());
-                files.insert(path, host);
+                place.insert(host);
             }
         }
     }

@@ -12,23 +12,35 @@ use nival_formats::derivation::{DerivationError, HashModuloMemo};
 use nival_formats::{ContentAddress, Derivation, DerivationOutput, InputOutputs, StoreDir, StorePath};
 use nival_store::{LocalStore, StoreConfig};
 
-pub struct Stage {
-    pub folder: tempfile::TempDir,
-    pub store: LocalStore,
-    pub options: BuildOptions,
-    pub events: Mutex<Vec<String>>,
+pub(crate) struct Stage {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) store: LocalStore,
+    pub(crate) options: BuildOptions,
+    pub(crate) events: Mutex<Vec<String>>,
 }
 
 impl Stage {
     /// A store whose files are elsewhere than its paths say, so that all builds are isolated.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = LocalStore::open(StoreConfig::chroot(folder.path())).unwrap();
         Self { folder, store, options: BuildOptions::default(), events: Mutex::default() }
     }
 
+    /// The store of another stage, from another process.
+    pub(crate) fn at(root: &str) -> Self {
+        let store = LocalStore::open(StoreConfig::chroot(root)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, store, options: BuildOptions::default(), events: Mutex::default() }
+    }
+
+    /// The folder that holds everything.
+    pub(crate) fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A store whose files are where its paths say, for builds without a sandbox.
-    pub fn in_place() -> Self {
+    pub(crate) fn in_place() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let mut config = StoreConfig::from_parts(root.join("store"), root.join("var"), root.join("log"));
@@ -39,7 +51,7 @@ impl Stage {
     }
 
     /// Writes a derivation after computing its outputs.
-    pub fn write(&self, mut derivation: Derivation) -> StorePath {
+    pub(crate) fn write(&self, mut derivation: Derivation) -> StorePath {
         let memo = HashModuloMemo::default();
         let mut read = |path: &StorePath| -> Result<Derivation, DerivationError> {
             Ok(self.store.read_derivation(path).unwrap())
@@ -53,11 +65,11 @@ impl Stage {
         self.store.write_derivation(&derivation).unwrap()
     }
 
-    pub fn shell(&self, name: &str, script: &str) -> StorePath {
+    pub(crate) fn shell(&self, name: &str, script: &str) -> StorePath {
         self.write(shell(name, script))
     }
 
-    pub fn realise(&self, derivations: &[StorePath]) -> Result<Vec<Realised>, BuildError> {
+    pub(crate) fn realise(&self, derivations: &[StorePath]) -> Result<Vec<Realised>, BuildError> {
         let wanted: Vec<DerivedPath> = derivations
             .iter()
             .map(|path| DerivedPath { derivation: path.clone(), outputs: WantedOutputs::All })
@@ -78,7 +90,7 @@ impl Stage {
     }
 
     /// The output of a build; `None` where the kernel grants no sandbox, which has to be said properly.
-    pub fn build(&self, derivation: &StorePath) -> Option<StorePath> {
+    pub(crate) fn build(&self, derivation: &StorePath) -> Option<StorePath> {
         match self.realise(std::slice::from_ref(derivation)) {
             Ok(realised) => Some(realised[0].outputs["out"].clone()),
             Err(BuildError::Failed(failures)) if no_sandbox(&failures) => None,
@@ -87,7 +99,7 @@ impl Stage {
     }
 
     /// The first failure of a build, which must be there.
-    pub fn fail(&self, derivation: &StorePath) -> Option<BuildFailure> {
+    pub(crate) fn fail(&self, derivation: &StorePath) -> Option<BuildFailure> {
         match self.realise(std::slice::from_ref(derivation)) {
             Err(BuildError::Failed(failures)) if no_sandbox(&failures) => None,
             Err(BuildError::Failed(mut failures)) => Some(failures.remove(0)),
@@ -95,12 +107,12 @@ impl Stage {
         }
     }
 
-    pub fn text(&self, path: &StorePath) -> String {
+    pub(crate) fn text(&self, path: &StorePath) -> String {
         std::fs::read_to_string(self.store.real_path(path)).unwrap()
     }
 
     /// Nothing of any build is left but valid paths, logs and locks.
-    pub fn assert_clean(&self) {
+    pub(crate) fn assert_clean(&self) {
         let valid: BTreeSet<String> =
             self.store.query_all_valid_paths().unwrap().iter().map(ToString::to_string).collect();
         for name in names(&self.store.config().real_store_dir) {
@@ -127,7 +139,7 @@ fn no_sandbox(failures: &[BuildFailure]) -> bool {
 }
 
 /// A derivation that runs a script of the host's shell.
-pub fn shell(name: &str, script: &str) -> Derivation {
+pub(crate) fn shell(name: &str, script: &str) -> Derivation {
     Derivation {
         name: name.into(),
         outputs: BTreeMap::from([("out".into(), DerivationOutput::Deferred)]),
@@ -139,28 +151,28 @@ pub fn shell(name: &str, script: &str) -> Derivation {
     }
 }
 
-pub fn fixed(name: &str, script: &str, address: ContentAddress) -> Derivation {
+pub(crate) fn fixed(name: &str, script: &str, address: ContentAddress) -> Derivation {
     let outputs = BTreeMap::from([("out".into(), DerivationOutput::CaFixed(address))]);
     Derivation { outputs, ..shell(name, script) }
 }
 
-pub fn builtin(builder: &str, name: &str, attributes: &[(&str, &str)]) -> Derivation {
+pub(crate) fn builtin(builder: &str, name: &str, attributes: &[(&str, &str)]) -> Derivation {
     let env = attributes.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect();
     Derivation { builder: builder.into(), args: vec![], system: "builtin".into(), env, ..shell(name, "") }
 }
 
-pub fn needs(derivation: Derivation, inputs: &[&StorePath]) -> Derivation {
+pub(crate) fn needs(derivation: Derivation, inputs: &[&StorePath]) -> Derivation {
     let wanted = InputOutputs { outputs: BTreeSet::from(["out".into()]), dynamic: BTreeMap::new() };
     let input_derivations = inputs.iter().map(|path| ((*path).clone(), wanted.clone())).collect();
     Derivation { input_derivations, ..derivation }
 }
 
-pub fn with_env(mut derivation: Derivation, variables: &[(&str, &str)]) -> Derivation {
+pub(crate) fn with_env(mut derivation: Derivation, variables: &[(&str, &str)]) -> Derivation {
     derivation.env.extend(variables.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())));
     derivation
 }
 
-pub fn with_outputs(mut derivation: Derivation, outputs: &[&str]) -> Derivation {
+pub(crate) fn with_outputs(mut derivation: Derivation, outputs: &[&str]) -> Derivation {
     derivation.outputs =
         outputs.iter().map(|name| ((*name).to_owned(), DerivationOutput::Deferred)).collect();
     derivation

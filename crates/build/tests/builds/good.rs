@@ -1,16 +1,12 @@
 //! Builds that go well.
 
-#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::time::Duration;
 
+use crate::support::{Stage, builtin, fixed, needs, shell, with_env, with_outputs};
 use nival_build::{DerivedPath, LogFormat, WantedOutputs, log, query_missing, realise};
 use nival_formats::{ContentAddress, ContentAddressMethod, Hash, StructuredAttrs};
-use support::{Stage, builtin, fixed, needs, shell, with_env, with_outputs};
 
 #[test]
 fn a_chain_is_built_once_and_in_order() {
