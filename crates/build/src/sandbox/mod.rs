@@ -306,7 +306,8 @@ fn clone_child(
     if pid == 0 {
         child::run(plan, arrays, fds);
     }
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 0);
+    // `Pid::from_raw` panics on what is negative.
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
     let Some(pid) = pid else { return Err(io::Error::last_os_error()) };
     // SAFETY: the kernel stored a fresh descriptor there, which nobody else owns.
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
