@@ -3,6 +3,7 @@
 //! [`Evaluator`] turns text into [`Value`]s. It asks everything of the world through a [`Host`] and touches
 //! neither disk nor network nor environment itself. Built-in functions are in [`builtins`].
 
+mod attr_path;
 pub mod builtins;
 mod code;
 mod compile;
@@ -11,6 +12,7 @@ mod error;
 mod evaluator;
 pub mod host;
 mod memory;
+pub mod memory_host;
 mod number;
 mod path;
 mod print;
@@ -18,6 +20,7 @@ mod stack;
 mod suggestions;
 mod value;
 
+pub use attr_path::parse_path;
 pub use context::{Context, ContextElement};
 pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 pub use evaluator::{Coercion, Evaluator, SearchEntry, Settings, SharedState, describe_type};
