@@ -2,6 +2,7 @@
 //!
 //! `eval [--strict] [--raw] [--json] [--nix-instantiate] [--show-trace] [--stats] (--expr TEXT | -f FILE) [ATTR]`
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ fn run() -> ExitCode {
     let mut format = String::new();
     let mut settings = Settings { home: std::env::var("HOME").ok(), ..Settings::default() };
     if let Ok(path) = std::env::var("NIX_PATH") {
-        settings.search_path = path.split(':').filter(|entry| !entry.is_empty()).map(SearchEntry::parse).collect();
+        settings.search_path =
+            path.split(':').filter(|entry| !entry.is_empty()).map(SearchEntry::parse).collect();
     }
     while let Some(argument) = arguments.next() {
         match &*argument {
@@ -45,7 +47,7 @@ fn run() -> ExitCode {
         }
         Err(error) => {
             let shown = nival_syntax::render_reference(&error.to_diagnostic(), show_trace);
-            let _ = std::io::stderr().write_all(shown.as_bytes());
+            let _ = writeln!(std::io::stderr(), "{shown}");
             ExitCode::FAILURE
         }
     };
@@ -68,8 +70,8 @@ fn evaluate(
         (None, Some(file)) => ev.eval_file(&std::path::Path::new(base).join(file))?,
         (None, None) => return Err(EvalError::other("give --expr or -f")),
     };
-    let value = ev.find_along_path(attr, &Default::default(), root)?;
-    let value = ev.auto_call(&Default::default(), value)?;
+    let value = ev.find_along_path(attr, &BTreeMap::new(), root)?;
+    let value = ev.auto_call(&BTreeMap::new(), value)?;
     match format {
         "--raw" => Ok(ev.coerce_to_string(value, Coercion::Interpolation, Pos::NONE, "")?.bytes().to_vec()),
         "--strict" => ev.print_ambiguous(ev.force_deep(value)?),

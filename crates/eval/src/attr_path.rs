@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use nival_syntax::{Pos, Symbol};
+use nival_syntax::{Pos, Symbol, suggestions};
 
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Evaluator, describe_type};
-use crate::suggestions::best_matches;
 use crate::value::Value;
 
 impl Evaluator {
@@ -21,43 +20,42 @@ impl Evaluator {
         for part in parse_path(path)? {
             value = self.auto_call(arguments, value)?;
             value = match part.parse::<u32>() {
-                Ok(index) => self.element_on_path(path, index, value)?,
-                Err(_) => self.attribute_on_path(path, &part, value)?,
+                Ok(index) => element_on_path(path, index, value)?,
+                Err(_) => attribute_on_path(path, &part, value)?,
             };
         }
         self.force(value, Pos::NONE)
     }
+}
 
-    fn attribute_on_path(&self, path: &str, name: &str, value: Value) -> Result<Value> {
-        let Some(attrs) = value.as_attrs() else {
-            return Err(EvalError::of_type(format!(
-                "the expression selected by the selection path '{path}' should be a set but is {}",
-                describe_type(value)
-            )));
-        };
-        if name.is_empty() {
-            return Err(EvalError::other(format!("empty attribute name in selection path '{path}'")));
-        }
-        attrs.get(Symbol::intern(name)).ok_or_else(|| {
-            let names = attrs.iter().map(|attr| attr.name.as_bytes());
-            let message = format!("attribute '{name}' in selection path '{path}' not found");
-            EvalError::new(ErrorKind::MissingAttribute, message)
-                .with_suggestions(best_matches(names, name.as_bytes()))
-        })
+fn attribute_on_path(path: &str, name: &str, value: Value) -> Result<Value> {
+    let Some(attrs) = value.as_attrs() else {
+        return Err(EvalError::of_type(format!(
+            "the expression selected by the selection path '{path}' should be a set but is {}",
+            describe_type(value)
+        )));
+    };
+    if name.is_empty() {
+        return Err(EvalError::other(format!("empty attribute name in selection path '{path}'")));
     }
+    attrs.get(Symbol::intern(name)).ok_or_else(|| {
+        let names = attrs.iter().map(|attr| attr.name.as_bytes());
+        let message = format!("attribute '{name}' in selection path '{path}' not found");
+        EvalError::new(ErrorKind::MissingAttribute, message).with_suggestions(suggestions(name, names))
+    })
+}
 
-    fn element_on_path(&self, path: &str, index: u32, value: Value) -> Result<Value> {
-        let Some(list) = value.as_list() else {
-            return Err(EvalError::of_type(format!(
-                "the expression selected by the selection path '{path}' should be a list but is {}",
-                describe_type(value)
-            )));
-        };
-        list.get(index as usize).ok_or_else(|| {
-            let message = format!("list index {index} in selection path '{path}' is out of range");
-            EvalError::new(ErrorKind::MissingAttribute, message)
-        })
-    }
+fn element_on_path(path: &str, index: u32, value: Value) -> Result<Value> {
+    let Some(list) = value.as_list() else {
+        return Err(EvalError::of_type(format!(
+            "the expression selected by the selection path '{path}' should be a list but is {}",
+            describe_type(value)
+        )));
+    };
+    list.get(index as usize).ok_or_else(|| {
+        let message = format!("list index {index} in selection path '{path}' is out of range");
+        EvalError::new(ErrorKind::MissingAttribute, message)
+    })
 }
 
 /// The names in a selection path; a quoted one may hold dots.

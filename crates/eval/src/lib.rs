@@ -3,6 +3,8 @@
 //! [`Evaluator`] turns text into [`Value`]s. It asks everything of the world through a [`Host`] and touches
 //! neither disk nor network nor environment itself. Built-in functions are in [`builtins`].
 
+#![expect(clippy::inline_always, reason = "the few words of work in hot paths must not become calls")]
+
 mod attr_path;
 pub mod builtins;
 mod code;
@@ -13,11 +15,9 @@ mod evaluator;
 pub mod host;
 mod memory;
 pub mod memory_host;
-mod number;
 mod path;
 mod print;
 mod stack;
-mod suggestions;
 mod value;
 
 pub use attr_path::parse_path;
@@ -25,7 +25,7 @@ pub use context::{Context, ContextElement};
 pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 pub use evaluator::{Coercion, Evaluator, SearchEntry, Settings, SharedState, describe_type};
 pub use host::Host;
-pub use print::{PrintErrors, PrintOptions, write_attr_name, write_string};
+pub use print::{PrintErrors, PrintOptions};
 pub use stack::with_big_stack;
 pub use value::{
     Attr, Attrs, AttrsBuilder, AttrsIter, Builtin, Constant, Lambda, List, ListBuilder, Partial, Shape, Str,

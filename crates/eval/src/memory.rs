@@ -77,7 +77,7 @@ impl Heap {
 fn map_words(count: usize) -> NonNull<u64> {
     let layout = std::alloc::Layout::array::<u64>(count).unwrap_or_else(|_| out_of_memory(count));
     // SAFETY: the layout has a size above zero, as every object has at least one word.
-    let words = unsafe { std::alloc::alloc_zeroed(layout) };
+    let words: *mut std::ffi::c_void = unsafe { std::alloc::alloc_zeroed(layout) }.cast();
     NonNull::new(words.cast::<u64>()).unwrap_or_else(|| out_of_memory(count))
 }
 

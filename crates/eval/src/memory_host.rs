@@ -13,9 +13,7 @@ use nival_formats::{
 };
 
 use crate::context::ContextElement;
-use crate::host::{
-    FetchRequest, Fetched, FileType, Filter, Host, HostError, MessageKind, SourceRequest,
-};
+use crate::host::{FetchRequest, Fetched, FileType, Filter, Host, HostError, MessageKind, SourceRequest};
 
 /// A file, folder or link in memory.
 #[derive(Clone, Debug)]
@@ -313,7 +311,12 @@ impl Host for MemoryHost {
         &self.store_dir
     }
 
-    fn add_text(&self, name: &str, contents: &[u8], references: &[StorePath]) -> Result<StorePath, HostError> {
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &[StorePath],
+    ) -> Result<StorePath, HostError> {
         let references: BTreeSet<StorePath> = references.iter().cloned().collect();
         let path = self.store_dir.text_path(name, contents, references.clone()).map_err(host_error)?;
         let node = Node::File { contents: contents.to_vec(), executable: false };
@@ -367,7 +370,9 @@ impl Host for MemoryHost {
         for element in elements {
             if let ContextElement::Output { derivation, output } = element {
                 let derivation = self.store_dir.display(derivation);
-                return Err(HostError::new(format!("'{derivation}^{output}' can't be built: this store is only in memory")));
+                return Err(HostError::new(format!(
+                    "'{derivation}^{output}' can't be built: this store is only in memory"
+                )));
             }
         }
         Ok(Vec::new())

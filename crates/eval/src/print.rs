@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use nival_syntax::{Pos, Symbol};
+use nival_syntax::{Pos, Symbol, print};
 
 use crate::Result;
 use crate::error::{ErrorKind, EvalError};
 use crate::evaluator::Evaluator;
-use crate::number::format_general;
 use crate::value::{Attr, Attrs, Builtin, List, Value, View};
 
 /// How a value is printed.
@@ -237,7 +236,7 @@ impl Printer<'_> {
                 self.elided(sorted.len() - printed, "attribute", "attributes");
                 break;
             }
-            write_attr_name(attr.name.as_bytes(), &mut self.out);
+            print::identifier(&mut self.out, attr.name.as_bytes());
             self.text(" = ");
             self.value(attr.value, depth + 1)?;
             self.out.push(b';');
@@ -318,46 +317,20 @@ fn write_simple(value: Value, max_string_length: usize, out: &mut Vec<u8>) {
         View::Null => out.extend_from_slice(b"null"),
         View::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         View::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
-        View::Float(value) => out.extend_from_slice(format_general(value).as_bytes()),
+        View::Float(value) => out.extend_from_slice(print::float(value).as_bytes()),
         View::Path(path) => out.extend_from_slice(path.bytes()),
         View::String(string) => write_string(string.bytes(), max_string_length, out),
         _ => {}
     }
 }
 
-/// A string as a literal of the language.
-pub fn write_string(bytes: &[u8], max_length: usize, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for (index, byte) in bytes.iter().enumerate() {
-        if index >= max_length {
-            out.extend_from_slice(b"\" ");
-            let left = bytes.len() - index;
-            let unit = if left == 1 { "byte" } else { "bytes" };
-            out.extend_from_slice(format!("«{left} {unit} elided»").as_bytes());
-            return;
-        }
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            b'$' if bytes.get(index + 1) == Some(&b'{') => out.extend_from_slice(b"\\$"),
-            _ => out.push(*byte),
-        }
+/// A string as a literal of the language, cut off after some bytes.
+fn write_string(bytes: &[u8], max_length: usize, out: &mut Vec<u8>) {
+    if bytes.len() <= max_length {
+        return print::string(out, bytes);
     }
-    out.push(b'"');
-}
-
-/// An attribute's name, quoted if it must be.
-pub fn write_attr_name(name: &[u8], out: &mut Vec<u8>) {
-    const KEYWORDS: [&[u8]; 9] =
-        [b"if", b"then", b"else", b"assert", b"with", b"let", b"in", b"rec", b"inherit"];
-    let plain = name.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_')
-        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'\'' | b'-'))
-        && !KEYWORDS.contains(&name);
-    if plain {
-        out.extend_from_slice(name);
-    } else {
-        write_string(name, usize::MAX, out);
-    }
+    print::string(out, &bytes[..max_length]);
+    let left = bytes.len() - max_length;
+    let unit = if left == 1 { "byte" } else { "bytes" };
+    out.extend_from_slice(format!(" «{left} {unit} elided»").as_bytes());
 }

@@ -8,8 +8,13 @@ use crate::{Ast, Symbol};
 
 /// The whole expression as the reference prints it.
 pub fn print(ast: &Ast) -> Vec<u8> {
+    expression(ast, ast.root())
+}
+
+/// A part of the tree as the reference prints it.
+pub fn expression(ast: &Ast, id: ExprId) -> Vec<u8> {
     let mut printer = Printer { ast, out: Vec::new() };
-    printer.run(vec![Step::Expr(ast.root())]);
+    printer.run(vec![Step::Expr(id)]);
     printer.out
 }
 

@@ -1,9 +1,9 @@
 //! Any expression, and the small ones: constants, lists, `with`, `if`, `assert`.
 
 use nival_syntax::ast::{BinaryOp, Expr};
-use nival_syntax::{ExprId, Pos, Symbol};
+use nival_syntax::{ExprId, Pos, Symbol, print};
 
-use super::{Frame, Lazy, Unit, attrs, call, implicit, lambda, lazy, ops, select, show, strings, variable};
+use super::{Frame, Lazy, Unit, attrs, call, implicit, lambda, lazy, ops, select, strings, variable};
 use crate::code::{Op, Run};
 use crate::context::Context;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
@@ -169,7 +169,8 @@ impl Run for AssertOf {
         if run_bool(node.condition, ev, env, node.pos, frame)? {
             return node.body.run(ev, env);
         }
-        let condition = show::show(&node.unit.ast, self.condition_id);
+        let condition = print::expression(&node.unit.ast, self.condition_id);
+        let condition = String::from_utf8_lossy(&condition);
         if let Some((left, right)) = node.equality {
             let left = left.run(ev, env)?;
             let right = right.run(ev, env)?;

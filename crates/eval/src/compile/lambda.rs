@@ -3,13 +3,12 @@
 use std::sync::OnceLock;
 
 use nival_syntax::ast::LambdaId;
-use nival_syntax::{ExprId, Pos, Symbol};
+use nival_syntax::{ExprId, Pos, Symbol, suggestions};
 
 use super::{Frame, Lazy, Unit, lazy};
 use crate::code::{Code, LambdaCode, Run};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::suggestions::best_matches;
 use crate::value::{Attrs, Lambda, Value};
 
 pub(super) fn lambda_code(
@@ -76,6 +75,16 @@ pub(crate) fn binder(ev: &Evaluator, code: &LambdaCode) -> Binder {
     }
 }
 
+impl BoundFormal {
+    #[inline]
+    fn default(&self, ev: &Evaluator, code: &LambdaCode, env: Env, pos: Pos) -> Result<Value> {
+        match &self.default {
+            Some(default) => Ok(default.make(ev, env)),
+            None => Err(missing(code, self.name, pos)),
+        }
+    }
+}
+
 impl Binder {
     /// Fills the frame of a call.
     pub(crate) fn bind(
@@ -109,7 +118,7 @@ impl Binder {
                         env.set(index, unsafe { attrs.slot_unchecked(next) }.get());
                         used += 1;
                     } else {
-                        env.set(index, self.default(formal, ev, code, env, pos)?);
+                        env.set(index, formal.default(ev, code, env, pos)?);
                     }
                     index += 1;
                 }
@@ -121,7 +130,7 @@ impl Binder {
                             used += 1;
                             value
                         }
-                        None => self.default(formal, ev, code, env, pos)?,
+                        None => formal.default(ev, code, env, pos)?,
                     };
                     env.set(index, value);
                     index += 1;
@@ -134,21 +143,6 @@ impl Binder {
         Ok(())
     }
 
-    #[inline]
-    fn default(
-        &self,
-        formal: &BoundFormal,
-        ev: &Evaluator,
-        code: &LambdaCode,
-        env: Env,
-        pos: Pos,
-    ) -> Result<Value> {
-        match &formal.default {
-            Some(default) => Ok(default.make(ev, env)),
-            None => Err(missing(code, formal.name, pos)),
-        }
-    }
-
     #[cold]
     fn unexpected(&self, code: &LambdaCode, attrs: Attrs, pos: Pos) -> EvalError {
         let is_formal = |name| self.formals.binary_search_by_key(&name, |formal| formal.name).is_ok();
@@ -157,7 +151,7 @@ impl Binder {
         let message = format!("function '{}' called with unexpected argument '{name}'", function_name(code));
         EvalError::new(ErrorKind::UnexpectedArgument, message)
             .at(code.pos)
-            .with_suggestions(best_matches(names, name.as_bytes()))
+            .with_suggestions(suggestions(&name.to_string(), names))
             .with_frame("from call site", pos)
     }
 }

@@ -11,7 +11,6 @@ mod lambda;
 mod ops;
 mod resolve;
 mod select;
-mod show;
 mod strings;
 mod variable;
 
@@ -24,7 +23,6 @@ pub(crate) use expr::{expression, position_value};
 pub(crate) use lambda::{Binder, BoundFormal, binder};
 pub(crate) use ops::concat;
 pub(crate) use resolve::SymbolTable;
-pub(crate) use strings::join;
 
 use crate::code::{Code, LambdaCode, Op};
 use crate::error::{EvalError, Result};

@@ -260,10 +260,9 @@ impl Resolver<'_> {
         let formals = lambda.formals.map_or(&[][..], |formals| self.ast.formals(formals));
         self.in_frame(
             |this| {
-                let mut index = 0;
-                for name in lambda.argument.iter().chain(formals.iter().map(|formal| &formal.name)) {
+                let names = lambda.argument.iter().chain(formals.iter().map(|formal| &formal.name));
+                for (index, name) in (0..).zip(names) {
                     this.bind(*name, index);
-                    index += 1;
                 }
             },
             |this| {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::ast::{AttrName, Expr, PathId};
-use nival_syntax::{ExprId, Pos, Symbol};
+use nival_syntax::{ExprId, Pos, Symbol, suggestions};
 
 use super::resolve::VarRef;
 use super::variable::Local;
@@ -11,7 +11,6 @@ use super::{Unit, expression};
 use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::suggestions::best_matches;
 use crate::value::{Attrs, Value, View};
 
 pub(super) fn compile(
@@ -142,7 +141,7 @@ fn missing(ev: &Evaluator, attrs: Attrs, name: Symbol, pos: Pos) -> EvalError {
     let names = attrs.iter().map(|attr| attr.name.as_bytes());
     let error = EvalError::new(ErrorKind::MissingAttribute, format!("attribute '{name}' missing"))
         .at(pos)
-        .with_suggestions(best_matches(names, name.as_bytes()));
+        .with_suggestions(suggestions(&name.to_string(), names));
     match missing_hint(ev, attrs) {
         Some(hint) => error.with_hint(hint),
         None => error,

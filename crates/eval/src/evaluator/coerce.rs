@@ -8,7 +8,6 @@ use nival_syntax::{Pos, Symbol};
 use super::Evaluator;
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
-use crate::number;
 use crate::path;
 use crate::value::{Str, Value, View};
 
@@ -186,10 +185,5 @@ impl Evaluator {
             }
         }
         Ok(text)
-    }
-
-    /// A number as `toString` and interpolation of floats show it.
-    pub fn format_float(value: f64) -> String {
-        number::format_general(value)
     }
 }

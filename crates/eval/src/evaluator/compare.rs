@@ -9,7 +9,6 @@ use crate::value::{Value, View};
 
 impl Evaluator {
     /// Whether a value is less than another (`<`). Both must be evaluated.
-    #[expect(clippy::cast_lossless, reason = "not lossless: the reference compares as floats too")]
     pub fn less_than(
         &self,
         left: Value,

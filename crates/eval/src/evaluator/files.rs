@@ -102,21 +102,13 @@ impl Evaluator {
     /// The contents of a file that may be read.
     pub fn read_file(&self, path: &Path) -> Result<Vec<u8>> {
         self.check_access(path)?;
-        self.host().read_file(path).map_err(|error| self.file_error(path, &error))
+        self.host().read_file(path).map_err(|error| file_error(path, &error))
     }
 
     /// What is at a path, without following a link at its end.
     pub fn file_type(&self, path: &Path) -> Result<Option<FileType>> {
         self.check_access(path)?;
-        self.host().file_type(path).map_err(|error| self.file_error(path, &error))
-    }
-
-    #[cold]
-    fn file_error(&self, path: &Path, error: &std::io::Error) -> EvalError {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            return missing(path);
-        }
-        EvalError::new(ErrorKind::Host, format!("opening file '{}': {error}", path.display()))
+        self.host().file_type(path).map_err(|error| file_error(path, &error))
     }
 
     /// Follows links at the end of a path and adds `default.nix` to a folder.
@@ -128,8 +120,7 @@ impl Evaluator {
             let here = parent.join(path.file_name().unwrap_or_default());
             match self.file_type(&here)? {
                 Some(FileType::Symlink) => {
-                    let target =
-                        self.host().read_link(&here).map_err(|error| self.file_error(&here, &error))?;
+                    let target = self.host().read_link(&here).map_err(|error| file_error(&here, &error))?;
                     let joined = path.parent().unwrap_or(Path::new("/")).join(target);
                     path = to_path_buf(&crate::path::canonical(joined.as_os_str().as_encoded_bytes()));
                 }
@@ -168,8 +159,7 @@ impl Evaluator {
                 continue;
             }
             resolved.push(&name);
-            let kind =
-                self.host().file_type(&resolved).map_err(|error| self.file_error(&resolved, &error))?;
+            let kind = self.host().file_type(&resolved).map_err(|error| file_error(&resolved, &error))?;
             if kind != Some(FileType::Symlink) {
                 continue;
             }
@@ -178,8 +168,7 @@ impl Evaluator {
             if links > MAX_LINKS {
                 return Err(too_many_links(path));
             }
-            let target =
-                self.host().read_link(&resolved).map_err(|error| self.file_error(&resolved, &error))?;
+            let target = self.host().read_link(&resolved).map_err(|error| file_error(&resolved, &error))?;
             resolved.pop();
             if target.is_absolute() {
                 resolved = PathBuf::from("/");
@@ -307,6 +296,14 @@ fn part_name(part: &Component<'_>) -> Option<std::ffi::OsString> {
         Component::ParentDir => Some("..".into()),
         _ => None,
     }
+}
+
+#[cold]
+fn file_error(path: &Path, error: &std::io::Error) -> EvalError {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        return missing(path);
+    }
+    EvalError::new(ErrorKind::Host, format!("opening file '{}': {error}", path.display()))
 }
 
 #[cold]

@@ -18,7 +18,9 @@ pub struct Shape {
     shared: bool,
 }
 
-static INTERNED: LazyLock<RwLock<HashMap<Box<[Symbol]>, &'static Shape>>> = LazyLock::new(RwLock::default);
+type ShapesByKeys = HashMap<Box<[Symbol]>, &'static Shape>;
+
+static INTERNED: LazyLock<RwLock<ShapesByKeys>> = LazyLock::new(RwLock::default);
 
 impl Shape {
     /// A shape of its own, `shared` if many sets may come to have it. The keys must be sorted and distinct.

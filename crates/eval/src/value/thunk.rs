@@ -54,18 +54,18 @@ impl Thunk {
 
     #[inline(always)]
     pub(crate) fn new_code(heap: &Heap, code: &'static Code, env: Env) -> Value {
-        Thunk::new(heap, std::ptr::from_ref(code).expose_provenance() as u64, env.to_bits())
+        Thunk::make(heap, std::ptr::from_ref(code).expose_provenance() as u64, env.to_bits())
     }
 
     /// `function` must be evaluated (its tag tells it from code).
     #[inline(always)]
     pub(crate) fn new_apply(heap: &Heap, function: Value, argument: Value) -> Value {
         debug_assert!(function.is_forced());
-        Thunk::new(heap, function.to_bits(), argument.to_bits())
+        Thunk::make(heap, function.to_bits(), argument.to_bits())
     }
 
     #[inline(always)]
-    fn new(heap: &Heap, first: u64, second: u64) -> Value {
+    fn make(heap: &Heap, first: u64, second: u64) -> Value {
         let object = heap.words(3);
         // SAFETY: three fresh words; the state is zero already.
         unsafe {
@@ -76,7 +76,7 @@ impl Thunk {
     }
 
     #[inline(always)]
-    fn words(&self) -> &'static ThunkObject {
+    fn words(self) -> &'static ThunkObject {
         // SAFETY: a thunk object is three words, all of them accessed atomically once it is published.
         unsafe { self.0.cast::<ThunkObject>().as_ref() }
     }
