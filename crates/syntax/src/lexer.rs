@@ -114,6 +114,8 @@ const URI: u8 = 8;
 const SPACE: u8 = 16;
 const LETTER: u8 = 32;
 const STRING_STOP: u8 = 64;
+/// What can make a path or a URL of an identifier before it.
+const EXTENDS: u8 = 128;
 
 static CLASS: [u8; 256] = {
     let mut table = [0; 256];
@@ -162,6 +164,9 @@ static CLASS: [u8; 256] = {
         }
         if matches!(c, b'"' | b'\\' | b'$' | b'\r' | 0) {
             class |= STRING_STOP;
+        }
+        if class & PATH != 0 || matches!(c, b'/' | b':') {
+            class |= EXTENDS;
         }
         table[byte] = class;
         byte += 1;
@@ -282,6 +287,13 @@ impl<'s> Lexer<'s> {
             self.end = start;
             return Ok(Token::End);
         };
+        if is(byte, LETTER) || byte == b'_' {
+            let end = self.run(start, IDENTIFIER);
+            if !is(self.at(end), EXTENDS) {
+                self.end = end;
+                return Ok(keyword(self.bytes()));
+            }
+        }
         if is(byte, PATH) || byte == b'/' {
             // Runs are looked for once, not from each token in them: `a+b+c` is one run of path characters.
             if start >= self.path_run_end {
