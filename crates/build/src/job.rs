@@ -491,6 +491,7 @@ impl Job<'_> {
             shm_size: self.options.sandbox_shm_size.clone(),
             build_dir: self.options.sandbox_build_dir.clone(),
             kvm: self.options.system_features.contains("kvm"),
+            protect_proc: user.is_none() && rustix::process::getuid().is_root(),
         })
     }
 }

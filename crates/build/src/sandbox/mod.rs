@@ -60,6 +60,9 @@ pub(crate) struct SandboxPlan {
     /// Where `/build` and the like is inside, for the home of the user in `/etc/passwd`.
     pub(crate) build_dir: PathBuf,
     pub(crate) kvm: bool,
+    /// Make the kernel's switches in `/proc` read-only: they belong to root, and to root's processes even after
+    /// those have lost every capability.
+    pub(crate) protect_proc: bool,
 }
 
 /// Why a builder could not be started.
@@ -412,6 +415,14 @@ fn isolate(plan: &SandboxPlan, (user, group): (u32, u32)) -> io::Result<Isolatio
     let mut prepared = all.prepare(root)?;
     let target = |name: &str| c_string(&root.join(name));
     prepared.push(PreparedMount::Proc { target: target("proc")? });
+    if plan.protect_proc {
+        for name in ["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus"] {
+            if Path::new("/").join(name).exists() {
+                let (source, target) = (target(name)?, target(name)?);
+                prepared.push(PreparedMount::Bind { source, target, read_only: true });
+            }
+        }
+    }
     if own_dev {
         let options = CString::new(format!("size={}", plan.shm_size)).map_err(io::Error::other)?;
         prepared.push(PreparedMount::Tmpfs { target: target("dev/shm")?, options });
@@ -461,7 +472,15 @@ mod tests {
             mounts.add_read_only(place, source, Presence::IfThere);
         }
         let (shm_size, build_dir) = ("50%".to_owned(), "/build".into());
-        SandboxPlan { root: root.to_owned(), mounts, private_network, shm_size, build_dir, kvm: false }
+        SandboxPlan {
+            root: root.to_owned(),
+            mounts,
+            private_network,
+            shm_size,
+            build_dir,
+            kvm: false,
+            protect_proc: rustix::process::getuid().is_root(),
+        }
     }
 
     /// Runs a script isolated; `None` where the kernel grants no sandbox, which must be said properly.

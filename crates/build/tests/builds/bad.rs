@@ -76,7 +76,7 @@ fn a_builder_cannot_touch_its_inputs_or_the_host() {
     let script = format!(
         "echo x > {path} && exit 1; /usr/bin/rm -f {path} && exit 2; /usr/bin/touch {path} && exit 3; \
          [ -e {state} ] && exit 4; [ -e /root ] && exit 5; echo x > /usr/x && exit 6; \
-         echo x > /proc/sys/kernel/core_pattern && exit 7; [ -e /nix/store/.links ] && exit 8; echo > $out"
+         true >> /proc/sys/kernel/core_pattern && exit 7; [ -e /nix/store/.links ] && exit 8; echo > $out"
     );
     let mut derivation = with_env(shell("touch", &script), &[HOST]);
     derivation.input_sources.insert(input.clone());
