@@ -1,6 +1,11 @@
 //! Built-in functions and constants, each with its one definition.
 
+mod control;
 mod derivation;
+mod lists;
+mod numbers;
+mod sets;
+mod types;
 
 use crate::value::{Builtin, Constant};
 
@@ -14,5 +19,12 @@ pub fn constants() -> impl Iterator<Item = &'static Constant> {
     CONSTANTS.iter().copied().flatten()
 }
 
-static FUNCTIONS: &[&[Builtin]] = &[derivation::FUNCTIONS];
+static FUNCTIONS: &[&[Builtin]] = &[
+    control::FUNCTIONS,
+    derivation::FUNCTIONS,
+    lists::FUNCTIONS,
+    numbers::FUNCTIONS,
+    sets::FUNCTIONS,
+    types::FUNCTIONS,
+];
 static CONSTANTS: &[&[Constant]] = &[derivation::CONSTANTS];

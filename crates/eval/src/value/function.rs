@@ -88,6 +88,28 @@ pub struct Constant {
 }
 
 impl Builtin {
+    /// A function of `builtins` as most of them are: also there as `__name`, traced, in every evaluation.
+    pub(crate) const fn new(
+        name: &'static str,
+        arguments: &'static [&'static str],
+        doc: &'static str,
+        run: fn(&Evaluator, &[Value], Pos) -> Result<Value>,
+    ) -> Builtin {
+        Builtin { name, arguments, doc, global: false, internal: false, feature: None, traced: true, run }
+    }
+
+    /// The same, named without `builtins.` too.
+    pub(crate) const fn global(mut self) -> Builtin {
+        self.global = true;
+        self
+    }
+
+    /// The same, without a frame of its own in errors.
+    pub(crate) const fn untraced(mut self) -> Builtin {
+        self.traced = false;
+        self
+    }
+
     /// How many arguments it takes.
     pub fn arity(&self) -> usize {
         self.arguments.len()

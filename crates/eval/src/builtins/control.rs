@@ -1,0 +1,213 @@
+//! The order of evaluation, errors, and messages on the way.
+
+use std::collections::BTreeSet;
+
+use nival_syntax::{Pos, Symbol};
+
+use crate::error::{ErrorKind, EvalError, Result};
+use crate::evaluator::{Coercion, Evaluator};
+use crate::host::MessageKind;
+use crate::value::{AttrsBuilder, Builtin, Value, View};
+
+pub(super) static FUNCTIONS: &[Builtin] = &[
+    Builtin::new("seq", &["e1", "e2"], "`e2`, after `e1` was evaluated.", |ev, arguments, pos| {
+        ev.force(arguments[0], pos)?;
+        ev.force(arguments[1], pos)
+    }),
+    Builtin::new(
+        "deepSeq",
+        &["e1", "e2"],
+        "`e2`, after `e1` and all that is in it was evaluated.",
+        |ev, arguments, pos| {
+            ev.force_deep(arguments[0])?;
+            ev.force(arguments[1], pos)
+        },
+    ),
+    Builtin::new(
+        "throw",
+        &["s"],
+        "Ends evaluation with a message, which `tryEval` catches.",
+        |ev, arguments, pos| {
+            let frame = "while evaluating the error message passed to builtin.throw";
+            let text = ev.coerce_to_string(arguments[0], Coercion::Interpolation, pos, frame)?;
+            Err(EvalError::new(ErrorKind::Throw, text.to_string_lossy()))
+        },
+    )
+    .global(),
+    Builtin::new("abort", &["s"], "Ends evaluation with a message.", |ev, arguments, pos| {
+        let frame = "while evaluating the error message passed to builtins.abort";
+        let text = ev.coerce_to_string(arguments[0], Coercion::Interpolation, pos, frame)?;
+        let text = text.to_string_lossy();
+        Err(EvalError::new(
+            ErrorKind::Abort,
+            format!("evaluation aborted with the following error message: '{text}'"),
+        ))
+    })
+    .global(),
+    Builtin::new(
+        "tryEval",
+        &["e"],
+        "Evaluates `e` as far as its outermost: `{ success, value }`. Only `throw` and `assert` are caught.",
+        |ev, arguments, pos| {
+            let (success, value) = match ev.force(arguments[0], pos) {
+                Ok(value) => (true, value),
+                Err(error) if error.is_catchable() => (false, Value::FALSE),
+                Err(error) => return Err(error),
+            };
+            let mut result = AttrsBuilder::with_capacity(2);
+            result.add("success", Value::bool(success));
+            result.add("value", value);
+            Ok(ev.attrs(result))
+        },
+    ),
+    Builtin::new(
+        "addErrorContext",
+        &["context", "e"],
+        "`e`, whose error gets one more line of explanation.",
+        |ev, arguments, pos| {
+            ev.force(arguments[1], pos).map_err(|error| {
+                let frame = "while evaluating the error message passed to builtins.addErrorContext";
+                match ev.coerce_to_string(arguments[0], Coercion::Plain, pos, frame) {
+                    Ok(text) => error.with_lasting_frame(text.to_string_lossy().into_owned(), Pos::NONE),
+                    Err(other) => other,
+                }
+            })
+        },
+    )
+    .untraced(),
+    Builtin::new(
+        "trace",
+        &["e1", "e2"],
+        "`e2`, after `e1` was shown on standard error.",
+        |ev, arguments, pos| {
+            show(ev, arguments[0], pos)?;
+            ev.force(arguments[1], pos)
+        },
+    ),
+    Builtin::new(
+        "traceVerbose",
+        &["e1", "e2"],
+        "As `trace`, if the setting `trace-verbose` is on; else just `e2`.",
+        |ev, arguments, pos| {
+            if ev.settings().trace_verbose {
+                show(ev, arguments[0], pos)?;
+            }
+            ev.force(arguments[1], pos)
+        },
+    ),
+    Builtin::new(
+        "warn",
+        &["e1", "e2"],
+        "`e2`, after the string `e1` was shown as a warning.",
+        |ev, arguments, pos| {
+            let frame = "while evaluating the first argument; the message passed to builtins.warn";
+            let text = ev.force_plain_string(arguments[0], pos, frame)?;
+            ev.host().message(MessageKind::Warning, text.bytes());
+            if ev.settings().abort_on_warn {
+                return Err(EvalError::new(
+                    ErrorKind::Abort,
+                    "aborting to reveal stack trace of warning, as abort-on-warn is set",
+                ));
+            }
+            ev.force(arguments[1], pos)
+        },
+    ),
+    Builtin::new("break", &["v"], "`v`; a place for a debugger to stop.", |ev, arguments, pos| {
+        ev.force(arguments[0], pos)
+    })
+    .global(),
+    Builtin::new(
+        "genericClosure",
+        &["attrset"],
+        "All items that `operator` reaches from those in `startSet`, each `key` once.",
+        generic_closure,
+    ),
+];
+
+fn show(ev: &Evaluator, value: Value, pos: Pos) -> Result<()> {
+    let value = ev.force(value, pos)?;
+    let text = match value.view() {
+        View::String(text) => text.bytes().to_vec(),
+        _ => ev.print(value, &crate::print::PrintOptions::default())?,
+    };
+    ev.host().message(MessageKind::Trace, &text);
+    Ok(())
+}
+
+fn generic_closure(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let attrs = ev.force_attrs(
+        arguments[0],
+        pos,
+        "while evaluating the first argument passed to builtins.genericClosure",
+    )?;
+    let argument = "in the attrset passed as argument to builtins.genericClosure";
+    let start = ev.required_attr(attrs, Symbol::intern("startSet"), argument)?;
+    let frame = "while evaluating the 'startSet' attribute passed as argument to builtins.genericClosure";
+    let start = ev.force_list(start, pos, frame)?;
+    if start.is_empty() {
+        return Ok(start.into());
+    }
+    let operator = ev.required_attr(attrs, Symbol::intern("operator"), argument)?;
+    let frame = "while evaluating the 'operator' attribute passed as argument to builtins.genericClosure";
+    let operator = ev.force_function(operator, pos, frame)?;
+    let key_symbol = Symbol::intern("key");
+    let mut seen = Keys::default();
+    let mut found = Vec::new();
+    let mut todo: std::collections::VecDeque<Value> = start.iter().collect();
+    while let Some(item) = todo.pop_front() {
+        let frame = "while evaluating one of the elements generated by (or initially passed to) builtins.genericClosure";
+        let attrs = ev.force_attrs(item, pos, frame)?;
+        let frame = "in one of the attrsets generated by (or initially passed to) builtins.genericClosure";
+        let key = ev.force(ev.required_attr(attrs, key_symbol, frame)?, pos)?;
+        if !seen.insert(ev, key, pos)? {
+            continue;
+        }
+        found.push(item);
+        let frame = "while evaluating the return value of the `operator` passed to builtins.genericClosure";
+        let next = ev.force_list(ev.call(operator, &[item], pos)?, pos, frame)?;
+        todo.extend(next.iter());
+    }
+    Ok(ev.list(&found))
+}
+
+/// Keys seen so far: strings by their bytes, all others sorted by the order of the language.
+#[derive(Default)]
+struct Keys {
+    strings: BTreeSet<&'static [u8]>,
+    others: Vec<Value>,
+}
+
+impl Keys {
+    /// Whether the key is new.
+    fn insert(&mut self, ev: &Evaluator, key: Value, pos: Pos) -> Result<bool> {
+        if let View::String(text) = key.view() {
+            if let Some(other) = self.others.first() {
+                // Keys of different types have no order.
+                ev.less_than(
+                    key,
+                    *other,
+                    pos,
+                    "while comparing the `key` attributes of two genericClosure elements",
+                )?;
+            }
+            return Ok(self.strings.insert(text.bytes()));
+        }
+        let frame = "while comparing the `key` attributes of two genericClosure elements";
+        if let Some(text) = self.strings.first() {
+            ev.less_than(key, ev.string(text), pos, frame)?;
+        }
+        let (mut low, mut high) = (0, self.others.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if ev.less_than(self.others[middle], key, pos, frame)? {
+                low = middle + 1;
+            } else if ev.less_than(key, self.others[middle], pos, frame)? {
+                high = middle;
+            } else {
+                return Ok(false);
+            }
+        }
+        self.others.insert(low, key);
+        Ok(true)
+    }
+}

@@ -1,0 +1,342 @@
+//! Lists.
+
+use std::collections::BTreeMap;
+
+use nival_syntax::{Pos, Symbol};
+
+use crate::error::{EvalError, Result};
+use crate::evaluator::Evaluator;
+use crate::value::{AttrsBuilder, Builtin, List, Value, View};
+
+pub(super) static FUNCTIONS: &[Builtin] = &[
+    Builtin::new(
+        "all",
+        &["pred", "list"],
+        "Whether the predicate holds for every element.",
+        |ev, arguments, pos| Ok(Value::bool(!some(ev, arguments, pos, "all", false)?)),
+    ),
+    Builtin::new(
+        "any",
+        &["pred", "list"],
+        "Whether the predicate holds for at least one element.",
+        |ev, arguments, pos| Ok(Value::bool(some(ev, arguments, pos, "any", true)?)),
+    ),
+    Builtin::new("concatLists", &["lists"], "One list of the elements of several.", |ev, arguments, pos| {
+        let lists = ev.force_list(
+            arguments[0],
+            pos,
+            "while evaluating the first argument passed to builtins.concatLists",
+        )?;
+        let frame = "while evaluating a value of the list passed to builtins.concatLists";
+        let lists: Vec<List> =
+            lists.iter().map(|list| ev.force_list(list, pos, frame)).collect::<Result<_>>()?;
+        Ok(ev.concat_lists(&lists).into())
+    }),
+    Builtin::new(
+        "concatMap",
+        &["f", "list"],
+        "`concatLists (map f list)`, in one go.",
+        |ev, arguments, pos| {
+            let function = ev.force_function(
+                arguments[0],
+                pos,
+                "while evaluating the first argument passed to builtins.concatMap",
+            )?;
+            let list = ev.force_list(
+                arguments[1],
+                pos,
+                "while evaluating the second argument passed to builtins.concatMap",
+            )?;
+            let frame = "while evaluating the return value of the function passed to builtins.concatMap";
+            let lists: Vec<List> = list
+                .iter()
+                .map(|element| ev.force_list(ev.call(function, &[element], pos)?, pos, frame))
+                .collect::<Result<_>>()?;
+            Ok(ev.concat_lists(&lists).into())
+        },
+    ),
+    Builtin::new(
+        "elem",
+        &["x", "list"],
+        "Whether the list has an element equal to `x`.",
+        |ev, arguments, pos| {
+            let list = ev.force_list(
+                arguments[1],
+                pos,
+                "while evaluating the second argument passed to builtins.elem",
+            )?;
+            for element in list.iter() {
+                if ev.equal(arguments[0], element, pos)? {
+                    return Ok(Value::TRUE);
+                }
+            }
+            Ok(Value::FALSE)
+        },
+    ),
+    Builtin::new(
+        "elemAt",
+        &["list", "n"],
+        "The element with number `n`; the first has number 0.",
+        |ev, arguments, pos| {
+            let index = ev.force_int(
+                arguments[1],
+                pos,
+                "while evaluating the second argument passed to 'builtins.elemAt'",
+            )?;
+            let list = ev.force_list(
+                arguments[0],
+                pos,
+                "while evaluating the first argument passed to 'builtins.elemAt'",
+            )?;
+            let element = usize::try_from(index).ok().and_then(|index| list.get(index));
+            element.ok_or_else(|| {
+                EvalError::other(format!(
+                    "'builtins.elemAt' called with index {index} on a list of size {}",
+                    list.len()
+                ))
+                .at(pos)
+            })
+        },
+    ),
+    Builtin::new("filter", &["pred", "list"], "The elements for which the predicate holds.", filter),
+    Builtin::new(
+        "foldl'",
+        &["op", "nul", "list"],
+        "Combines the elements from the left: `op (op (op nul x0) x1) x2 …`. What `op` gives is evaluated at once.",
+        |ev, arguments, pos| {
+            let function = ev.force_function(
+                arguments[0],
+                pos,
+                "while evaluating the first argument passed to builtins.foldlStrict",
+            )?;
+            let list = ev.force_list(
+                arguments[2],
+                pos,
+                "while evaluating the third argument passed to builtins.foldlStrict",
+            )?;
+            let mut current = arguments[1];
+            for element in list.iter() {
+                current = ev.call(function, &[current, element], pos)?;
+            }
+            ev.force(current, pos)
+        },
+    ),
+    Builtin::new(
+        "genList",
+        &["generator", "length"],
+        "A list of the length whose elements are `generator 0`, `generator 1` …",
+        |ev, arguments, pos| {
+            let length = ev.force_int(
+                arguments[1],
+                pos,
+                "while evaluating the second argument passed to builtins.genList",
+            )?;
+            let wanted = usize::try_from(length).ok().filter(|length| *length < 1 << 40);
+            let wanted = wanted
+                .ok_or_else(|| EvalError::other(format!("cannot create list of size {length}")).at(pos))?;
+            let frame = "while evaluating the first argument passed to builtins.genList";
+            let function = ev.force_function(arguments[0], pos, frame)?;
+            let mut list = ev.list_of(wanted);
+            for index in 0..length {
+                list.push(ev.apply_lazily(function, ev.int(index)));
+            }
+            Ok(list.finish().into())
+        },
+    ),
+    Builtin::new(
+        "groupBy",
+        &["f", "list"],
+        "A set of lists: each element is in the list that `f` names for it.",
+        |ev, arguments, pos| {
+            let function = ev.force_function(
+                arguments[0],
+                pos,
+                "while evaluating the first argument passed to builtins.groupBy",
+            )?;
+            let list = ev.force_list(
+                arguments[1],
+                pos,
+                "while evaluating the second argument passed to builtins.groupBy",
+            )?;
+            let frame =
+                "while evaluating the return value of the grouping function passed to builtins.groupBy";
+            let mut groups: BTreeMap<Symbol, Vec<Value>> = BTreeMap::new();
+            for element in list.iter() {
+                let name = ev.force_plain_string(ev.call(function, &[element], pos)?, pos, frame)?;
+                groups.entry(Symbol::intern(name.bytes())).or_default().push(element);
+            }
+            let mut result = AttrsBuilder::with_capacity(groups.len());
+            for (name, elements) in groups {
+                result.insert(name, ev.list(&elements), Pos::NONE);
+            }
+            Ok(ev.attrs(result))
+        },
+    ),
+    Builtin::new("head", &["list"], "The first element.", |ev, arguments, pos| {
+        let list = ev.force_list(
+            arguments[0],
+            pos,
+            "while evaluating the first argument passed to 'builtins.head'",
+        )?;
+        list.get(0).ok_or_else(|| EvalError::other("'builtins.head' called on an empty list").at(pos))
+    }),
+    Builtin::new("length", &["list"], "The number of elements.", |ev, arguments, pos| {
+        let list = ev.force_list(
+            arguments[0],
+            pos,
+            "while evaluating the first argument passed to builtins.length",
+        )?;
+        Ok(ev.int(list.len() as i64))
+    }),
+    Builtin::new("map", &["f", "list"], "A list of what `f` makes of each element.", |ev, arguments, pos| {
+        let list =
+            ev.force_list(arguments[1], pos, "while evaluating the second argument passed to builtins.map")?;
+        if list.is_empty() {
+            return Ok(list.into());
+        }
+        let function = ev.force_function(
+            arguments[0],
+            pos,
+            "while evaluating the first argument passed to builtins.map",
+        )?;
+        let mut result = ev.list_of(list.len());
+        for element in list.iter() {
+            result.push(ev.apply_lazily(function, element));
+        }
+        Ok(result.finish().into())
+    })
+    .global(),
+    Builtin::new(
+        "partition",
+        &["pred", "list"],
+        "A set with the elements for which the predicate holds (`right`) and the others (`wrong`).",
+        |ev, arguments, pos| {
+            let function = ev.force_function(
+                arguments[0],
+                pos,
+                "while evaluating the first argument passed to builtins.partition",
+            )?;
+            let list = ev.force_list(
+                arguments[1],
+                pos,
+                "while evaluating the second argument passed to builtins.partition",
+            )?;
+            let frame =
+                "while evaluating the return value of the partition function passed to builtins.partition";
+            let (mut right, mut wrong) = (Vec::new(), Vec::new());
+            for element in list.iter() {
+                let holds = ev.force_bool(ev.call(function, &[element], pos)?, pos, frame)?;
+                if holds { right.push(element) } else { wrong.push(element) }
+            }
+            let mut result = AttrsBuilder::with_capacity(2);
+            result.add("right", ev.list(&right));
+            result.add("wrong", ev.list(&wrong));
+            Ok(ev.attrs(result))
+        },
+    ),
+    Builtin::new(
+        "sort",
+        &["comparator", "list"],
+        "The list in the order that the comparator says. Equal elements keep their order.",
+        sort,
+    ),
+    Builtin::new("tail", &["list"], "The list without its first element.", |ev, arguments, pos| {
+        let list = ev.force_list(
+            arguments[0],
+            pos,
+            "while evaluating the first argument passed to 'builtins.tail'",
+        )?;
+        match list.to_vec().split_first() {
+            Some((_, rest)) => Ok(ev.list(rest)),
+            None => Err(EvalError::other("'builtins.tail' called on an empty list").at(pos)),
+        }
+    }),
+];
+
+fn some(ev: &Evaluator, arguments: &[Value], pos: Pos, name: &str, wanted: bool) -> Result<bool> {
+    let first = format!("while evaluating the first argument passed to builtins.{name}");
+    let function = ev.force_function(arguments[0], pos, first)?;
+    let second = format!("while evaluating the second argument passed to builtins.{name}");
+    let list = ev.force_list(arguments[1], pos, second)?;
+    for element in list.iter() {
+        let holds = ev.call(function, &[element], pos)?;
+        let View::Bool(holds) = holds.view() else {
+            let frame =
+                format!("while evaluating the return value of the function passed to builtins.{name}");
+            return ev.force_bool(holds, pos, frame);
+        };
+        if holds == wanted {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn filter(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let list =
+        ev.force_list(arguments[1], pos, "while evaluating the second argument passed to builtins.filter")?;
+    if list.is_empty() {
+        return Ok(list.into());
+    }
+    let function = ev.force_function(
+        arguments[0],
+        pos,
+        "while evaluating the first argument passed to builtins.filter",
+    )?;
+    let frame = "while evaluating the return value of the filtering function passed to builtins.filter";
+    let mut kept = Vec::with_capacity(list.len());
+    for element in list.iter() {
+        if ev.force_bool(ev.call(function, &[element], pos)?, pos, frame)? {
+            kept.push(element);
+        }
+    }
+    Ok(if kept.len() == list.len() { list.into() } else { ev.list(&kept) })
+}
+
+fn sort(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let list =
+        ev.force_list(arguments[1], pos, "while evaluating the second argument passed to builtins.sort")?;
+    if list.is_empty() {
+        return Ok(list.into());
+    }
+    let function =
+        ev.force_function(arguments[0], pos, "while evaluating the first argument passed to builtins.sort")?;
+    let is_plain_order = matches!(function.view(), View::Builtin(builtin) if builtin.name == "lessThan");
+    let mut less = |left: Value, right: Value| {
+        if is_plain_order {
+            let (left, right) = (ev.force(left, pos)?, ev.force(right, pos)?);
+            return ev.less_than(
+                left,
+                right,
+                pos,
+                "while evaluating the ordering function passed to builtins.sort",
+            );
+        }
+        let frame = "while evaluating the return value of the sorting function passed to builtins.sort";
+        ev.force_bool(ev.call(function, &[left, right], pos)?, pos, frame)
+    };
+    Ok(ev.list(&merge_sort(&list.to_vec(), &mut less)?))
+}
+
+/// A stable sort whose comparison may fail, and may be no order at all.
+fn merge_sort(values: &[Value], less: &mut dyn FnMut(Value, Value) -> Result<bool>) -> Result<Vec<Value>> {
+    if values.len() < 2 {
+        return Ok(values.to_vec());
+    }
+    let (left, right) = values.split_at(values.len() / 2);
+    let (left, right) = (merge_sort(left, less)?, merge_sort(right, less)?);
+    let mut merged = Vec::with_capacity(values.len());
+    let (mut left, mut right) = (left.as_slice(), right.as_slice());
+    while let ([first, left_rest @ ..], [second, right_rest @ ..]) = (left, right) {
+        if less(*second, *first)? {
+            merged.push(*second);
+            right = right_rest;
+        } else {
+            merged.push(*first);
+            left = left_rest;
+        }
+    }
+    merged.extend_from_slice(left);
+    merged.extend_from_slice(right);
+    Ok(merged)
+}

@@ -1,0 +1,250 @@
+//! Attribute sets, and what functions say of their arguments.
+
+use std::collections::HashMap;
+
+use nival_syntax::{Pos, Symbol, suggestions};
+
+use crate::error::{EvalError, Result};
+use crate::evaluator::Evaluator;
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Value, View};
+
+pub(super) static FUNCTIONS: &[Builtin] = &[
+    Builtin::new(
+        "attrNames",
+        &["set"],
+        "The names of the attributes, in alphabetical order.",
+        |ev, arguments, pos| {
+            let attrs = set(ev, arguments[0], pos, "first", "attrNames")?;
+            let mut names = ev.list_of(attrs.len());
+            for attr in attrs.by_name() {
+                names.push(ev.string(attr.name.as_bytes()));
+            }
+            Ok(names.finish().into())
+        },
+    ),
+    Builtin::new(
+        "attrValues",
+        &["set"],
+        "The values of the attributes, in the order of their names.",
+        |ev, arguments, pos| {
+            let attrs = set(ev, arguments[0], pos, "first", "attrValues")?;
+            let mut values = ev.list_of(attrs.len());
+            for attr in attrs.by_name() {
+                values.push(attr.value);
+            }
+            Ok(values.finish().into())
+        },
+    ),
+    Builtin::new(
+        "getAttr",
+        &["s", "set"],
+        "The attribute named `s`; an error if there is none.",
+        |ev, arguments, pos| {
+            let name = name(ev, arguments[0], pos, "getAttr")?;
+            let attrs = set(ev, arguments[1], pos, "second", "getAttr")?;
+            attrs.get(name).ok_or_else(|| {
+                let names = attrs.iter().map(|attr| attr.name.as_bytes());
+                EvalError::of_type(format!("attribute '{name}' missing"))
+                    .at(pos)
+                    .with_suggestions(suggestions(&name.to_string(), names))
+                    .with_frame("in the attribute set under consideration", Pos::NONE)
+            })
+        },
+    ),
+    Builtin::new(
+        "hasAttr",
+        &["s", "set"],
+        "Whether the set has an attribute named `s`.",
+        |ev, arguments, pos| {
+            let name = name(ev, arguments[0], pos, "hasAttr")?;
+            Ok(Value::bool(set(ev, arguments[1], pos, "second", "hasAttr")?.contains(name)))
+        },
+    ),
+    Builtin::new(
+        "removeAttrs",
+        &["set", "list"],
+        "The set without the attributes that the list names.",
+        |ev, arguments, pos| {
+            let attrs = set(ev, arguments[0], pos, "first", "removeAttrs")?;
+            let list = ev.force_list(
+                arguments[1],
+                pos,
+                "while evaluating the second argument passed to builtins.removeAttrs",
+            )?;
+            let frame = "while evaluating the values of the second argument passed to builtins.removeAttrs";
+            let mut names = Vec::with_capacity(list.len());
+            for name in list.iter() {
+                names.push(Symbol::intern(ev.force_plain_string(name, pos, frame)?.bytes()));
+            }
+            names.retain(|name| attrs.contains(*name));
+            if names.is_empty() {
+                return Ok(attrs.into());
+            }
+            let kept: Vec<Attr> = attrs.iter().filter(|attr| !names.contains(&attr.name)).collect();
+            Ok(ev.attrs_from_sorted(&kept))
+        },
+    )
+    .global(),
+    Builtin::new(
+        "listToAttrs",
+        &["list"],
+        "A set of a list of `{ name = …; value = …; }`; of two with one name, the first counts.",
+        list_to_attrs,
+    ),
+    Builtin::new(
+        "intersectAttrs",
+        &["e1", "e2"],
+        "The attributes of `e2` that `e1` has too.",
+        |ev, arguments, pos| {
+            let left = set(ev, arguments[0], pos, "first", "intersectAttrs")?;
+            let right = set(ev, arguments[1], pos, "second", "intersectAttrs")?;
+            let both: Vec<Attr> = if left.len() < right.len() {
+                left.iter().filter_map(|attr| right.get_attr(attr.name)).collect()
+            } else {
+                right.iter().filter(|attr| left.contains(attr.name)).collect()
+            };
+            Ok(if both.len() == right.len() { right.into() } else { ev.attrs_from_sorted(&both) })
+        },
+    ),
+    Builtin::new(
+        "catAttrs",
+        &["attr", "list"],
+        "The attribute of each set in the list that has it.",
+        |ev, arguments, pos| {
+            let name = name(ev, arguments[0], pos, "catAttrs")?;
+            let list = ev.force_list(
+                arguments[1],
+                pos,
+                "while evaluating the second argument passed to builtins.catAttrs",
+            )?;
+            let frame =
+                "while evaluating an element in the list passed as second argument to builtins.catAttrs";
+            let mut found = Vec::with_capacity(list.len());
+            for element in list.iter() {
+                found.extend(ev.force_attrs(element, pos, frame)?.get(name));
+            }
+            Ok(ev.list(&found))
+        },
+    ),
+    Builtin::new(
+        "mapAttrs",
+        &["f", "attrset"],
+        "The set with `f name value` for each value.",
+        |ev, arguments, pos| {
+            let attrs = set(ev, arguments[1], pos, "second", "mapAttrs")?;
+            let function = arguments[0];
+            Ok(ev.map_attrs(attrs, |attr| {
+                ev.apply_two_lazily(function, ev.string(attr.name.as_bytes()), attr.value)
+            }))
+        },
+    ),
+    Builtin::new(
+        "zipAttrsWith",
+        &["f", "list"],
+        "One set of several: `f name values` for each name, with the values in the order of the list.",
+        zip_attrs_with,
+    ),
+    Builtin::new(
+        "functionArgs",
+        &["f"],
+        "The names of the arguments in a function's `{ … }`, each with whether it has a default.",
+        |ev, arguments, pos| {
+            let function = ev.force(arguments[0], pos)?;
+            let mut result = AttrsBuilder::new();
+            match function.view() {
+                View::Builtin(_) | View::Partial(_) => {}
+                View::Lambda(lambda) => {
+                    for (attr, has_default) in ev.function_arguments(lambda).unwrap_or_default() {
+                        result.insert(attr.name, Value::bool(has_default), attr.pos);
+                    }
+                }
+                _ => return Err(EvalError::of_type("'functionArgs' requires a function").at(pos)),
+            }
+            Ok(ev.attrs(result))
+        },
+    ),
+    Builtin::new(
+        "unsafeGetAttrPos",
+        &["s", "set"],
+        "Where an attribute was written, as `{ file, line, column }`, or `null`.",
+        |ev, arguments, pos| {
+            let name = name(ev, arguments[0], pos, "unsafeGetAttrPos")?;
+            let attrs = set(ev, arguments[1], pos, "second", "unsafeGetAttrPos")?;
+            Ok(attrs.get_attr(name).map_or(Value::NULL, |attr| ev.position(attr.pos)))
+        },
+    ),
+];
+
+fn set(ev: &Evaluator, value: Value, pos: Pos, which: &str, builtin: &str) -> Result<Attrs> {
+    // The frame is worded only for an error: this is on the way of everything.
+    let forced = ev.force(value, pos)?;
+    match forced.view() {
+        View::Attrs(attrs) => Ok(attrs),
+        _ => ev.force_attrs(
+            forced,
+            pos,
+            format!("while evaluating the {which} argument passed to builtins.{builtin}"),
+        ),
+    }
+}
+
+fn name(ev: &Evaluator, value: Value, pos: Pos, builtin: &str) -> Result<Symbol> {
+    let forced = ev.force(value, pos)?;
+    if let View::String(text) = forced.view()
+        && text.context().is_empty()
+    {
+        return Ok(Symbol::intern(text.bytes()));
+    }
+    let frame = format!("while evaluating the first argument passed to builtins.{builtin}");
+    Ok(Symbol::intern(ev.force_plain_string(forced, pos, frame)?.bytes()))
+}
+
+fn list_to_attrs(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let list =
+        ev.force_list(arguments[0], pos, "while evaluating the argument passed to builtins.listToAttrs")?;
+    let (name_symbol, value_symbol) = (Symbol::intern("name"), Symbol::intern("value"));
+    let mut result = AttrsBuilder::with_capacity(list.len());
+    for element in list.iter() {
+        let frame = "while evaluating an element of the list passed to builtins.listToAttrs";
+        let pair = ev.force_attrs(element, pos, frame)?;
+        let name = ev.required_attr(pair, name_symbol, "in a {name=...; value=...;} pair")?;
+        let frame =
+            "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
+        let name = Symbol::intern(ev.force_plain_string(name, pos, frame)?.bytes());
+        let value = ev.required_attr(pair, value_symbol, "in a {name=...; value=...;} pair")?;
+        let value_pos = pair.get_attr(value_symbol).map_or(Pos::NONE, |attr| attr.pos);
+        result.insert(name, value, value_pos);
+    }
+    Ok(ev.attrs(result))
+}
+
+fn zip_attrs_with(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let function = ev.force_function(
+        arguments[0],
+        pos,
+        "while evaluating the first argument passed to builtins.zipAttrsWith",
+    )?;
+    let list = ev.force_list(
+        arguments[1],
+        pos,
+        "while evaluating the second argument passed to builtins.zipAttrsWith",
+    )?;
+    let frame = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
+    let mut order = Vec::new();
+    let mut values: HashMap<Symbol, Vec<Value>> = HashMap::new();
+    for element in list.iter() {
+        for attr in ev.force_attrs(element, pos, frame)? {
+            let found = values.entry(attr.name).or_insert_with(|| {
+                order.push(attr.name);
+                Vec::new()
+            });
+            found.push(attr.value);
+        }
+    }
+    let mut result = AttrsBuilder::with_capacity(order.len());
+    for name in order {
+        let value = ev.apply_two_lazily(function, ev.string(name.as_bytes()), ev.list(&values[&name]));
+        result.insert(name, value, Pos::NONE);
+    }
+    Ok(ev.attrs(result))
+}
