@@ -71,7 +71,6 @@ fn evaluate(
         (None, None) => return Err(EvalError::other("give --expr or -f")),
     };
     let value = ev.find_along_path(attr, &BTreeMap::new(), root)?;
-    let value = ev.auto_call(&BTreeMap::new(), value)?;
     match format {
         "--raw" => Ok(ev.coerce_to_string(value, Coercion::Interpolation, Pos::NONE, "")?.bytes().to_vec()),
         "--strict" => ev.print_ambiguous(ev.force_deep(value)?),

@@ -118,7 +118,7 @@ impl Evaluator {
                 out.push(b'}');
             }
             View::List(list) => {
-                if !list.is_empty() && !seen.insert(Value::from(list)) {
+                if depth > 0 && !list.is_empty() && !seen.insert(value) {
                     out.extend_from_slice("«repeated»".as_bytes());
                     return Ok(());
                 }
@@ -184,11 +184,12 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn try_value(&mut self, value: Value, depth: usize) -> Result<()> {
+    fn try_value(&mut self, place: Value, depth: usize) -> Result<()> {
+        let value = place;
         let value = if self.options.force { self.ev.force(value, Pos::NONE)? } else { value };
         match value.view() {
             View::Attrs(attrs) => return self.attrs(attrs, depth),
-            View::List(list) => return self.list(list, depth),
+            View::List(list) => return self.list(list, place, depth),
             View::Lambda(lambda) => {
                 let code = lambda.code();
                 let name = code.name.map_or_else(String::new, |name| format!(" {name}"));
@@ -261,8 +262,9 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn list(&mut self, list: List, depth: usize) -> Result<()> {
-        if !list.is_empty() && !self.seen.insert(list.into()) {
+    /// A list counts as repeated where the same element is met again (`place`), not the same list.
+    fn list(&mut self, list: List, place: Value, depth: usize) -> Result<()> {
+        if depth > 0 && !list.is_empty() && !self.seen.insert(place) {
             self.text("«repeated»");
             return Ok(());
         }

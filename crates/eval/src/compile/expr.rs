@@ -197,7 +197,7 @@ impl Run for SearchPath {
             let name =
                 self.name.as_str().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
             let found: Str = ev
-                .find_file(&ev.settings().search_path, &name, self.pos)
+                .find_file(&ev.settings().search_path, &name)
                 .frame(crate::FrameText::Builtin("findFile"), self.pos)?;
             return Ok(ev.path(found.bytes()));
         }

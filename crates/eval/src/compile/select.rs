@@ -11,7 +11,7 @@ use super::{Unit, expression};
 use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Attrs, Value, View};
+use crate::value::{Attrs, Value, View, is_being_evaluated};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -119,6 +119,8 @@ impl<S: Run> Run for SelectOne<S> {
 
 /// Evaluates an attribute's value; an error says which one, and where it was written.
 fn force_attribute(ev: &Evaluator, value: Value, attrs: Attrs, name: Symbol, pos: Pos) -> Result<Value> {
+    // Where the value is being evaluated already, the error is at the attribute.
+    let pos = if is_being_evaluated(value) { attribute_pos(attrs, name, pos) } else { pos };
     match ev.force(value, pos) {
         Ok(value) => Ok(value),
         Err(error) => Err(in_attribute(error, attrs, name)),
@@ -126,8 +128,14 @@ fn force_attribute(ev: &Evaluator, value: Value, attrs: Attrs, name: Symbol, pos
 }
 
 #[cold]
-fn in_attribute(error: EvalError, attrs: Attrs, name: Symbol) -> EvalError {
+fn attribute_pos(attrs: Attrs, name: Symbol, otherwise: Pos) -> Pos {
     let pos = attrs.get_attr(name).map_or(Pos::NONE, |attr| attr.pos);
+    if pos.is_none() { otherwise } else { pos }
+}
+
+#[cold]
+fn in_attribute(error: EvalError, attrs: Attrs, name: Symbol) -> EvalError {
+    let pos = attribute_pos(attrs, name, Pos::NONE);
     if pos.is_none() { error } else { error.with_frame(crate::evaluator::attribute_frame(name), pos) }
 }
 
@@ -243,7 +251,11 @@ impl SelectPath {
             }
             found_in = forced.as_attrs().map(|attrs| (attrs, symbol));
         }
-        match ev.force(*value, self.pos) {
+        let pos = match found_in {
+            Some((attrs, name)) if is_being_evaluated(*value) => attribute_pos(attrs, name, self.pos),
+            _ => self.pos,
+        };
+        match ev.force(*value, pos) {
             Ok(value) => Ok(Some(value)),
             Err(error) => {
                 *last_pos = position_in(found_in);

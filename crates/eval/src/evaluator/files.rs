@@ -179,7 +179,7 @@ impl Evaluator {
     }
 
     /// Looks a `<name>` up along search path entries.
-    pub fn find_file(&self, entries: &[SearchEntry], name: &str, pos: Pos) -> Result<Str> {
+    pub fn find_file(&self, entries: &[SearchEntry], name: &str) -> Result<Str> {
         for entry in entries {
             let Some(rest) = name.strip_prefix(&entry.prefix) else { continue };
             let suffix = match rest.strip_prefix('/') {
@@ -209,7 +209,7 @@ impl Evaluator {
         } else {
             format!("file '{name}' was not found in the Nix search path (add it using $NIX_PATH or -I)")
         };
-        Err(EvalError::new(ErrorKind::SearchPath, message).at(pos))
+        Err(EvalError::new(ErrorKind::SearchPath, message))
     }
 
     fn search_entry_root(&self, value: &str) -> Result<Option<PathBuf>> {

@@ -1,0 +1,74 @@
+//! The language against answers of C++ Nix 2.34: each file in `golden/` is a table of expressions and what
+//! `nix eval --impure --expr` prints for them, errors included.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use nival_eval::memory_host::MemoryHost;
+use nival_eval::{EvalError, Evaluator, PrintErrors, PrintOptions, Settings, with_big_stack};
+
+/// An entry is `>>> expression`, further lines of it as `... more`, then what is printed.
+fn entries(table: &str) -> Vec<(String, String)> {
+    let mut entries: Vec<(String, String)> = Vec::new();
+    for line in table.lines() {
+        if let Some(expression) = line.strip_prefix(">>> ") {
+            entries.push((expression.to_owned(), String::new()));
+        } else if let Some((expression, printed)) = entries.last_mut() {
+            match line.strip_prefix("... ") {
+                Some(more) if printed.is_empty() => {
+                    expression.push('\n');
+                    expression.push_str(more);
+                }
+                _ => {
+                    printed.push_str(line);
+                    printed.push('\n');
+                }
+            }
+        }
+    }
+    entries
+}
+
+fn evaluate(expression: &str) -> String {
+    let host = MemoryHost::with_files([("/base/file.nix", "{ x }: x + 1"), ("/base/text", "hello\n")]);
+    let settings = Settings { home: Some("/home/me".to_owned()), ..Settings::default() };
+    let ev = Evaluator::new(Arc::new(host), settings);
+    let options = PrintOptions {
+        force: true,
+        derivation_paths: true,
+        errors: PrintErrors::FailAtTop,
+        ..PrintOptions::default()
+    };
+    let printed = ev.eval_str(expression, "/base").and_then(|value| ev.print(value, &options));
+    match printed {
+        Ok(printed) => String::from_utf8_lossy(&printed).into_owned(),
+        Err(error) => render(&error),
+    }
+}
+
+fn render(error: &EvalError) -> String {
+    let rendered = nival_syntax::render_reference(&error.to_diagnostic(), false);
+    let lines: Vec<&str> = rendered.lines().map(str::trim_end).collect();
+    lines.join("\n")
+}
+
+fn check_table(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let table = std::fs::read_to_string(&path).expect("the table is there");
+    let entries = entries(&table);
+    assert!(!entries.is_empty(), "{name} has entries");
+    let wrong: Vec<String> = with_big_stack(|| {
+        let check = |(expression, expected): &(String, String)| {
+            let printed = evaluate(expression);
+            (printed.trim_end() != expected.trim_end())
+                .then(|| format!(">>> {expression}\n{printed}\n--- expected\n{expected}"))
+        };
+        entries.iter().filter_map(check).collect()
+    });
+    assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), entries.len(), wrong.join("\n"));
+}
+
+#[test]
+fn language() {
+    check_table("language.txt");
+}
