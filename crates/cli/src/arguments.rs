@@ -1,5 +1,7 @@
 //! The command line of `nival`, defined once: parsing, `--help`, completions and the book come from here.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
 use crate::context::Context;
@@ -106,6 +108,36 @@ impl CommonArguments {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Your home environment: files, packages and services as one revertible generation
+    #[command(subcommand)]
+    Home(HomeCommand),
+    /// Evaluate an expression and print its value
+    Eval(EvalArguments),
+    /// Build derivations and print where their outputs are
+    Build(BuildArguments),
+    /// Delete what no generation, root or running program needs
+    Gc(GcArguments),
+    /// Run a command, or your shell, where the store is seen at /nix
+    Enter(EnterArguments),
+    /// Print the log of a build
+    Log {
+        /// A derivation or one of its outputs
+        path: String,
+    },
+    /// Look at the machine, the store and the sandbox, and say what is off
+    Doctor {
+        /// Also check the hash of every path in the store
+        #[arg(long)]
+        check_contents: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain an error code, for example `nival explain E0001`
+    Explain {
+        /// The code as printed in the error; all are listed without one
+        code: Option<String>,
+    },
     /// Show the settings in force
     Config {
         /// Print JSON
@@ -116,6 +148,222 @@ pub enum Command {
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// Where an expression comes from and how it is called.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SourceArguments {
+    /// The expression itself
+    #[arg(long, value_name = "EXPR", conflicts_with = "file")]
+    pub expr: Option<String>,
+    /// The file that has the expression; a folder stands for its default.nix
+    #[arg(short, long, value_name = "FILE")]
+    pub file: Option<String>,
+    /// Pass an argument to functions, as an expression
+    #[arg(long, num_args = 2, value_names = ["NAME", "EXPR"])]
+    pub arg: Vec<String>,
+    /// Pass an argument to functions, as a string
+    #[arg(long, num_args = 2, value_names = ["NAME", "STRING"])]
+    pub argstr: Vec<String>,
+    /// Look up <name> here first, as `name=path` or a folder
+    #[arg(short = 'I', value_name = "PATH")]
+    pub include: Vec<String>,
+    /// Allow what pure evaluation forbids (flakes)
+    #[arg(long)]
+    pub impure: bool,
+}
+
+/// `nival eval`.
+#[derive(Debug, Args)]
+pub struct EvalArguments {
+    /// Attribute path within the file or expression, or `FLAKE#ATTRIBUTE`
+    pub installable: Option<String>,
+    /// Where the expression comes from
+    #[command(flatten)]
+    pub source: SourceArguments,
+    /// Print a string as it is
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Apply this function to the value first
+    #[arg(long, value_name = "EXPR")]
+    pub apply: Option<String>,
+}
+
+/// `nival build`.
+#[derive(Debug, Args)]
+pub struct BuildArguments {
+    /// Attribute path within the file or expression, `FLAKE#ATTRIBUTE`, or a `.drv` path
+    pub installable: Option<String>,
+    /// Where the expression comes from
+    #[command(flatten)]
+    pub source: SourceArguments,
+    /// Name of the link to the result
+    #[arg(short, long, default_value = "result", value_name = "NAME")]
+    pub out_link: PathBuf,
+    /// Make no link to the result
+    #[arg(long)]
+    pub no_link: bool,
+    /// Print the output paths
+    #[arg(long)]
+    pub print_out_paths: bool,
+    /// Say what would be built and stop
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `nival gc`.
+#[derive(Debug, Args)]
+pub struct GcArguments {
+    /// Also delete old generations of every profile, but not the current ones
+    #[arg(short = 'd', long)]
+    pub delete_old: bool,
+    /// Say what would be deleted and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Stop after freeing this many bytes
+    #[arg(long, value_name = "BYTES")]
+    pub max_freed: Option<u64>,
+}
+
+/// `nival enter`.
+#[derive(Debug, Args)]
+pub struct EnterArguments {
+    /// Use DIR as the home directory
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// The command; your shell without one
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// Which home is meant, and where it goes.
+#[derive(Debug, Clone, Args)]
+pub struct HomeTarget {
+    /// A home.nix, a folder with a flake.nix (`DIR#NAME`), or nothing for the one in ~/.config/home-manager
+    pub source: Option<String>,
+    /// Work on this home directory instead of the declared one
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Declare this user name instead of the one in the file
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// Move files that are in the way to FILE.EXT
+    #[arg(short, long, value_name = "EXT")]
+    pub backup_ext: Option<String>,
+    /// Look up <name> here first, as `name=path` or a folder
+    #[arg(short = 'I', value_name = "PATH")]
+    pub include: Vec<String>,
+}
+
+/// The home directory that a command without a declaration works on.
+#[derive(Debug, Clone, Args)]
+pub struct HomePlace {
+    /// Work on this home directory instead of yours
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+}
+
+/// `nival home …`.
+#[derive(Debug, Subcommand)]
+pub enum HomeCommand {
+    /// Build the generation and print its path; nothing is activated
+    Build {
+        /// Which home
+        #[command(flatten)]
+        target: HomeTarget,
+        /// Name of the link to the result
+        #[arg(short, long, default_value = "result", value_name = "NAME")]
+        out_link: PathBuf,
+        /// Make no link to the result
+        #[arg(long)]
+        no_link: bool,
+    },
+    /// Print what a switch would change, and why
+    Plan {
+        /// Which home
+        #[command(flatten)]
+        target: HomeTarget,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build, print the plan, apply it; `--generation N` goes to an earlier one
+    Switch {
+        /// Which home
+        #[command(flatten)]
+        target: HomeTarget,
+        /// Go to this generation instead of building one
+        #[arg(long, value_name = "N", conflicts_with = "source")]
+        generation: Option<u64>,
+        /// Wait for another switch to end instead of stopping
+        #[arg(long)]
+        wait: bool,
+    },
+    /// List the generations
+    Generations {
+        /// Where
+        #[command(flatten)]
+        place: HomePlace,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Go back to the generation before the current one
+    Rollback {
+        /// Where
+        #[command(flatten)]
+        place: HomePlace,
+    },
+    /// List the packages of the current generation
+    Packages {
+        /// Where
+        #[command(flatten)]
+        place: HomePlace,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget generations by number
+    RemoveGenerations {
+        /// Where
+        #[command(flatten)]
+        place: HomePlace,
+        /// The numbers
+        #[arg(required = true)]
+        numbers: Vec<u64>,
+    },
+    /// Forget generations older than a time, for example `-30 days` or `2026-01-31`
+    ExpireGenerations {
+        /// Where
+        #[command(flatten)]
+        place: HomePlace,
+        /// The time
+        #[arg(allow_hyphen_values = true)]
+        before: String,
+    },
+    /// Remove every file, link, unit and generation that Nival made in the home
+    Uninstall {
+        /// Where
+        #[command(flatten)]
+        place: HomePlace,
+        /// Say what would be removed and stop
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Activate a built generation (what its `activate` script calls)
+    Activate {
+        /// Where
+        #[command(flatten)]
+        place: HomePlace,
+        /// The generation's store path
+        generation: String,
+        /// Move files that are in the way to FILE.EXT
+        #[arg(short, long, value_name = "EXT")]
+        backup_ext: Option<String>,
     },
 }
 

@@ -11,6 +11,8 @@ pub struct Context {
     pub arguments: Vec<String>,
     /// Environment variables (those that are valid UTF-8).
     pub environment: BTreeMap<String, String>,
+    /// The program's own file.
+    pub program: PathBuf,
     /// Working directory.
     pub directory: PathBuf,
     /// The user's name, from the environment or else the password database's line for the effective user.
@@ -38,6 +40,7 @@ impl Context {
         };
         Ok(Self {
             arguments: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
+            program: std::env::current_exe()?,
             directory: std::env::current_dir()?,
             user,
             uid,

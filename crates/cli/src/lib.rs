@@ -4,11 +4,16 @@
 //! renders what comes back. Logic that a library user would want does not belong here.
 
 pub mod arguments;
+mod building;
 mod command;
 pub mod context;
 pub mod error;
+mod evaluation;
+mod host;
 pub mod output;
 pub mod settings;
+mod store_place;
+mod world;
 
 use std::io::Write;
 use std::process::ExitCode;

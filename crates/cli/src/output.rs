@@ -13,7 +13,6 @@ pub struct Output {
 
 impl Output {
     /// Writes data to standard output. A reader that went away ends the program quietly, as for any filter.
-    #[expect(clippy::unused_self, reason = "both channels are reached through one value")]
     pub fn data(&self, bytes: impl AsRef<[u8]>) {
         let mut stdout = std::io::stdout().lock();
         if stdout.write_all(bytes.as_ref()).and_then(|()| stdout.flush()).is_err() {
@@ -36,7 +35,6 @@ impl Output {
     }
 
     /// Says something even when quiet: warnings and errors.
-    #[expect(clippy::unused_self, reason = "both channels are reached through one value")]
     pub fn warn(&self, text: impl AsRef<str>) {
         let mut stderr = std::io::stderr().lock();
         let _ = stderr.write_all(text.as_ref().as_bytes()).and_then(|()| stderr.write_all(b"\n"));

@@ -1,4 +1,7 @@
-# The outputs of the flake input `nival`.
+# The outputs of the flake input `nival`. `system` is what a home is made for unless it brings its own packages.
+{
+  system ? builtins.currentSystem or "x86_64-linux",
+}:
 let
   lib = import ./lib;
   systems = [
@@ -15,7 +18,7 @@ in
       import ./home (
         {
           inherit lib;
-          pkgs = legacyPackages.${builtins.currentSystem or "x86_64-linux"};
+          pkgs = legacyPackages.${system};
         }
         // args
       );

@@ -3,12 +3,10 @@
 use clap::CommandFactory;
 
 use crate::arguments::Nival;
-use crate::error::Result;
 use crate::output::Output;
 
-pub(crate) fn run(output: Output, shell: clap_complete::Shell) -> Result {
+pub(crate) fn run(output: Output, shell: clap_complete::Shell) {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Nival::command(), "nival", &mut script);
     output.data(script);
-    Ok(())
 }

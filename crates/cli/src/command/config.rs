@@ -1,10 +1,9 @@
 //! `nival config`: the settings in force.
 
-use crate::error::Result;
 use crate::output::Output;
 use crate::settings::Settings;
 
-pub(crate) fn run(output: Output, settings: &Settings, json: bool) -> Result {
+pub(crate) fn run(output: Output, settings: &Settings, json: bool) {
     let values = settings.show();
     if json {
         let object: serde_json::Map<String, serde_json::Value> =
@@ -15,5 +14,4 @@ pub(crate) fn run(output: Output, settings: &Settings, json: bool) -> Result {
             output.line(format!("{name} = {value}").trim_end());
         }
     }
-    Ok(())
 }

@@ -1,0 +1,207 @@
+//! Realising derivations with the settings in force, and telling what happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use nival_build::{
+    BuildError, BuildEvent, BuildOptions, DerivedPath, FailureKind, Realised, SandboxMode, SandboxPath,
+    WantedOutputs,
+};
+use nival_eval::ContextElement;
+use nival_formats::StorePath;
+
+use crate::error::{CommandError, Kind, Result};
+use crate::output::Output;
+use crate::settings::Settings;
+use crate::world::World;
+
+/// Outputs of one derivation.
+pub(crate) type Target = DerivedPath;
+
+/// One output of a derivation.
+pub(crate) fn output(derivation: StorePath, name: &str) -> Target {
+    DerivedPath { derivation, outputs: WantedOutputs::Names(BTreeSet::from([name.to_owned()])) }
+}
+
+/// What has to be built before the files that a context refers to can be read.
+pub(crate) fn targets<'a>(elements: impl IntoIterator<Item = &'a ContextElement>) -> Vec<Target> {
+    let mut wanted: BTreeMap<&StorePath, BTreeSet<String>> = BTreeMap::new();
+    for element in elements {
+        if let ContextElement::Output { derivation, output } = element {
+            wanted.entry(derivation).or_default().insert(output.clone());
+        }
+    }
+    wanted
+        .into_iter()
+        .map(|(derivation, names)| DerivedPath {
+            derivation: derivation.clone(),
+            outputs: WantedOutputs::Names(names),
+        })
+        .collect()
+}
+
+/// Builds what is not there yet; answers with the output paths in the order of the targets.
+pub(crate) fn realise(world: &World, targets: &[Target]) -> Result<Vec<StorePath>> {
+    world.write_derivations()?;
+    let store = world.store()?;
+    let options = options(world)?;
+    let teller = Teller {
+        output: world.output,
+        whole_logs: world.print_build_logs,
+        store_dir: store.store_dir().to_string(),
+        phases: Mutex::default(),
+    };
+    let realised = nival_build::realise(store, targets, &options, &|event| teller.tell(event))?;
+    Ok(realised.into_iter().flat_map(|Realised { outputs, .. }| outputs.into_values()).collect())
+}
+
+/// Says what [`realise`] would build.
+pub(crate) fn say_missing(world: &World, targets: &[Target]) -> Result {
+    world.write_derivations()?;
+    let store = world.store()?;
+    let missing = nival_build::query_missing(store, targets)?;
+    for path in &missing.will_build {
+        world.output.line(store.display(path));
+    }
+    let count = missing.will_build.len();
+    world.output.say(format!("{count} derivation{} would be built", if count == 1 { "" } else { "s" }));
+    for path in &missing.unknown {
+        world.output.warn(format!("warning: nothing here can make {}", store.display(path)));
+    }
+    Ok(())
+}
+
+/// Makes `link` point to a store path and lets it keep the path from being collected.
+pub(crate) fn make_result_link(world: &World, link: &Path, target: &Path) -> Result {
+    let link = world.context.absolute(link);
+    match std::fs::symlink_metadata(&link) {
+        Ok(metadata) if !metadata.is_symlink() => {
+            return Err(CommandError::failure(format!(
+                "{} is in the way of the link to the result",
+                link.display()
+            ))
+            .hint("`--out-link NAME` chooses another name, `--no-link` makes none"));
+        }
+        _ => {}
+    }
+    let mut temporary = link.clone().into_os_string();
+    temporary.push(format!(".tmp-{}", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    let made =
+        std::os::unix::fs::symlink(target, &temporary).and_then(|()| std::fs::rename(&temporary, &link));
+    made.map_err(|error| CommandError::failure(format!("making the link {}: {error}", link.display())))?;
+    world.store()?.add_indirect_root(&link)?;
+    Ok(())
+}
+
+fn options(world: &World) -> Result<BuildOptions> {
+    let settings = &world.settings;
+    let seconds = |value: u64| (value > 0).then(|| Duration::from_secs(value));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(BuildOptions {
+        max_jobs: match settings.max_jobs.as_str() {
+            "auto" => cores,
+            text => text.parse().map_err(|_| {
+                CommandError::new(Kind::Usage, format!("setting 'max-jobs' has the wrong value '{text}'"))
+                    .hint("it is a number or `auto`")
+            })?,
+        },
+        cores: settings.cores as usize,
+        keep_going: settings.keep_going,
+        keep_failed: settings.keep_failed,
+        timeout: seconds(settings.timeout),
+        max_silent_time: seconds(settings.max_silent_time),
+        log_lines: settings.log_lines as usize,
+        sandbox: match settings.sandbox.as_str() {
+            "true" => SandboxMode::Enabled,
+            "relaxed" => SandboxMode::Relaxed,
+            "false" => SandboxMode::Disabled,
+            text => {
+                return Err(CommandError::new(
+                    Kind::Usage,
+                    format!("setting 'sandbox' has the wrong value '{text}'"),
+                )
+                .hint("it is `true`, `relaxed` or `false`"));
+            }
+        },
+        sandbox_paths: sandbox_paths(settings),
+        allowed_impure_host_deps: settings.allowed_impure_host_deps.iter().map(PathBuf::from).collect(),
+        system_features: settings.system_features.iter().cloned().collect(),
+        host_environment: world.context.environment.clone(),
+        ..BuildOptions::default()
+    })
+}
+
+fn sandbox_paths(settings: &Settings) -> Vec<SandboxPath> {
+    let path = |text: &String| {
+        let (text, optional) = match text.strip_suffix('?') {
+            Some(text) => (text, true),
+            None => (text.as_str(), false),
+        };
+        let (target, source) = text.split_once('=').unwrap_or((text, text));
+        SandboxPath { target: target.into(), source: source.into(), optional }
+    };
+    settings.sandbox_paths.iter().map(path).collect()
+}
+
+impl From<BuildError> for CommandError {
+    fn from(error: BuildError) -> Self {
+        let kind = match &error {
+            BuildError::Failed(failures) => match failures.first().map(|failure| &failure.kind) {
+                Some(FailureKind::TimedOut(_) | FailureKind::Silent(_)) => Kind::BuildTimeout,
+                Some(FailureKind::HashMismatch { .. }) => Kind::HashMismatch,
+                _ => Kind::BuildFailure,
+            },
+            _ => Kind::Failure,
+        };
+        if let BuildError::Store(error) = error {
+            return (*error).into();
+        }
+        Self::new(kind, error)
+    }
+}
+
+impl From<nival_store::StoreError> for CommandError {
+    fn from(error: nival_store::StoreError) -> Self {
+        let failure = Self::failure(&error);
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// Tells what builds do, one line each, also without a terminal.
+struct Teller {
+    output: Output,
+    whole_logs: bool,
+    store_dir: String,
+    phases: Mutex<BTreeMap<StorePath, String>>,
+}
+
+impl Teller {
+    fn tell(&self, event: BuildEvent<'_>) {
+        let name = |path: &StorePath| path.derivation_name().unwrap_or(path.name()).to_owned();
+        match event {
+            BuildEvent::Started { derivation } => {
+                self.output.say(format!("building {}/{derivation}", self.store_dir));
+            }
+            BuildEvent::Waiting { derivation } => {
+                self.output.say(format!("waiting for another build of {}", name(derivation)));
+            }
+            BuildEvent::LogLine { derivation, line } if self.whole_logs => {
+                self.output.say(format!("{}> {line}", name(derivation)));
+            }
+            BuildEvent::Phase { derivation, phase } if self.whole_logs => {
+                let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if phases.insert(derivation.clone(), phase.to_owned()).as_deref() != Some(phase) {
+                    self.output.say(format!("{}: {phase}", name(derivation)));
+                }
+            }
+            BuildEvent::Warning(text) => self.output.warn(format!("warning: {text}")),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The evaluator's way out: files, environment and store, with the library in the binary at `/__nival__/`.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nival_eval::ContextElement;
+use nival_eval::host::{
+    EMBEDDED, FetchRequest, Fetched, FileType, Host, HostError, MessageKind, SourceRequest,
+};
+use nival_formats::{
+    ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgo, Hasher, StoreDir, StorePath,
+};
+use nival_store::{ClosureOptions, Filter, Source, dump_path};
+
+use crate::building;
+use crate::error::CommandError;
+use crate::world::World;
+
+/// The [`Host`] over a [`World`].
+pub(crate) struct WorldHost(pub(crate) Arc<World>);
+
+impl From<CommandError> for HostError {
+    fn from(error: CommandError) -> Self {
+        HostError { message: error.message, hints: error.hints }
+    }
+}
+
+fn store_error(error: nival_store::StoreError) -> HostError {
+    CommandError::from(error).into()
+}
+
+fn embedded(path: &Path) -> Option<&str> {
+    let path = path.to_str()?;
+    if path == EMBEDDED.trim_end_matches('/') { Some("") } else { path.strip_prefix(EMBEDDED) }
+}
+
+fn embedded_type(kind: nival_library::EntryKind) -> FileType {
+    match kind {
+        nival_library::EntryKind::File => FileType::Regular,
+        nival_library::EntryKind::Directory => FileType::Directory,
+    }
+}
+
+fn not_found() -> io::Error {
+    io::Error::from(io::ErrorKind::NotFound)
+}
+
+fn file_type(kind: std::fs::FileType) -> FileType {
+    if kind.is_symlink() {
+        FileType::Symlink
+    } else if kind.is_dir() {
+        FileType::Directory
+    } else if kind.is_file() {
+        FileType::Regular
+    } else {
+        FileType::Unknown
+    }
+}
+
+impl WorldHost {
+    /// Where a file of the store is on this machine; other paths are what they are.
+    fn real(&self, path: &Path) -> PathBuf {
+        match self.0.store_config() {
+            Some(config) => match path.strip_prefix(self.0.store_dir().as_str()) {
+                Ok(rest) => config.real_store_dir.join(rest),
+                Err(_) => path.to_owned(),
+            },
+            None => path.to_owned(),
+        }
+    }
+}
+
+impl WorldHost {
+    /// The path that a source would have, for a store that keeps nothing.
+    fn source_path(
+        &self,
+        name: &str,
+        path: &Path,
+        method: ContentAddressMethod,
+        filter: Option<Filter<'_>>,
+    ) -> Result<StorePath, HostError> {
+        let hash = if method == ContentAddressMethod::Flat {
+            Hash::sha256(&std::fs::read(path)?)
+        } else {
+            dump_path(path, filter, Hasher::new(HashAlgo::Sha256)).map_err(store_error)?.finish()
+        };
+        self.0
+            .store_dir()
+            .fixed_output_path(name, &ContentAddress { method, hash })
+            .map_err(|error| HostError::new(error.to_string()))
+    }
+}
+
+impl Host for WorldHost {
+    fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        match embedded(path) {
+            Some(inside) => nival_library::get(inside).map(<[u8]>::to_vec).ok_or_else(not_found),
+            None => std::fs::read(self.real(path)),
+        }
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+        if let Some(inside) = embedded(path) {
+            let entries = nival_library::read_dir(inside).ok_or_else(not_found)?;
+            return Ok(entries
+                .into_iter()
+                .map(|(name, kind)| (name.as_bytes().to_vec(), embedded_type(kind)))
+                .collect());
+        }
+        std::fs::read_dir(self.real(path))?
+            .map(|entry| {
+                let entry = entry?;
+                Ok((entry.file_name().into_vec(), file_type(entry.file_type()?)))
+            })
+            .collect()
+    }
+
+    fn file_type(&self, path: &Path) -> io::Result<Option<FileType>> {
+        if let Some(inside) = embedded(path) {
+            return Ok(nival_library::kind(inside).map(embedded_type));
+        }
+        match std::fs::symlink_metadata(self.real(path)) {
+            Ok(metadata) => Ok(Some(file_type(metadata.file_type()))),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::read_link(self.real(path))
+    }
+
+    fn env(&self, name: &str) -> Option<Vec<u8>> {
+        self.0.context.environment.get(name).map(|value| value.as_bytes().to_vec())
+    }
+
+    fn current_time(&self) -> i64 {
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs().cast_signed())
+    }
+
+    fn store_dir(&self) -> &StoreDir {
+        self.0.store_dir()
+    }
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &[StorePath],
+    ) -> Result<StorePath, HostError> {
+        if self.0.store_config().is_some() {
+            return self.0.store()?.add_text(name, contents, references).map_err(store_error);
+        }
+        self.0
+            .store_dir()
+            .text_path(name, contents, references.iter().cloned().collect())
+            .map_err(|error| HostError::new(error.to_string()))
+    }
+
+    fn add_source(&self, source: SourceRequest<'_>) -> Result<StorePath, HostError> {
+        if embedded(source.path).is_some() {
+            return Err(HostError::new(format!(
+                "'{}' is in the binary and cannot be copied to the store as it is",
+                source.path.display()
+            )));
+        }
+        let SourceRequest { name, path, method, filter, expected } = source;
+        let path = self.real(path);
+        let mut filter = filter.map(|filter| {
+            let store = self.0.store_config().map(|config| config.real_store_dir.clone());
+            let logical = PathBuf::from(self.0.store_dir().as_str());
+            move |path: &Path, kind: &'static str| {
+                let shown = match store.as_ref().and_then(|real| path.strip_prefix(real).ok()) {
+                    Some(rest) => logical.join(rest),
+                    None => path.to_owned(),
+                };
+                let kind = match kind {
+                    "regular" => FileType::Regular,
+                    "directory" => FileType::Directory,
+                    "symlink" => FileType::Symlink,
+                    _ => FileType::Unknown,
+                };
+                filter(&shown, kind)
+                    .map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
+            }
+        });
+        if self.0.store_config().is_none() {
+            return self.source_path(name, &path, method, filter.as_mut().map(|filter| filter as _));
+        }
+        let algo = expected.map_or(HashAlgo::Sha256, Hash::algo);
+        let source = Source {
+            name,
+            path: &path,
+            method,
+            algo,
+            filter: filter.as_mut().map(|filter| filter as _),
+            expected: expected.copied(),
+        };
+        self.0.store()?.add_source(source).map_err(store_error)
+    }
+
+    fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, HostError> {
+        let (path, _) =
+            derivation.to_file(self.0.store_dir()).map_err(|error| HostError::new(error.to_string()))?;
+        self.0.add_derivation(path.clone(), derivation.clone());
+        Ok(path)
+    }
+
+    fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
+        match self.0.known_derivation(path) {
+            Some(derivation) => Ok(derivation),
+            None => self.0.store()?.read_derivation(path).map_err(store_error),
+        }
+    }
+
+    fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError> {
+        let targets = building::targets(elements.iter().copied());
+        if !targets.is_empty() {
+            building::realise(&self.0, &targets)?;
+        }
+        Ok(Vec::new())
+    }
+
+    fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError> {
+        if self.0.store_config().is_none() {
+            return Ok(false);
+        }
+        self.0.store()?.is_valid_path(path).map_err(store_error)
+    }
+
+    fn closure(&self, path: &StorePath) -> Result<Vec<StorePath>, HostError> {
+        self.0.write_derivations()?;
+        let closure = self.0.store()?.closure([path], ClosureOptions::default()).map_err(store_error)?;
+        Ok(closure.into_iter().collect())
+    }
+
+    fn fetch(&self, request: &FetchRequest) -> Result<Fetched, HostError> {
+        Err(HostError::new(format!("`{}` cannot fetch yet", request.kind))
+            .with_hint("a path on this machine can be used in its place"))
+    }
+
+    fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError> {
+        if value.contains("://") || value.starts_with("flake:") || value.starts_with("channel:") {
+            return Ok(None);
+        }
+        Ok(Some(self.0.context.absolute(OsStr::from_bytes(value.as_bytes()))))
+    }
+
+    fn message(&self, kind: MessageKind, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        self.0.output.warn(match kind {
+            MessageKind::Trace => format!("trace: {text}"),
+            MessageKind::Warning => format!("evaluation warning: {text}"),
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! Which store a command works on, and why.
+
+use nival_formats::StoreDir;
+use nival_store::StoreConfig;
+use nival_store::placement::{Decision, Placement, Surroundings};
+
+use crate::context::Context;
+use crate::error::{CommandError, Result};
+
+/// The store of one run.
+pub(crate) enum StorePlace {
+    /// `dummy://`: paths are computed and nothing is kept.
+    Dummy(StoreDir),
+    /// A store on this machine.
+    Local {
+        /// How to open it.
+        config: Box<StoreConfig>,
+        /// Where it is and why.
+        decision: Decision,
+        /// The `--store` that asked for it.
+        asked: Option<String>,
+    },
+}
+
+impl StorePlace {
+    /// Decides from `--store`, else `NIX_REMOTE`, else from what the user may write.
+    pub(crate) fn decide(context: &Context, asked: Option<&str>) -> Result<Self> {
+        let named = asked
+            .or_else(|| context.variable("NIX_REMOTE"))
+            .filter(|name| !matches!(*name, "auto" | "local"));
+        let store_dir = StoreDir::new(context.variable("NIX_STORE_DIR").unwrap_or("/nix/store"));
+        let explicit_root = match named {
+            Some(name) if name.starts_with("dummy://") => return Ok(Self::Dummy(store_dir)),
+            Some(name) if name == "daemon" || name.contains("://") => {
+                return Err(CommandError::failure(format!("the store '{name}' cannot be reached yet"))
+                    .hint("a folder on this machine can be a store: `--store DIR`"));
+            }
+            Some(name) => Some(context.absolute(name)),
+            None => None,
+        };
+        let decision = Placement::decide(&Surroundings {
+            is_root: context.uid == 0,
+            explicit_root,
+            data_home: Some(context.xdg("XDG_DATA_HOME", ".local/share")),
+            nix_dir: "/nix".into(),
+        })
+        .map_err(|error| CommandError::failure(&error).hint(error.hint()))?;
+        let mut config = decision.placement.config();
+        config.store_dir = store_dir;
+        if decision.placement == Placement::System {
+            let places = [
+                ("NIX_STORE_DIR", &mut config.real_store_dir),
+                ("NIX_STATE_DIR", &mut config.state_dir),
+                ("NIX_LOG_DIR", &mut config.log_dir),
+            ];
+            for (variable, place) in places {
+                if let Some(path) = context.variable(variable) {
+                    *place = path.into();
+                }
+            }
+        }
+        Ok(Self::Local { config: Box::new(config), decision, asked: asked.map(str::to_owned) })
+    }
+
+    /// How to open the store; nothing for `dummy://`.
+    pub(crate) fn config(&self) -> Option<&StoreConfig> {
+        match self {
+            Self::Dummy(_) => None,
+            Self::Local { config, .. } => Some(config),
+        }
+    }
+
+    /// The name of the store's folder.
+    pub(crate) fn store_dir(&self) -> StoreDir {
+        match self {
+            Self::Dummy(store_dir) => store_dir.clone(),
+            Self::Local { config, .. } => config.store_dir.clone(),
+        }
+    }
+
+    /// Where the store is and why; nothing for `dummy://`.
+    pub(crate) fn decision(&self) -> Option<&Decision> {
+        match self {
+            Self::Dummy(_) => None,
+            Self::Local { decision, .. } => Some(decision),
+        }
+    }
+
+    /// The folder that has to be entered to see the store at its name; nothing where it is seen anyway.
+    pub(crate) fn root(&self) -> Option<&std::path::Path> {
+        self.decision().and_then(|decision| decision.placement.root())
+    }
+
+    /// The options that name this store again, with a space in front; empty for the default one.
+    pub(crate) fn arguments(&self) -> String {
+        match self {
+            Self::Local { asked: Some(asked), .. } => format!(" --store {asked}"),
+            _ => String::new(),
+        }
+    }
+
+    /// One line for people: where the store is, and why.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Self::Dummy(_) => "store: none, paths are computed only".into(),
+            Self::Local { config, decision, .. } => {
+                let place = config.real_store_dir.display();
+                match decision.placement {
+                    Placement::System => format!("store: {place} ({})", decision.reason),
+                    Placement::Chroot { .. } | Placement::Own { .. } => {
+                        format!(
+                            "store: {place}, seen at {} inside ({})",
+                            config.store_dir.as_str(),
+                            decision.reason
+                        )
+                    }
+                }
+            }
+        }
+    }
+}
