@@ -80,7 +80,8 @@ impl Evaluator {
         arguments: &[Value],
         pos: Pos,
     ) -> Result<Value> {
-        let result = (builtin.run)(self, arguments, pos).and_then(|value| self.force(value, pos));
+        // The reference gives its built-in functions no position either: messages depend on it.
+        let result = (builtin.run)(self, arguments, Pos::NONE).and_then(|value| self.force(value, pos));
         match result {
             Err(error) if builtin.traced => Err(error.with_frame(FrameText::Builtin(builtin.name), pos)),
             result => result,

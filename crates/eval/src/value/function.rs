@@ -71,7 +71,7 @@ pub struct Builtin {
     /// Whether errors get a frame "while calling the '…' builtin".
     pub traced: bool,
     /// What it does with exactly as many arguments as it has names for. They are not evaluated; the position
-    /// is that of the call. The result need not be evaluated either.
+    /// is none: that of the call is in the frame around. The result need not be evaluated either.
     pub run: fn(&Evaluator, &[Value], Pos) -> Result<Value>,
 }
 
