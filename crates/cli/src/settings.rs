@@ -239,7 +239,6 @@ const ACCEPTED: &[&str] = &[
     "plugin-files",
     "eval-profiler",
     "eval-profile-file",
-    "extra-experimental-features",
     "json-log-path",
     "max-substitution-jobs",
     "trace-function-calls",
