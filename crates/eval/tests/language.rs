@@ -72,3 +72,8 @@ fn check_table(name: &str) {
 fn language() {
     check_table("language.txt");
 }
+
+#[test]
+fn files_environment_and_contexts() {
+    check_table("files.txt");
+}

@@ -13,6 +13,7 @@ use nival_formats::{
 };
 use nival_syntax::{Origin, Pos, Symbol};
 
+use super::text;
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator};
@@ -87,11 +88,6 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
     )
 }
 
-fn text(bytes: &[u8]) -> Result<String> {
-    String::from_utf8(bytes.to_vec())
-        .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", String::from_utf8_lossy(bytes))))
-}
-
 /// What the attributes say about outputs.
 struct OutputSpec {
     names: BTreeSet<String>,
@@ -142,7 +138,7 @@ impl OutputSpec {
     }
 }
 
-fn require_feature(ev: &Evaluator, feature: &str) -> Result<()> {
+pub(super) fn require_feature(ev: &Evaluator, feature: &str) -> Result<()> {
     if ev.settings().has_feature(feature) {
         return Ok(());
     }
@@ -194,7 +190,6 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
                 .into(),
         ));
     }
-    let failed = |error: DerivationError| EvalError::other(error.to_string()).at(pos);
     let store_dir = ev.host().store_dir();
     let mut read =
         |path: &StorePath| -> Result<Derivation, ReadError> { Ok(ev.host().read_derivation(path)?) };
@@ -241,18 +236,29 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
     let closure = Context::of(ContextElement::Closure(path.clone()));
     result.add("drvPath", ev.string_with_context(store_dir.display(&path), closure));
     for (output, made) in &drv.outputs {
-        let known = made.path(store_dir, name, output).map_err(|error| failed(error.into()))?;
-        let shown = match known {
-            Some(known) => store_dir.display(&known),
-            None => DownstreamPlaceholder::unknown_ca_output(&path, output)
-                .map_err(|error| failed(error.into()))?
-                .to_string(),
-        };
-        let context =
-            Context::of(ContextElement::Output { derivation: path.clone(), output: output.clone() });
-        result.add(Symbol::intern(output), ev.string_with_context(shown, context));
+        result.add(Symbol::intern(output), output_string(ev, &path, name, output, made)?);
     }
     Ok(ev.attrs(result))
+}
+
+/// The path of an output, or what stands for it as long as it isn't known, with its context.
+pub(super) fn output_string(
+    ev: &Evaluator,
+    derivation: &StorePath,
+    name: &str,
+    output: &str,
+    made: &DerivationOutput,
+) -> Result<Value> {
+    let store_dir = ev.host().store_dir();
+    let known = made.path(store_dir, name, output).map_err(|error| EvalError::other(error.to_string()))?;
+    let shown = match known {
+        Some(known) => store_dir.display(&known),
+        None => DownstreamPlaceholder::unknown_ca_output(derivation, output)
+            .map_err(|error| EvalError::other(error.to_string()))?
+            .to_string(),
+    };
+    let element = ContextElement::Output { derivation: derivation.clone(), output: output.to_owned() };
+    Ok(ev.string_with_context(shown, Context::of(element)))
 }
 
 /// An error while input derivations are read.
@@ -428,7 +434,7 @@ fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<
 }
 
 /// A hash of any notation; an empty one stands for zeros, so that the right one can be read from the error.
-fn parse_hash(ev: &Evaluator, hash: &str, algo: Option<HashAlgo>, pos: Pos) -> Result<Hash> {
+pub(super) fn parse_hash(ev: &Evaluator, hash: &str, algo: Option<HashAlgo>, pos: Pos) -> Result<Hash> {
     if !hash.is_empty() {
         return Hash::parse_any(hash, algo).map_err(|error| EvalError::other(error.to_string()).at(pos));
     }

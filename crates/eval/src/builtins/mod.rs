@@ -1,30 +1,61 @@
 //! Built-in functions and constants, each with its one definition.
 
+mod context;
 mod control;
 mod derivation;
+mod environment;
+mod files;
 mod lists;
 mod numbers;
 mod sets;
 mod types;
 
-use crate::value::{Builtin, Constant};
+use nival_formats::HashAlgo;
+use nival_syntax::Pos;
+
+use crate::error::{EvalError, Result};
+use crate::evaluator::Evaluator;
+use crate::value::{Builtin, Constant, Value};
 
 /// All built-in functions.
 pub fn functions() -> impl Iterator<Item = &'static Builtin> {
     FUNCTIONS.iter().copied().flatten()
 }
 
-/// All built-in constants, but for `true`, `false`, `null` and `builtins`.
+/// All built-in constants, but for the impure ones and `true`, `false`, `null` and `builtins`.
 pub fn constants() -> impl Iterator<Item = &'static Constant> {
     CONSTANTS.iter().copied().flatten()
 }
 
+/// Those of the constants that aren't there in pure evaluation.
+pub fn impure_constants() -> impl Iterator<Item = &'static Constant> {
+    environment::IMPURE_CONSTANTS.iter()
+}
+
 static FUNCTIONS: &[&[Builtin]] = &[
+    context::FUNCTIONS,
     control::FUNCTIONS,
     derivation::FUNCTIONS,
+    environment::FUNCTIONS,
+    files::FUNCTIONS,
     lists::FUNCTIONS,
     numbers::FUNCTIONS,
     sets::FUNCTIONS,
     types::FUNCTIONS,
 ];
-static CONSTANTS: &[&[Constant]] = &[derivation::CONSTANTS];
+static CONSTANTS: &[&[Constant]] = &[derivation::CONSTANTS, environment::CONSTANTS, files::CONSTANTS];
+
+fn text(bytes: &[u8]) -> Result<String> {
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", String::from_utf8_lossy(bytes))))
+}
+
+/// The hash algorithm that an argument names.
+fn hash_algo(ev: &Evaluator, value: Value, pos: Pos, frame: &'static str) -> Result<HashAlgo> {
+    let name = text(ev.force_plain_string(value, pos, frame)?.bytes())?;
+    let algo = name.parse::<HashAlgo>().map_err(|error| EvalError::other(error.to_string()))?;
+    if algo == HashAlgo::Blake3 {
+        derivation::require_feature(ev, "blake3-hashes")?;
+    }
+    Ok(algo)
+}

@@ -105,6 +105,18 @@ impl Evaluator {
         self.host().read_file(path).map_err(|error| file_error(path, &error))
     }
 
+    /// What is in a folder that may be read.
+    pub fn read_dir(&self, path: &Path) -> Result<Vec<(Vec<u8>, FileType)>> {
+        self.check_access(path)?;
+        self.host().read_dir(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotADirectory => {
+                let message = format!("cannot read directory \"{}\": Not a directory", path.display());
+                EvalError::new(ErrorKind::Host, message)
+            }
+            _ => file_error(path, &error),
+        })
+    }
+
     /// What is at a path, without following a link at its end.
     pub fn file_type(&self, path: &Path) -> Result<Option<FileType>> {
         self.check_access(path)?;
@@ -145,6 +157,21 @@ impl Evaluator {
         let resolved = self.resolve_links(directory)?;
         lock(&self.shared.files.directories).insert(directory.to_path_buf(), resolved.clone());
         Ok(resolved)
+    }
+
+    /// The path with the links in all but its last part followed.
+    pub(crate) fn resolve_ancestors(&self, path: &Path) -> Result<PathBuf> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(path.to_path_buf());
+        };
+        Ok(self.resolve_directory(parent)?.join(name))
+    }
+
+    /// As [`Evaluator::resolve_links`], for a path beside others that were asked for.
+    pub(crate) fn resolve_links_cached(&self, path: &Path) -> Result<PathBuf> {
+        let path = self.resolve_ancestors(path)?;
+        let kind = self.host().file_type(&path).map_err(|error| file_error(&path, &error))?;
+        if kind == Some(FileType::Symlink) { self.resolve_links(&path) } else { Ok(path) }
     }
 
     /// The path with all symbolic links in it followed. What isn't there is left as it is.
@@ -307,7 +334,7 @@ fn file_error(path: &Path, error: &std::io::Error) -> EvalError {
 }
 
 #[cold]
-fn missing(path: &Path) -> EvalError {
+pub(crate) fn missing(path: &Path) -> EvalError {
     EvalError::new(ErrorKind::MissingFile, format!("path '{}' does not exist", path.display()))
 }
 

@@ -46,7 +46,8 @@ impl Evaluator {
                 set.add(builtin.name, value);
             }
         }
-        for constant in builtins::constants() {
+        let impure = builtins::impure_constants().filter(|_| !self.settings().pure_eval);
+        for constant in builtins::constants().chain(impure) {
             let value = self.native_thunk(ConstantValue(constant));
             names.insert(global_name(constant.name, constant.global), value);
             set.add(constant.name, value);

@@ -21,6 +21,7 @@ use nival_syntax::{Pos, Symbol};
 pub use coerce::Coercion;
 pub(crate) use env::Env;
 pub use expect::describe_type;
+pub(crate) use files::missing;
 pub(crate) use globals::Globals;
 pub use settings::{SearchEntry, Settings};
 
