@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 
 const FIRST_CHUNK_WORDS: usize = 1 << 17;
+const SECOND_CHUNK_WORDS: usize = 1 << 20;
 const LARGEST_CHUNK_WORDS: usize = 1 << 22;
 
 /// A bump arena of zeroed words. One thread allocates; any thread may read what was published to it.
@@ -51,7 +52,7 @@ impl Heap {
         }
         let chunk = map_words(chunk_words);
         self.allocated_words.set(self.allocated_words.get() + chunk_words);
-        self.next_chunk_words.set((chunk_words * 2).min(LARGEST_CHUNK_WORDS));
+        self.next_chunk_words.set((chunk_words * 2).clamp(SECOND_CHUNK_WORDS, LARGEST_CHUNK_WORDS));
         let start = chunk.as_ptr().expose_provenance();
         self.cursor.set(start + count * 8);
         self.end.set(start + chunk_words * 8);
@@ -73,13 +74,31 @@ impl Heap {
     }
 }
 
-/// Zeroed words from the operating system: large requests are lazily committed mappings.
+/// Zeroed words from the operating system, which commits them when they are first touched. Large pieces are
+/// given in huge pages where there are any: touching small ones one after the other takes longer than
+/// computing what goes into them.
 fn map_words(count: usize) -> NonNull<u64> {
-    let layout = std::alloc::Layout::array::<u64>(count).unwrap_or_else(|_| out_of_memory(count));
-    // SAFETY: the layout has a size above zero, as every object has at least one word.
-    let words: *mut std::ffi::c_void = unsafe { std::alloc::alloc_zeroed(layout) }.cast();
-    NonNull::new(words.cast::<u64>()).unwrap_or_else(|| out_of_memory(count))
+    use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
+    let bytes = count.checked_mul(8).unwrap_or_else(|| out_of_memory(count));
+    let is_large = bytes >= 2 * HUGE_PAGE;
+    let mapped = if is_large { bytes + HUGE_PAGE } else { bytes };
+    let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    // SAFETY: a new anonymous mapping at a place of the system's choice.
+    let start =
+        unsafe { mmap_anonymous(std::ptr::null_mut(), mapped, ProtFlags::READ | ProtFlags::WRITE, flags) };
+    let Ok(start) = start else { out_of_memory(count) };
+    let mut words = start.cast::<u64>();
+    if is_large {
+        // SAFETY: the mapping is larger than what is asked for by as much as alignment may skip.
+        words = unsafe { start.byte_add(start.align_offset(HUGE_PAGE)) }.cast();
+        // SAFETY: the range lies in the new mapping; the advice does not change what is in it. Without huge
+        // pages it fails, and nothing is lost.
+        let _ = unsafe { madvise(words.cast(), bytes, Advice::LinuxHugepage) };
+    }
+    NonNull::new(words).unwrap_or_else(|| out_of_memory(count))
 }
+
+const HUGE_PAGE: usize = 2 << 20;
 
 #[cold]
 fn out_of_memory(words: usize) -> ! {
