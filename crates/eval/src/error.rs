@@ -219,7 +219,7 @@ impl EvalError {
 
     /// Whether `tryEval` makes a value of it.
     pub fn is_catchable(&self) -> bool {
-        matches!(self.0.kind, ErrorKind::Throw | ErrorKind::Assertion)
+        matches!(self.0.kind, ErrorKind::Throw | ErrorKind::Assertion | ErrorKind::SearchPath)
     }
 
     /// All that is known, for showing.

@@ -15,6 +15,10 @@ use crate::host::{EMBEDDED, FileType, SourceRequest};
 use crate::path::{to_bytes, to_path, to_path_buf};
 use crate::value::{Str, Value};
 
+/// `<nix/fetchurl.nix>`, which is a part of the language.
+const FETCHURL: &[u8] = include_bytes!("../embedded/fetchurl.nix");
+const FETCHURL_PATH: &str = "/__nival__/nix/fetchurl.nix";
+
 /// How many symbolic links are followed in one path before it counts as a cycle.
 const MAX_LINKS: u32 = 1024;
 
@@ -101,6 +105,9 @@ impl Evaluator {
 
     /// The contents of a file that may be read.
     pub fn read_file(&self, path: &Path) -> Result<Vec<u8>> {
+        if path == Path::new(FETCHURL_PATH) {
+            return Ok(FETCHURL.to_vec());
+        }
         self.check_access(path)?;
         self.host().read_file(path).map_err(|error| file_error(path, &error))
     }
@@ -119,6 +126,9 @@ impl Evaluator {
 
     /// What is at a path, without following a link at its end.
     pub fn file_type(&self, path: &Path) -> Result<Option<FileType>> {
+        if path == Path::new(FETCHURL_PATH) {
+            return Ok(Some(FileType::Regular));
+        }
         self.check_access(path)?;
         self.host().file_type(path).map_err(|error| file_error(path, &error))
     }
@@ -226,7 +236,7 @@ impl Evaluator {
         if first == "nival" || first == "nix" {
             let rest = name.strip_prefix("nival").map_or(name, |rest| rest.trim_start_matches('/'));
             let path = Path::new(EMBEDDED).join(rest);
-            if self.host().file_type(&path).is_ok_and(|kind| kind.is_some()) {
+            if self.file_type(&path).is_ok_and(|kind| kind.is_some()) {
                 let bytes = crate::path::canonical(path.as_os_str().as_encoded_bytes());
                 return Ok(self.text(bytes, crate::context::Context::EMPTY));
             }
