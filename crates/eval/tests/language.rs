@@ -77,3 +77,8 @@ fn language() {
 fn files_environment_and_contexts() {
     check_table("files.txt");
 }
+
+#[test]
+fn fetches_and_hashes() {
+    check_table("fetch.txt");
+}

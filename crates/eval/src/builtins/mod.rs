@@ -4,7 +4,9 @@ mod context;
 mod control;
 mod derivation;
 mod environment;
+mod fetch;
 mod files;
+mod hashing;
 mod lists;
 mod numbers;
 mod sets;
@@ -37,7 +39,9 @@ static FUNCTIONS: &[&[Builtin]] = &[
     control::FUNCTIONS,
     derivation::FUNCTIONS,
     environment::FUNCTIONS,
+    fetch::FUNCTIONS,
     files::FUNCTIONS,
+    hashing::FUNCTIONS,
     lists::FUNCTIONS,
     numbers::FUNCTIONS,
     sets::FUNCTIONS,
