@@ -311,7 +311,10 @@ pub(crate) fn draft(context: &Context<'_>, target: &Target, options: &Options) -
     };
     let manifest = new.as_ref().map(|name| Manifest::read(store, &name.path)).transpose()?;
     if let Some(manifest) = &manifest {
-        check_owner(context, manifest)?;
+        // Those of the profile were checked when they came into it.
+        if matches!(target, Target::Path(_)) {
+            check_owner(context, manifest)?;
+        }
         if manifest.derived {
             notes.push("this generation has no manifest.json: its activation scripts are not run".into());
         }

@@ -40,6 +40,7 @@ run() {
 pub(crate) struct Switching<'a> {
     pub(crate) old: Option<&'a Path>,
     pub(crate) new: &'a Path,
+    pub(crate) user: &'a str,
     pub(crate) verbose: bool,
 }
 
@@ -61,7 +62,7 @@ pub(crate) fn run(context: &Context<'_>, step: &str, script: &str, switching: &S
         .env_clear()
         .envs(context.environment.iter().map(|(name, value)| (name, value)))
         .env("HOME", &context.home)
-        .env("USER", &context.user)
+        .env("USER", switching.user)
         .env("newGenPath", switching.new)
         .env("genProfilePath", context.profile.link())
         .env("DRY_RUN_CMD", "")

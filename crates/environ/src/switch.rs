@@ -159,7 +159,9 @@ impl<'a> UnderWay<'a> {
         self.write_journal()?;
         let old = self.draft.old.as_ref().map(|old| old.path.clone());
         let new = self.journal.to.clone().unwrap_or_default();
-        let switching = Switching { old: old.as_deref(), new: &new, verbose: self.options.verbose };
+        let declared = self.draft.manifest.as_ref().map(|manifest| manifest.username.as_str());
+        let user = declared.filter(|name| !name.is_empty()).unwrap_or(&self.context.user);
+        let switching = Switching { old: old.as_deref(), new: &new, user, verbose: self.options.verbose };
         scripts::run(self.context, name, script, &switching)
     }
 

@@ -220,7 +220,7 @@ impl StoreError {
         match self {
             Self::Io { source, path, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    Some("free some space, for instance with `nival store gc`, and run this again".into())
+                    Some("free some space, for instance with `nival gc`, and run this again".into())
                 }
                 io::ErrorKind::ReadOnlyFilesystem => {
                     Some("the file system is mounted read-only; name another store with `--store DIR`".into())
@@ -233,7 +233,7 @@ impl StoreError {
             },
             Self::Database { path, source } => match source.sqlite_error_code() {
                 Some(rusqlite::ErrorCode::DiskFull) => {
-                    Some("free some space, for instance with `nival store gc`, and run this again".into())
+                    Some("free some space, for instance with `nival gc`, and run this again".into())
                 }
                 Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {
                     Some(format!("check that you may write to `{}` and its directory", path.display()))

@@ -190,7 +190,10 @@ impl Place {
 
     fn declared(world: &World, target: &HomeTarget, home: &Home) -> Self {
         let mut place = Self::of(world, target.home.as_deref());
-        place.user.clone_from(&home.username);
+        // A home named by hand may be somebody else's; one's own must be declared for oneself.
+        if place.named {
+            place.user.clone_from(&home.username);
+        }
         place
     }
 
