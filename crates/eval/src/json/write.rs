@@ -1,0 +1,61 @@
+//! Strings in JSON.
+
+/// A string that isn't UTF-8 can't be written as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Utf8Error {
+    /// A byte that can't be where it is.
+    #[error("[json.exception.type_error.316] invalid UTF-8 byte at index {index}: 0x{byte:02X}")]
+    Invalid {
+        /// Where it is in the string.
+        index: usize,
+        /// The byte.
+        byte: u8,
+    },
+    /// The string ends within a character.
+    #[error("[json.exception.type_error.316] incomplete UTF-8 string; last byte: 0x{last:02X}")]
+    Incomplete {
+        /// The string's last byte.
+        last: u8,
+    },
+}
+
+/// Appends `text` in quotes, with what must be escaped escaped.
+pub fn write_string(out: &mut Vec<u8>, text: &[u8]) -> Result<(), Utf8Error> {
+    check_utf8(text)?;
+    out.push(b'"');
+    let mut plain = 0;
+    for (index, &byte) in text.iter().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&text[plain..index]);
+        plain = index + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            control => out.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
+        }
+    }
+    out.extend_from_slice(&text[plain..]);
+    out.push(b'"');
+    Ok(())
+}
+
+fn check_utf8(text: &[u8]) -> Result<(), Utf8Error> {
+    let Err(error) = std::str::from_utf8(text) else { return Ok(()) };
+    let start = error.valid_up_to();
+    Err(match error.error_len() {
+        None => Utf8Error::Incomplete { last: text[text.len() - 1] },
+        Some(length) => {
+            // The byte at fault is the first one that can't follow those before it.
+            let lead_is_good = matches!(text[start], 0xc2..=0xf4);
+            let index = if lead_is_good { start + length } else { start };
+            Utf8Error::Invalid { index, byte: text[index] }
+        }
+    })
+}
