@@ -7,10 +7,15 @@ mod environment;
 mod fetch;
 mod files;
 mod hashing;
+mod json;
 mod lists;
 mod numbers;
 mod sets;
+mod strings;
+mod toml;
 mod types;
+mod versions;
+mod xml;
 
 use nival_formats::HashAlgo;
 use nival_syntax::Pos;
@@ -42,10 +47,15 @@ static FUNCTIONS: &[&[Builtin]] = &[
     fetch::FUNCTIONS,
     files::FUNCTIONS,
     hashing::FUNCTIONS,
+    json::FUNCTIONS,
     lists::FUNCTIONS,
     numbers::FUNCTIONS,
     sets::FUNCTIONS,
+    strings::FUNCTIONS,
+    toml::FUNCTIONS,
     types::FUNCTIONS,
+    versions::FUNCTIONS,
+    xml::FUNCTIONS,
 ];
 static CONSTANTS: &[&[Constant]] = &[derivation::CONSTANTS, environment::CONSTANTS, files::CONSTANTS];
 

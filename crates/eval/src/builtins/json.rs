@@ -1,0 +1,178 @@
+//! `toJSON` and `fromJSON`.
+
+use nival_syntax::{Pos, Symbol};
+
+use crate::context::{Context, ContextElement};
+use crate::error::{EvalError, InFrame, Result};
+use crate::evaluator::{Coercion, Evaluator, describe_type};
+use crate::json::{self, JsonError, JsonValue, Utf8Error};
+use crate::value::{Attrs, AttrsBuilder, Builtin, List, Value, View};
+
+pub(super) static FUNCTIONS: &[Builtin] = &[
+    Builtin {
+        name: "fromJSON",
+        arguments: &["e"],
+        doc: "The value that a JSON text stands for.",
+        global: false,
+        internal: false,
+        feature: None,
+        traced: true,
+        run: from_json,
+    },
+    Builtin {
+        name: "toJSON",
+        arguments: &["e"],
+        doc: "A value as JSON text. Paths are copied to the store and become the names of their copies; a set with \
+              `__toString` or `outPath`, such as a derivation, becomes a string. Functions can't be written.",
+        global: false,
+        internal: false,
+        feature: None,
+        traced: true,
+        run: to_json,
+    },
+];
+
+fn from_json(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let frame = "while evaluating the first argument passed to builtins.fromJSON";
+    let text = ev.force_plain_string(arguments[0], pos, frame)?;
+    json::parse(text.bytes(), ev).map_err(|error| {
+        let failed = EvalError::other(error.to_string());
+        match error {
+            JsonError::Syntax(_) => failed.with_frame("while decoding a JSON string", pos),
+            JsonError::IntegerRange(_) | JsonError::NulByte(_) => failed,
+        }
+    })
+}
+
+impl JsonValue for Value {
+    type Maker = Evaluator;
+
+    fn null(_: &Evaluator) -> Value {
+        Value::NULL
+    }
+
+    fn bool(_: &Evaluator, value: bool) -> Value {
+        Value::bool(value)
+    }
+
+    fn int(ev: &Evaluator, value: i64) -> Value {
+        ev.int(value)
+    }
+
+    fn float(ev: &Evaluator, value: f64) -> Value {
+        ev.float(value)
+    }
+
+    fn string(ev: &Evaluator, value: &[u8]) -> Value {
+        ev.string(value)
+    }
+
+    fn list(ev: &Evaluator, values: Vec<Value>) -> Value {
+        ev.list(&values)
+    }
+
+    fn object(ev: &Evaluator, entries: Vec<(Vec<u8>, Value)>) -> Value {
+        let mut attrs = AttrsBuilder::with_capacity(entries.len());
+        // The builder keeps the first of two, JSON the last.
+        for (key, value) in entries.into_iter().rev() {
+            attrs.add(Symbol::intern(&key), value);
+        }
+        ev.attrs(attrs)
+    }
+}
+
+fn to_json(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let mut writer = Writer { ev, out: Vec::new(), context: Context::EMPTY, invalid: None };
+    writer.value(arguments[0], pos)?;
+    if let Some(invalid) = writer.invalid {
+        return Err(EvalError::other(format!("JSON serialization error: {invalid}")));
+    }
+    Ok(ev.string_with_context(writer.out, writer.context))
+}
+
+struct Writer<'a> {
+    ev: &'a Evaluator,
+    out: Vec<u8>,
+    context: Context,
+    /// The first string that isn't UTF-8: an error only once everything has been evaluated.
+    invalid: Option<Utf8Error>,
+}
+
+impl Writer<'_> {
+    fn value(&mut self, value: Value, pos: Pos) -> Result<()> {
+        let ev = self.ev;
+        let _depth = ev.enter(pos)?;
+        let value = ev.force(value, pos)?;
+        match value.view() {
+            View::Null => self.out.extend_from_slice(b"null"),
+            View::Bool(value) => self.out.extend_from_slice(if value { b"true" } else { b"false" }),
+            View::Int(value) => self.out.extend_from_slice(value.to_string().as_bytes()),
+            View::Float(value) => json::write_float(&mut self.out, value),
+            View::String(string) => {
+                self.context = self.context.union(string.context());
+                self.string(string.bytes());
+            }
+            View::Path(path) => {
+                let stored = ev.copy_to_store(path)?;
+                let name = ev.host().store_dir().display(&stored);
+                self.context = self.context.union(Context::of(ContextElement::Path(stored)));
+                self.string(name.as_bytes());
+            }
+            View::List(list) => self.list(list, pos)?,
+            View::Attrs(attrs) => self.set(value, attrs, pos)?,
+            View::Lambda(lambda) => return Err(not_json(value, lambda.code().pos)),
+            View::Builtin(_) | View::Partial(_) | View::Thunk => return Err(not_json(value, pos)),
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, bytes: &[u8]) {
+        if let Err(error) = json::write_string(&mut self.out, bytes) {
+            self.invalid.get_or_insert(error);
+        }
+    }
+
+    fn list(&mut self, list: List, pos: Pos) -> Result<()> {
+        self.out.push(b'[');
+        for (index, element) in list.iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            self.value(element, pos)
+                .frame_with(|| format!("while evaluating list element at index {index}"), pos)?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn set(&mut self, value: Value, attrs: Attrs, pos: Pos) -> Result<()> {
+        if let Some(to_string) = attrs.get(Symbol::TO_STRING) {
+            let text = self.ev.call(to_string, &[value], pos)?;
+            let frame = "while evaluating the result of the `__toString` attribute";
+            let text = self.ev.coerce_to_string(text, Coercion::Plain, pos, frame)?;
+            self.context = self.context.union(text.context());
+            self.string(text.bytes());
+            return Ok(());
+        }
+        if let Some(path) = attrs.get_attr(Symbol::OUT_PATH) {
+            return self.value(path.value, path.pos);
+        }
+        self.out.push(b'{');
+        for (index, attr) in attrs.by_name().into_iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            self.string(attr.name.as_bytes());
+            self.out.push(b':');
+            self.value(attr.value, attr.pos)
+                .frame_with(|| format!("while evaluating attribute '{}'", attr.name), attr.pos)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+}
+
+#[cold]
+fn not_json(value: Value, pos: Pos) -> EvalError {
+    EvalError::of_type(format!("cannot convert {} to JSON", describe_type(value))).at(pos)
+}
