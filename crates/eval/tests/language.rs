@@ -82,3 +82,8 @@ fn files_environment_and_contexts() {
 fn fetches_and_hashes() {
     check_table("fetch.txt");
 }
+
+#[test]
+fn text() {
+    check_table("text.txt");
+}
