@@ -1,6 +1,6 @@
 //! The golden tests of the library in the binary, evaluated by the real program.
 //!
-//! Each `tests/{lib,modules,home}/NAME.nix` of the library's crate is a function of `lib` and `nival`; its value as JSON
+//! Each `tests/{lib,modules,home,programs}/NAME.nix` of the library's crate is a function of `lib` and `nival`; its value as JSON
 //! is in `NAME.exp`. Each `tests/errors/NAME.nix` fails with a message that contains `NAME.err`.
 
 use std::path::{Path, PathBuf};
@@ -38,12 +38,24 @@ fn cases(folder: &str, extension: &str) -> Vec<(PathBuf, PathBuf)> {
     cases
 }
 
+/// What is expected, with the folders in their places.
+fn read(expected: &Path) -> String {
+    std::fs::read_to_string(expected)
+        .expect("what is expected")
+        .replace("@tests@", &tests().to_string_lossy())
+        .replace("@library@", "/__nival__")
+}
+
+/// A message as its words: how lines are indented belongs to the renderer.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 fn check_values(folder: &str) {
     for (file, expected) in cases(folder, "exp") {
         let output = evaluate(&file);
         assert!(output.status.success(), "{}:\n{}", file.display(), String::from_utf8_lossy(&output.stderr));
-        let expected = std::fs::read(&expected).expect("the expected value");
-        let expected: serde_json::Value = serde_json::from_slice(&expected).expect("JSON");
+        let expected: serde_json::Value = serde_json::from_str(&read(&expected)).expect("JSON");
         let value: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(value, expected, "{}", file.display());
     }
@@ -65,16 +77,17 @@ fn homes() {
 }
 
 #[test]
+fn programs() {
+    check_values("programs");
+}
+
+#[test]
 fn errors() {
-    let tests = tests();
     for (file, expected) in cases("errors", "err") {
         let output = evaluate(&file);
         let message = String::from_utf8_lossy(&output.stderr);
-        let expected = std::fs::read_to_string(&expected)
-            .expect("the expected message")
-            .replace("@tests@", &tests.to_string_lossy())
-            .replace("@library@", "/__nival__");
+        let expected = read(&expected);
         assert!(!output.status.success(), "{} has a value", file.display());
-        assert!(message.contains(expected.trim()), "{}:\n{message}\ninstead of\n{expected}", file.display());
+        assert!(words(&message).contains(&words(&expected)), "{}:\n{message}\ninstead of\n{expected}", file.display());
     }
 }
