@@ -229,13 +229,13 @@ fn joined(doc: &str) -> String {
     escaped(&doc.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" "))
 }
 
-/// Text for people, in which `<name>` is not a tag.
+/// Text for people, in which `<name>` is not a tag; `<https://…>` stays a link.
 fn escaped(text: &str) -> String {
     let mut inside_code = false;
     let mut result = String::new();
-    for character in text.chars() {
+    for (place, character) in text.char_indices() {
         inside_code ^= character == '`';
-        if character == '<' && !inside_code {
+        if character == '<' && !inside_code && !text[place..].starts_with("<http") {
             result.push('\\');
         }
         result.push(character);
