@@ -88,6 +88,10 @@ fn errors() {
         let message = String::from_utf8_lossy(&output.stderr);
         let expected = read(&expected);
         assert!(!output.status.success(), "{} has a value", file.display());
-        assert!(words(&message).contains(&words(&expected)), "{}:\n{message}\ninstead of\n{expected}", file.display());
+        assert!(
+            words(&message).contains(&words(&expected)),
+            "{}:\n{message}\ninstead of\n{expected}",
+            file.display()
+        );
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::process::Command as Process;
+use std::process::{Command as Process, Output};
 
 use clap::{Arg, Command, CommandFactory};
 use nival_cli::{arguments::Nival, settings};
@@ -49,9 +49,9 @@ fn settings() {
          the command line. Other settings of C++ Nix are accepted and change nothing.\n",
     );
     for setting in settings::DEFINITIONS {
-        let default = if setting.default.is_empty() { "*empty*".into() } else { code(setting.default) };
+        let default = if setting.default.is_empty() { " *empty*".into() } else { code(setting.default) };
         let description = joined(setting.description);
-        write(&mut page, &format!("\n## `{}`\n\n{description}\n\nDefault: {default}\n", setting.name));
+        write(&mut page, &format!("\n## `{}`\n\n{description}\n\nDefault:{default}\n", setting.name));
     }
     check_page("settings", &page);
 }
@@ -71,7 +71,7 @@ fn builtin_functions() {
         heading.push('`');
         entries.push((function.name, heading, function.doc, function.global, function.feature));
     }
-    for constant in builtins::constants() {
+    for constant in builtins::constants().chain(builtins::impure_constants()) {
         entries.push((constant.name, format!("`{}`", constant.name), constant.doc, constant.global, None));
     }
     entries.sort_by_key(|entry| entry.0);
@@ -108,12 +108,7 @@ fn options() {
           modules = [ { home = { username = "user"; homeDirectory = "/home/user"; stateVersion = "24.05"; }; } ];
         }).optionsDoc
     "#;
-    let output = Process::new(env!("CARGO_BIN_EXE_nival"))
-        .args(["eval", "--store", "dummy://", "--json", "--expr", expression])
-        .env_clear()
-        .env("HOME", "/homeless")
-        .output()
-        .expect("the program runs");
+    let output = evaluate(expression);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let options: Vec<Value> = serde_json::from_slice(&output.stdout).expect("a list in JSON");
     assert!(!options.is_empty(), "there are options");
@@ -132,7 +127,7 @@ fn options() {
         }
         for (label, field) in [("Default", "default"), ("Example", "example")] {
             if let Some(value) = text(field) {
-                write(&mut page, &format!("\n{label}: {}\n", code(value)));
+                write(&mut page, &format!("\n{label}:{}\n", code(value)));
             }
         }
     }
@@ -144,12 +139,21 @@ fn status_of_builtins() {
     // The set itself isn't in the tables: it is made of them.
     let mut ours = BTreeSet::from(["builtins"]);
     ours.extend(builtins::functions().filter(|function| !function.internal).map(|function| function.name));
-    ours.extend(builtins::constants().map(|constant| constant.name));
+    let constants = builtins::constants().chain(builtins::impure_constants());
+    ours.extend(constants.map(|constant| constant.name));
     let theirs: BTreeSet<&str> = BUILTINS_OF_NIX.split_whitespace().collect();
 
     let list = |names: Vec<&str>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" ");
     let (there, missing): (Vec<&str>, Vec<&str>) = theirs.iter().partition(|name| ours.contains(*name));
+    let (refusing, there): (Vec<&str>, Vec<&str>) = there.iter().partition(|name| only_refuses(name));
     let mut text = format!("\n- [x] {} of {}: {}\n", there.len(), theirs.len(), list(there));
+    if !refusing.is_empty() {
+        let count = refusing.len();
+        write(
+            &mut text,
+            &format!("- [ ] {count} that refuse, since nothing is fetched yet: {}\n", list(refusing)),
+        );
+    }
     if !missing.is_empty() {
         write(&mut text, &format!("- [ ] {} missing: {}\n", missing.len(), list(missing)));
     }
@@ -163,6 +167,23 @@ fn status_of_builtins() {
     let (before, rest) = page.split_once(begin).expect("the first marker");
     let (_, after) = rest.split_once(end).expect("the second marker");
     check(&docs().join("status.md"), &format!("{before}{begin}{text}{end}{after}"));
+}
+
+fn evaluate(expression: &str) -> Output {
+    Process::new(env!("CARGO_BIN_EXE_nival"))
+        .args(["eval", "--store", "dummy://", "--json", "--expr", expression])
+        .env_clear()
+        .env("HOME", "/homeless")
+        .output()
+        .expect("the program runs")
+}
+
+/// A builtin that is there in name, because what it needs of the world is not.
+fn only_refuses(name: &str) -> bool {
+    name.starts_with("fetch") && {
+        let output = evaluate(&format!("builtins.{name} \"file:///nowhere/x\""));
+        String::from_utf8_lossy(&output.stderr).contains("cannot fetch yet")
+    }
 }
 
 /// The command, its own flags, and the commands below it.
@@ -243,14 +264,14 @@ fn escaped(text: &str) -> String {
     result
 }
 
-/// A value: within the line if it is one, else a block.
+/// A value after a label: within the line if it is one, else a block.
 fn code(text: &str) -> String {
     if text.contains('\n') {
         format!("\n\n```nix\n{text}\n```")
     } else if text.contains('`') {
-        format!("`` {text} ``")
+        format!(" `` {text} ``")
     } else {
-        format!("`{text}`")
+        format!(" `{text}`")
     }
 }
 
