@@ -1,7 +1,7 @@
 //! The lock that keeps two switches of one home apart.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -45,7 +45,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .open(&path)
-            .map_err(Error::io("open", &path))?;
+            .map_err(|error| no_state(context, "open", &path, error))?;
         let operation = match when_busy {
             WhenBusy::Fail => FlockOperation::NonBlockingLockExclusive,
             WhenBusy::Wait => FlockOperation::LockExclusive,
@@ -77,12 +77,16 @@ fn make_state_dir(context: &Context<'_>, state: &Path) -> Result<()> {
     if !context.home.is_dir() {
         return Err(Error::HomeMissing(context.home.clone()));
     }
-    std::fs::create_dir_all(state).map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
-            if state.starts_with(&context.home) =>
+    std::fs::create_dir_all(state).map_err(|error| no_state(context, "make the directory", state, error))
+}
+
+fn no_state(context: &Context<'_>, doing: &'static str, path: &Path, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            if path.starts_with(&context.home) =>
         {
             Error::HomeReadOnly { home: context.home.clone(), source: error }
         }
-        _ => Error::io("make the directory", state)(error),
-    })
+        _ => Error::io(doing, path)(error),
+    }
 }

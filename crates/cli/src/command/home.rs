@@ -286,6 +286,8 @@ impl Progress for Teller {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Recovered(back) => self.output.warn(render::went_back(back)),
+            // What is in the way follows as the error.
+            Event::Planned(plan) if !plan.conflicts.is_empty() => {}
             Event::Planned(plan) => self.output.say(render::plan(plan).trim_end()),
             Event::Step { name } => name.clone_into(&mut self.step.borrow_mut()),
             Event::Output { step, line } => self.output.say(format!("{step}> {line}")),

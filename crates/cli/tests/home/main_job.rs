@@ -1,0 +1,158 @@
+//! Declare a home, build it, switch to it, change it, undo it, clear up.
+
+use std::fs;
+
+use crate::stage::Stage;
+
+const ONE: &str = r#"
+  home.file.".greeting".text = "one\n";
+  home.file."notes/first".text = "first\n";
+  home.sessionVariables.EDITOR = "vi";
+  home.packages = [ (pkgs.writeShellScriptBin "greet" "echo one from $0") ];
+"#;
+
+const TWO: &str = r#"
+  home.file.".greeting".text = "two\n";
+  home.file."notes/second".text = "second\n";
+  home.packages = [ (pkgs.writeShellScriptBin "greet" "echo two") ];
+"#;
+
+#[test]
+fn a_home_from_its_first_generation_to_its_last() {
+    let stage = Stage::new();
+    let file = stage.declare(ONE);
+
+    // Building activates nothing.
+    let built = stage.run(&["build", &file, "--no-link"]).success().out;
+    let manifest = fs::read_to_string(stage.real(&format!("{}/manifest.json", built.trim()))).unwrap();
+    assert!(manifest.contains("\"username\""), "{manifest}");
+    assert_eq!(stage.entries(), [""; 0]);
+    stage.run(&["build", &file, "--out-link", "it"]).success();
+    assert_eq!(fs::read_link(stage.path("it")).unwrap().to_str(), Some(built.trim()));
+
+    // Neither does planning; it says what would change, and why.
+    let planned = stage.run(&["plan", &file]).success().out;
+    for part in [
+        "no generation → a new generation",
+        "+ .greeting",
+        &format!("({file}:7)"),
+        "+ greet",
+        "+ EDITOR = vi",
+        "notes/first",
+    ] {
+        assert!(planned.contains(part), "`{part}` is missing in:\n{planned}");
+    }
+    let json = stage.run(&["plan", &file, "--json"]).success().out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["schema"], 1);
+    assert_eq!(stage.visible_entries(), [""; 0]);
+
+    let switched = stage.run(&["switch", &file]).success();
+    switched.says(&[
+        "+ .greeting",
+        "generation 1 is active in",
+        "look inside: nival enter --store",
+        "undo: nival home uninstall --store",
+    ]);
+    stage.assert_generations(&[1], 1);
+    assert_eq!(stage.text(".greeting"), "one\n");
+    assert_eq!(stage.text("notes/first"), "first\n");
+    assert!(stage.has(".nix-profile"));
+    if let Some(run) = stage.enter(&["greet"]) {
+        let out = run.success().out;
+        assert!(out.starts_with("one from /"), "{out}");
+        let command = r#"cat "$HOME/.greeting"; ls "$HOME/.nix-profile/bin""#;
+        let out = stage.enter(&["sh", "-c", command]).unwrap().success().out;
+        assert_eq!(out, "one\ngreet\n");
+    }
+
+    // Nothing changed: nothing is changed.
+    let before = stage.entries();
+    stage.run(&["switch", &file]).success().says(&["nothing to do"]);
+    assert_eq!(stage.entries(), before);
+    stage.assert_generations(&[1], 1);
+
+    stage.declare(TWO);
+    stage.run(&["switch", &file]).success().says(&[
+        "generation 1 → a new generation",
+        "~ .greeting",
+        "- notes/first",
+        "generation 2 is active in",
+        "undo: nival home rollback --store",
+    ]);
+    stage.assert_generations(&[1, 2], 2);
+    assert_eq!(stage.text(".greeting"), "two\n");
+    assert!(stage.has("notes/second") && !stage.has("notes/first"));
+    if let Some(run) = stage.enter(&["greet"]) {
+        assert_eq!(run.success().out, "two\n");
+    }
+
+    stage.run(&["rollback"]).success().says(&["generation 2 → generation 1", "generation 1 is active"]);
+    stage.assert_generations(&[1, 2], 1);
+    assert_eq!(stage.text(".greeting"), "one\n");
+    stage.run(&["rollback"]).failure(1, &["there is no generation before generation 1", "hint: "]);
+
+    stage.run(&["switch", "--generation", "2"]).success().says(&["generation 2 is active"]);
+    stage.assert_generations(&[1, 2], 2);
+    assert_eq!(stage.text(".greeting"), "two\n");
+    stage.run(&["switch", "--generation", "7"]).failure(1, &["there is no generation 7", "hint: "]);
+
+    let packages = stage.run(&["packages"]).success().out;
+    assert!(packages.lines().any(|line| line == "greet"), "{packages}");
+
+    // The collector takes what was forgotten, and only that.
+    let first = generation(&stage, 1);
+    let second = generation(&stage, 2);
+    stage.nival(&["gc"]).success();
+    assert!(stage.real(&first).exists() && stage.real(&second).exists());
+    stage
+        .run(&["remove-generations", "2"])
+        .failure(1, &["generation 2 is the running one and can't be removed", "hint: "]);
+    stage.run(&["remove-generations", "1"]).success().says(&["removed generation 1", "`nival gc`"]);
+    stage.assert_generations(&[2], 2);
+    fs::remove_file(stage.path("it")).unwrap();
+    let freed = stage.nival(&["gc"]).success();
+    assert!(freed.out.lines().any(|line| line == first), "{freed:?}");
+    assert!(!stage.real(&first).exists() && stage.real(&second).exists());
+    assert_eq!(stage.text(".greeting"), "two\n");
+    stage.nival(&["doctor", "--check-contents"]).success();
+
+    stage.run(&["uninstall", "--dry-run"]).success();
+    assert!(stage.has(".greeting"));
+    stage.run(&["uninstall"]).success().says(&["nothing of Nival's is left in"]);
+    assert_eq!(stage.visible_entries(), [""; 0]);
+    let left: Vec<String> = stage.entries().into_iter().filter(|entry| !entry.ends_with('/')).collect();
+    assert_eq!(left, [".local/state/nival/home/lock"], "only the lock stays");
+    stage.run(&["generations"]).success();
+    stage.nival(&["gc"]).success();
+    assert!(!stage.real(&second).exists());
+}
+
+#[test]
+fn a_switch_from_a_file_in_the_current_folder() {
+    let stage = Stage::new();
+    stage.declare(r#"  home.file.".greeting".text = "near\n";"#);
+    stage.run(&["switch", "home.nix"]).success();
+    assert_eq!(stage.text(".greeting"), "near\n");
+    // A folder stands for the declaration in it.
+    stage.run(&["switch", "."]).success().says(&["nothing to do"]);
+}
+
+#[test]
+fn old_generations_expire() {
+    let stage = Stage::new();
+    for text in ["a", "b", "c"] {
+        let file = stage.declare(&format!("  home.file.x.text = \"{text}\";"));
+        stage.run(&["switch", &file]).success();
+    }
+    stage.run(&["expire-generations", "-30 days"]).success().says(&["no generation was removed"]);
+    stage.assert_generations(&[1, 2, 3], 3);
+    stage.run(&["expire-generations", "long ago"]).failure(1, &["`long ago` is not an age", "hint: "]);
+    stage.run(&["expire-generations", "2999-01-01"]).success().says(&["removed generation 1, 2"]);
+    stage.assert_generations(&[3], 3);
+}
+
+fn generation(stage: &Stage, number: u64) -> String {
+    let link = stage.home(&format!(".local/state/nix/profiles/home-manager-{number}-link"));
+    fs::read_link(link).unwrap().to_str().unwrap().to_owned()
+}
