@@ -67,7 +67,13 @@ fn evaluate(
 ) -> Result<Vec<u8>, EvalError> {
     let root = match (expr, file) {
         (Some(expr), _) => ev.eval_str(expr, base)?,
-        (None, Some(file)) => ev.eval_file(&std::path::Path::new(base).join(file))?,
+        (None, Some(file)) => {
+            let path = std::path::Path::new(base).join(file);
+            match format {
+                "--strict" | "--nix-instantiate" => ev.eval_file_by_itself(&path)?,
+                _ => ev.eval_file(&path)?,
+            }
+        }
         (None, None) => return Err(EvalError::other("give --expr or -f")),
     };
     let value = ev.find_along_path(attr, &BTreeMap::new(), root)?;

@@ -86,6 +86,13 @@ impl Evaluator {
         self.force(value, Pos::NONE)
     }
 
+    /// Parses and evaluates a file as `nix-instantiate` does with the one it is given: nothing is remembered,
+    /// and errors don't name the file.
+    pub fn eval_file_by_itself(&self, path: &Path) -> Result<Value> {
+        let resolved = self.resolve_import(path)?;
+        self.parse_file(&resolved, &Scope::default())?.run(self, Env::ROOT)
+    }
+
     /// Parses and evaluates a file with variables of its own, as `scopedImport` does; nothing is remembered.
     pub fn eval_file_in_scope(&self, path: &Path, scope: crate::value::Attrs) -> Result<Value> {
         let resolved = self.resolve_import(path)?;
