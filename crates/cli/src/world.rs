@@ -71,7 +71,12 @@ impl World {
             CommandError::failure("the store `dummy://` keeps nothing, so this cannot be done in it")
                 .hint("leave `--store` away, or name a folder: `--store DIR`")
         })?;
+        let is_new = !config.db_dir().join("db.sqlite").exists();
         let store = LocalStore::open(config.clone())?;
+        if is_new {
+            // Said once: afterwards `nival doctor` tells.
+            self.output.say(self.place.describe());
+        }
         Ok(self.store.get_or_init(|| store))
     }
 
