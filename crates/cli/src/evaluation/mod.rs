@@ -76,7 +76,9 @@ impl<'a> Session<'a> {
     /// Evaluates an expression of ours to a string.
     fn string(&self, expression: &str) -> Result<Vec<u8>> {
         self.run(|evaluator| {
-            let value = evaluator.eval_str(expression, "/")?;
+            // Named as part of the library, so that errors show the user's own text first.
+            let origin = Origin::File("/__nival__/«command»".to_owned());
+            let value = evaluator.eval_text(origin, expression.as_bytes().to_vec(), "/")?;
             Ok(evaluator.force_string(value, Pos::NONE, "")?.bytes().to_vec())
         })
     }

@@ -102,7 +102,11 @@ fn frames(out: &mut String, diagnostic: &Diagnostic, style: HumanStyle) {
 /// comes with the program.
 fn is_own(place: Place) -> bool {
     match place.source.origin() {
-        Origin::File(path) => !path.contains("/nix/store/") && !path.starts_with("/__nival__/"),
+        Origin::File(path) => {
+            !path.contains("/nix/store/")
+                && !path.starts_with("/__nival__/")
+                && !path.starts_with("«nix-internal»/")
+        }
         Origin::String | Origin::Stdin => true,
     }
 }
