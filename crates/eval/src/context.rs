@@ -8,6 +8,8 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 
 use nival_formats::{StoreDir, StorePath};
 
+use crate::hash::WordHash;
+
 /// One store path (or output) that a string refers to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContextElement {
@@ -47,8 +49,8 @@ struct Table {
     element_ids: HashMap<&'static ContextElement, u32>,
     /// Sorted element numbers; the empty set is not in the table.
     sets: Vec<&'static [u32]>,
-    set_ids: HashMap<&'static [u32], u32>,
-    unions: HashMap<(u32, u32), u32>,
+    set_ids: HashMap<&'static [u32], u32, WordHash>,
+    unions: HashMap<(u32, u32), u32, WordHash>,
 }
 
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);

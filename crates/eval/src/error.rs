@@ -1,10 +1,11 @@
 //! Errors of evaluation.
 //!
 //! An error is one word, so that results stay in registers. Frames ("while calling …") are put on while it
-//! travels outwards and are formatted only when it is shown. Cloning is cheap: a thunk that failed keeps its
-//! error.
+//! travels outwards and are formatted only when it is shown. A thunk that failed keeps its error, and with it
+//! the frames of the first time, as in the reference; asked again it gives a copy.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use nival_syntax::{Code, Diagnostic, Frame, Pos, Symbol};
 
@@ -12,15 +13,28 @@ use nival_syntax::{Code, Diagnostic, Frame, Pos, Symbol};
 pub type Result<T, E = EvalError> = std::result::Result<T, E>;
 
 /// An error of evaluation.
-#[derive(Clone)]
-pub struct EvalError(Box<Body>);
+pub struct EvalError(Arc<Body>);
 
-#[derive(Clone)]
 struct Body {
     kind: ErrorKind,
     pos: Pos,
     problem: Arc<Problem>,
-    frames: Option<&'static Link>,
+    /// The outermost frame, or null.
+    frames: AtomicPtr<Link>,
+}
+
+impl Clone for Body {
+    fn clone(&self) -> Body {
+        let frames = AtomicPtr::new(self.frames.load(Ordering::Acquire));
+        Body { kind: self.kind, pos: self.pos, problem: self.problem.clone(), frames }
+    }
+}
+
+impl Clone for EvalError {
+    /// A copy: frames put on one of them are not seen in the other.
+    fn clone(&self) -> EvalError {
+        EvalError(Arc::new(Body::clone(&self.0)))
+    }
 }
 
 #[derive(Clone)]
@@ -126,7 +140,13 @@ impl EvalError {
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> EvalError {
         let problem =
             Problem { message: message.into(), suggestions: Vec::new(), hints: Vec::new(), diagnostic: None };
-        EvalError(Box::new(Body { kind, pos: Pos::NONE, problem: Arc::new(problem), frames: None }))
+        let frames = AtomicPtr::default();
+        EvalError(Arc::new(Body { kind, pos: Pos::NONE, problem: Arc::new(problem), frames }))
+    }
+
+    /// The same error: frames put on one are seen in both.
+    pub(crate) fn share(&self) -> EvalError {
+        EvalError(self.0.clone())
     }
 
     /// An error of no special kind.
@@ -151,13 +171,13 @@ impl EvalError {
     }
 
     fn problem(&mut self) -> &mut Problem {
-        Arc::make_mut(&mut self.0.problem)
+        Arc::make_mut(&mut Arc::make_mut(&mut self.0).problem)
     }
 
     /// The same at a place.
     #[must_use]
     pub fn at(mut self, pos: Pos) -> EvalError {
-        self.0.pos = pos;
+        Arc::make_mut(&mut self.0).pos = pos;
         self
     }
 
@@ -182,24 +202,29 @@ impl EvalError {
 
     /// The same with one more step outside of those so far. An empty text without a place is no step.
     #[must_use]
-    pub fn with_frame(mut self, text: impl Into<FrameText>, pos: Pos) -> EvalError {
+    pub fn with_frame(self, text: impl Into<FrameText>, pos: Pos) -> EvalError {
         self.push(text.into(), pos, false);
         self
     }
 
     /// The same with a step that is always shown (`addErrorContext`).
     #[must_use]
-    pub fn with_lasting_frame(mut self, text: impl Into<FrameText>, pos: Pos) -> EvalError {
+    pub fn with_lasting_frame(self, text: impl Into<FrameText>, pos: Pos) -> EvalError {
         self.push(text.into(), pos, true);
         self
     }
 
-    fn push(&mut self, text: FrameText, pos: Pos, always: bool) {
+    fn push(&self, text: FrameText, pos: Pos, always: bool) {
         if text.is_empty() {
             return;
         }
-        let link = Link { text, pos, always, inner: self.0.frames };
-        self.0.frames = Some(Box::leak(Box::new(link)));
+        let link = Link { text, pos, always, inner: self.outermost() };
+        self.0.frames.store(Box::leak(Box::new(link)), Ordering::Release);
+    }
+
+    fn outermost(&self) -> Option<&'static Link> {
+        // SAFETY: the pointer is null or comes from `Box::leak` in `push`.
+        unsafe { self.0.frames.load(Ordering::Acquire).as_ref() }
     }
 
     /// What kind of error it is.
@@ -233,7 +258,7 @@ impl EvalError {
         diagnostic.suggestions.extend(problem.suggestions.iter().cloned());
         diagnostic.hints.extend(problem.hints.iter().cloned());
         let mut frames = Vec::new();
-        let mut next = self.0.frames;
+        let mut next = self.outermost();
         while let Some(link) = next {
             frames.push(Frame { text: link.text.format(), pos: link.pos, always: link.always });
             next = link.inner;

@@ -13,6 +13,7 @@ mod context;
 pub mod ere;
 mod error;
 mod evaluator;
+mod hash;
 pub mod host;
 pub mod json;
 mod memory;

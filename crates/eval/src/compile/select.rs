@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::ast::{AttrName, Expr, PathId};
-use nival_syntax::{ExprId, Pos, Symbol, suggestions};
+use nival_syntax::{ExprId, Pos, Symbol, print, suggestions};
 
 use super::resolve::VarRef;
 use super::variable::Local;
@@ -55,7 +55,12 @@ pub(super) fn compile_has(
 fn names(ev: &Evaluator, unit: &'static Unit, path: &[AttrName]) -> Box<[Name]> {
     let name = |name: &AttrName| match name {
         AttrName::Static(name) => Name::Static(*name, InlineCache::default()),
-        AttrName::Dynamic(expr) => Name::Dynamic(expression(ev, unit, *expr), unit.pos(*expr)),
+        AttrName::Dynamic(expr) => Name::Dynamic(Box::new(DynamicName {
+            op: expression(ev, unit, *expr),
+            pos: unit.pos(*expr),
+            unit,
+            expr: *expr,
+        })),
     };
     path.iter().map(name).collect()
 }
@@ -166,7 +171,14 @@ pub(super) fn missing_hint(ev: &Evaluator, attrs: Attrs) -> Option<String> {
 /// A name in an attribute path.
 enum Name {
     Static(Symbol, InlineCache),
-    Dynamic(Op, Pos),
+    Dynamic(Box<DynamicName>),
+}
+
+struct DynamicName {
+    op: Op,
+    pos: Pos,
+    unit: &'static Unit,
+    expr: ExprId,
 }
 
 impl Name {
@@ -174,10 +186,10 @@ impl Name {
     fn symbol(&self, ev: &Evaluator, env: Env) -> Result<Symbol> {
         match self {
             Name::Static(name, _) => Ok(*name),
-            Name::Dynamic(op, pos) => {
-                let value = op.run(ev, env)?;
+            Name::Dynamic(name) => {
+                let value = name.op.run(ev, env)?;
                 let frame = "while evaluating an attribute name";
-                Ok(Symbol::intern(ev.force_plain_string(value, *pos, frame)?.bytes()))
+                Ok(Symbol::intern(ev.force_plain_string(value, name.pos, frame)?.bytes()))
             }
         }
     }
@@ -186,7 +198,7 @@ impl Name {
     fn find(&self, attrs: Attrs, symbol: Symbol) -> Option<Value> {
         match self {
             Name::Static(_, cache) => cache.find(attrs, symbol),
-            Name::Dynamic(..) => attrs.get(symbol),
+            Name::Dynamic(_) => attrs.get(symbol),
         }
     }
 }
@@ -224,10 +236,9 @@ impl SelectPath {
     ) -> Result<Option<Value>> {
         let mut found_in = None;
         for name in &self.names {
-            let symbol = name.symbol(ev, env)?;
-            let forced = ev.force(*value, self.pos);
-            let forced = match forced {
-                Ok(forced) => forced,
+            let named = name.symbol(ev, env).and_then(|name| Ok((name, ev.force(*value, self.pos)?)));
+            let (symbol, forced) = match named {
+                Ok(named) => named,
                 Err(error) => {
                     *last_pos = position_in(found_in);
                     return Err(error);
@@ -267,10 +278,14 @@ impl SelectPath {
     /// `a.b.c`, with computed names where they can be.
     #[cold]
     fn show(&self, ev: &Evaluator, env: Env) -> String {
-        let names = self
-            .names
-            .iter()
-            .map(|name| name.symbol(ev, env).map_or_else(|_| "\"${…}\"".to_owned(), |name| name.to_string()));
+        let names = self.names.iter().map(|name| match (name.symbol(ev, env), name) {
+            (Ok(name), _) => name.to_string(),
+            (Err(_), Name::Static(name, _)) => name.to_string(),
+            (Err(_), Name::Dynamic(name)) => {
+                let shown = print::attr_path(&name.unit.ast, &[AttrName::Dynamic(name.expr)]);
+                String::from_utf8_lossy(&shown).into_owned()
+            }
+        });
         names.collect::<Vec<_>>().join(".")
     }
 }

@@ -171,7 +171,7 @@ impl Evaluator {
         if let Some(resolved) = lock(&self.shared.files.directories).get(directory) {
             return Ok(resolved.clone());
         }
-        let resolved = self.resolve_links(directory)?;
+        let resolved = self.resolve_links_cached(directory)?;
         lock(&self.shared.files.directories).insert(directory.to_path_buf(), resolved.clone());
         Ok(resolved)
     }

@@ -123,7 +123,7 @@ impl Evaluator {
 fn fail(thunk: Thunk, error: EvalError) -> EvalError {
     match error.kind() {
         ErrorKind::StackOverflow | ErrorKind::Host => thunk.restore(),
-        _ => thunk.fail(error.clone()),
+        _ => thunk.fail(error.share()),
     }
     error
 }

@@ -1,16 +1,19 @@
 //! Attribute sets.
 //!
-//! A set is flat, `{ shape, values… }`, or layered, `{ layered mark and length, base, top }`: the second is
-//! what `//` makes of a large left side and a small right one.
+//! A set is flat, `{ shape, values… }`, or layered, `{ layered mark and length, base, top, flat }`: the second
+//! is what `//` makes of a large left side and a small right one. A layered set that is walked over gets a
+//! flat form as well.
 
 use std::cell::RefCell;
-use std::cmp::Ordering;
+use std::cmp;
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::{Pos, Symbol};
 
 use super::{Shape, Slot, Value};
+use crate::hash::WordHash;
 use crate::memory::Heap;
 
 /// An attribute set.
@@ -79,8 +82,11 @@ impl Attrs {
     /// The slots are empty at first and must all be set before the set is seen by others.
     #[inline(always)]
     pub(crate) fn unfilled(heap: &Heap, shape: &'static Shape) -> (Attrs, &'static [Slot]) {
+        Attrs::in_words(heap.words(1 + shape.keys().len()), shape)
+    }
+
+    fn in_words(object: NonNull<u64>, shape: &'static Shape) -> (Attrs, &'static [Slot]) {
         let length = shape.keys().len();
-        let object = heap.words(1 + length);
         // SAFETY: the object is fresh and has room for the shape and a slot for each key.
         unsafe {
             object.write(std::ptr::from_ref(shape).expose_provenance() as u64);
@@ -203,24 +209,27 @@ impl Attrs {
     /// names.
     pub fn iter(self) -> AttrsIter {
         match self.form() {
-            Form::Flat(shape, slots) => AttrsIter(Attributes::Flat { shape, slots, next: 0 }),
-            Form::Layered { .. } => {
-                let mut attrs = Vec::with_capacity(self.len());
-                self.collect_into(&mut attrs);
-                AttrsIter(Attributes::Collected(attrs.into_iter()))
-            }
+            Form::Flat(shape, slots) => AttrsIter { shape, slots, next: 0 },
+            Form::Layered { .. } => self.flatten().iter(),
         }
     }
 
-    fn collect_into(self, out: &mut Vec<Attr>) {
-        match self.form() {
-            Form::Flat(..) => out.extend(self.iter()),
-            Form::Layered { base, top, .. } => {
-                let mut below = Vec::with_capacity(base.len());
-                base.collect_into(&mut below);
-                merge_sorted(&below, &top.iter().collect::<Vec<_>>(), out);
-            }
+    /// A layered set in its flat form, which is made at the first time.
+    fn flatten(self) -> Attrs {
+        let Form::Layered { base, top, .. } = self.form() else { return self };
+        // SAFETY: the fourth word of a layered set is only accessed as an atomic.
+        let flat = unsafe { self.0.add(3).cast::<AtomicU64>().as_ref() };
+        let known = flat.load(Ordering::Acquire);
+        if known != 0 {
+            // SAFETY: only the set below is ever stored.
+            return Attrs(unsafe { Value::from_bits(known) }.object());
         }
+        let merged = merge(base.flatten(), top.flatten(), |words| {
+            NonNull::from(Box::leak(vec![0_u64; words].into_boxed_slice())).cast()
+        });
+        // Two threads may do it at once: either result will do.
+        flat.store(Value::from(merged).to_bits(), Ordering::Release);
+        merged
     }
 
     /// The attributes in the order of their names' bytes.
@@ -232,9 +241,7 @@ impl Attrs {
             };
             return shape.name_order().iter().map(attr).collect();
         }
-        let mut attrs: Vec<Attr> = self.iter().collect();
-        attrs.sort_unstable_by_key(|attr| attr.name.as_bytes());
-        attrs
+        self.flatten().by_name()
     }
 
     /// `self // other`
@@ -250,26 +257,20 @@ impl Attrs {
         if left >= LAYER_FROM && left >= right * LAYER_RATIO && depth < MAX_LAYERS {
             return Attrs::layered(heap, self, other, depth);
         }
-        if let (Form::Flat(left, left_slots), Form::Flat(right, right_slots)) = (self.form(), other.form()) {
-            if left.is_shared() && right.is_shared() {
-                let plan = plans.get(left, right);
-                let (attrs, slots) = Attrs::unfilled(heap, plan.shape);
-                for (slot, pick) in slots.iter().zip(&plan.picks) {
-                    let index = (pick >> 1) as usize;
-                    let from = if pick & 1 == 0 { &left_slots[index] } else { &right_slots[index] };
-                    slot.set(from.get());
-                }
-                return attrs;
+        if let (Form::Flat(left, left_slots), Form::Flat(right, right_slots)) = (self.form(), other.form())
+            && left.is_shared()
+            && right.is_shared()
+        {
+            let plan = plans.get(left, right);
+            let (attrs, slots) = Attrs::unfilled(heap, plan.shape);
+            for (slot, pick) in slots.iter().zip(&plan.picks) {
+                let index = (pick >> 1) as usize;
+                let from = if pick & 1 == 0 { &left_slots[index] } else { &right_slots[index] };
+                slot.set(from.get());
             }
-            if right.keys() == left.keys() {
-                return other;
-            }
+            return attrs;
         }
-        let mut merged = Vec::with_capacity(left + right);
-        let below: Vec<Attr> = self.iter().collect();
-        let above: Vec<Attr> = other.iter().collect();
-        merge_sorted(&below, &above, &mut merged);
-        Attrs::from_sorted(heap, &merged)
+        merge(self.flatten(), other.flatten(), |words| heap.words(words))
     }
 
     fn depth(self) -> u64 {
@@ -280,8 +281,8 @@ impl Attrs {
     fn layered(heap: &Heap, base: Attrs, top: Attrs, depth: u64) -> Attrs {
         let added = top.iter().filter(|attr| !base.contains(attr.name)).count();
         let length = (base.len() + added) as u64;
-        let object = heap.words(3);
-        // SAFETY: three fresh words.
+        let object = heap.words(4);
+        // SAFETY: four fresh words; the last stays zero.
         unsafe {
             object.write(LAYERED | depth << DEPTH_SHIFT | length << LENGTH_SHIFT);
             object.add(1).write(Value::from(base).to_bits());
@@ -291,51 +292,76 @@ impl Attrs {
     }
 
     /// A set with the same names and other values.
-    pub(crate) fn map(self, heap: &Heap, mut value: impl FnMut(Attr) -> Value) -> Attrs {
-        if let Form::Flat(shape, _) = self.form() {
-            return Attrs::from_values(heap, shape.without_positions(), self.iter().map(value));
-        }
-        let attrs = self.iter().map(|attr| Attr { value: value(attr), pos: Pos::NONE, ..attr });
-        Attrs::from_sorted(heap, &attrs.collect::<Vec<_>>())
+    pub(crate) fn map(self, heap: &Heap, value: impl FnMut(Attr) -> Value) -> Attrs {
+        let attrs = self.iter();
+        Attrs::from_values(heap, attrs.shape.without_positions(), attrs.map(value))
     }
 
     /// A set of its own shape from attributes sorted by symbol, without doubles.
     pub(crate) fn from_sorted(heap: &Heap, attrs: &[Attr]) -> Attrs {
         let has_positions = attrs.iter().any(|attr| !attr.pos.is_none());
-        let keys: Box<[Symbol]> = attrs.iter().map(|attr| attr.name).collect();
-        let shape = if has_positions {
-            Shape::new(keys, Some(attrs.iter().map(|attr| attr.pos).collect()), false)
-        } else if keys.len() <= 24 {
-            Shape::interned(&keys)
-        } else {
-            Shape::new(keys, None, false)
-        };
+        let positions = has_positions.then(|| attrs.iter().map(|attr| attr.pos).collect());
+        let shape = shape_of(attrs.iter().map(|attr| attr.name).collect(), positions);
         Attrs::from_values(heap, shape, attrs.iter().map(|attr| attr.value))
     }
 }
 
-fn merge_sorted(below: &[Attr], above: &[Attr], out: &mut Vec<Attr>) {
-    let (mut left, mut right) = (below.iter().peekable(), above.iter().peekable());
-    while let (Some(low), Some(high)) = (left.peek(), right.peek()) {
-        match low.name.cmp(&high.name) {
-            Ordering::Less => out.extend(left.next()),
-            Ordering::Greater => out.extend(right.next()),
-            Ordering::Equal => {
-                left.next();
-                out.extend(right.next());
-            }
+/// What is in either of two flat sets, the right one going first.
+fn merge(left: Attrs, right: Attrs, words: impl FnOnce(usize) -> NonNull<u64>) -> Attrs {
+    let (Form::Flat(low_shape, low_slots), Form::Flat(high_shape, high_slots)) = (left.form(), right.form())
+    else {
+        unreachable!("both sets are flat");
+    };
+    let (low_keys, high_keys) = (low_shape.keys(), high_shape.keys());
+    let capacity = low_keys.len() + high_keys.len();
+    let has_positions = low_shape.has_positions() || high_shape.has_positions();
+    let mut keys = Vec::with_capacity(capacity);
+    let mut positions = Vec::with_capacity(if has_positions { capacity } else { 0 });
+    let mut values = Vec::with_capacity(capacity);
+    let (mut low, mut high) = (0, 0);
+    while low < low_keys.len() || high < high_keys.len() {
+        let order = match (low_keys.get(low), high_keys.get(high)) {
+            (Some(low), Some(high)) => low.cmp(high),
+            (Some(_), None) => cmp::Ordering::Less,
+            _ => cmp::Ordering::Greater,
+        };
+        let (shape, slots, index) = if order.is_lt() {
+            low += 1;
+            (low_shape, low_slots, low - 1)
+        } else {
+            low += usize::from(order.is_eq());
+            high += 1;
+            (high_shape, high_slots, high - 1)
+        };
+        keys.push(shape.keys()[index]);
+        if has_positions {
+            positions.push(shape.position(index));
         }
+        values.push(slots[index].get());
     }
-    out.extend(left);
-    out.extend(right);
+    let shape = shape_of(keys, has_positions.then_some(positions));
+    let object = words(1 + values.len());
+    let (attrs, slots) = Attrs::in_words(object, shape);
+    for (slot, value) in slots.iter().zip(values) {
+        slot.set(value);
+    }
+    attrs
+}
+
+/// The shape of a set that is computed: small ones without positions are likely to come again.
+fn shape_of(keys: Vec<Symbol>, positions: Option<Vec<Pos>>) -> &'static Shape {
+    if positions.is_none() && keys.len() <= 24 {
+        Shape::interned(&keys)
+    } else {
+        Shape::new(keys.into(), positions.map(Into::into), false)
+    }
 }
 
 /// Iterator over a set's attributes by symbol number.
-pub struct AttrsIter(Attributes);
-
-enum Attributes {
-    Flat { shape: &'static Shape, slots: &'static [Slot], next: usize },
-    Collected(std::vec::IntoIter<Attr>),
+pub struct AttrsIter {
+    shape: &'static Shape,
+    slots: &'static [Slot],
+    next: usize,
 }
 
 impl Iterator for AttrsIter {
@@ -343,22 +369,14 @@ impl Iterator for AttrsIter {
 
     #[inline]
     fn next(&mut self) -> Option<Attr> {
-        match &mut self.0 {
-            Attributes::Flat { shape, slots, next } => {
-                let index = *next;
-                let value = slots.get(index)?.get();
-                *next += 1;
-                Some(Attr { name: shape.keys()[index], value, pos: shape.position(index) })
-            }
-            Attributes::Collected(attrs) => attrs.next(),
-        }
+        let index = self.next;
+        let value = self.slots.get(index)?.get();
+        self.next += 1;
+        Some(Attr { name: self.shape.keys()[index], value, pos: self.shape.position(index) })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = match &self.0 {
-            Attributes::Flat { slots, next, .. } => slots.len() - next,
-            Attributes::Collected(attrs) => attrs.len(),
-        };
+        let left = self.slots.len() - self.next;
         (left, Some(left))
     }
 }
@@ -383,7 +401,7 @@ struct MergePlan {
 
 /// The merge plans met so far.
 #[derive(Default)]
-pub(crate) struct MergePlans(RefCell<HashMap<(usize, usize), &'static MergePlan>>);
+pub(crate) struct MergePlans(RefCell<HashMap<(usize, usize), &'static MergePlan, WordHash>>);
 
 impl MergePlans {
     fn get(&self, left: &'static Shape, right: &'static Shape) -> &'static MergePlan {

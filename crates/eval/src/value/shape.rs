@@ -8,6 +8,8 @@ use std::sync::{LazyLock, OnceLock, RwLock};
 
 use nival_syntax::{Pos, Symbol};
 
+use crate::hash::WordHash;
+
 /// The keys of an attribute set, sorted by symbol, and where each was written.
 #[repr(align(16))]
 pub struct Shape {
@@ -18,7 +20,7 @@ pub struct Shape {
     shared: bool,
 }
 
-type ShapesByKeys = HashMap<Box<[Symbol]>, &'static Shape>;
+type ShapesByKeys = HashMap<Box<[Symbol]>, &'static Shape, WordHash>;
 
 static INTERNED: LazyLock<RwLock<ShapesByKeys>> = LazyLock::new(RwLock::default);
 
@@ -69,6 +71,12 @@ impl Shape {
         self.keys.binary_search(&key).ok()
     }
 
+    #[inline]
+    pub(crate) fn has_positions(&self) -> bool {
+        self.positions.is_some()
+    }
+
+    #[inline]
     pub(crate) fn position(&self, index: usize) -> Pos {
         self.positions.as_ref().map_or(Pos::NONE, |positions| positions[index])
     }
