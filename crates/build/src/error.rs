@@ -197,6 +197,18 @@ impl BuildFailure {
         }
     }
 
+    /// The message with where to look further, without the hint.
+    pub fn describe(&self) -> String {
+        let mut text = self.render("nival").trim_end().to_owned();
+        if let Some(file) = &self.log_file {
+            let _ = write!(text, "\nThe whole log is in `{}`.", file.display());
+        }
+        if let Some(folder) = &self.kept_build_dir {
+            let _ = write!(text, "\nThe build folder is kept in `{}`.", folder.display());
+        }
+        text
+    }
+
     /// The message in the words of the reference; `program` is the command that shows logs.
     pub fn render(&self, program: &str) -> String {
         let mut text = format!("Cannot build '{}'.\nReason: {}.", self.derivation, self.kind);
@@ -221,13 +233,7 @@ impl BuildFailure {
 
 impl std::fmt::Display for BuildFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.render("nival").trim_end())?;
-        if let Some(file) = &self.log_file {
-            write!(f, "\nThe whole log is in `{}`.", file.display())?;
-        }
-        if let Some(folder) = &self.kept_build_dir {
-            write!(f, "\nThe build folder is kept in `{}`.", folder.display())?;
-        }
+        f.write_str(&self.describe())?;
         if let Some(hint) = self.hint() {
             write!(f, "\n\nhint: {hint}")?;
         }

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use nival_build::{
-    BuildError, BuildEvent, BuildOptions, DerivedPath, FailureKind, Realised, SandboxMode, SandboxPath,
-    WantedOutputs,
+    BuildError, BuildEvent, BuildFailure, BuildOptions, DerivedPath, FailureKind, Realised, SandboxMode,
+    SandboxPath, WantedOutputs,
 };
 use nival_eval::ContextElement;
 use nival_formats::StorePath;
@@ -148,19 +148,45 @@ fn sandbox_paths(settings: &Settings) -> Vec<SandboxPath> {
 
 impl From<BuildError> for CommandError {
     fn from(error: BuildError) -> Self {
-        let kind = match &error {
-            BuildError::Failed(failures) => match failures.first().map(|failure| &failure.kind) {
-                Some(FailureKind::TimedOut(_) | FailureKind::Silent(_)) => Kind::BuildTimeout,
-                Some(FailureKind::HashMismatch { .. }) => Kind::HashMismatch,
-                _ => Kind::BuildFailure,
-            },
-            _ => Kind::Failure,
-        };
-        if let BuildError::Store(error) = error {
-            return (*error).into();
+        match error {
+            BuildError::Store(error) => (*error).into(),
+            BuildError::Failed(failures) => failed(&failures),
+            other => Self::failure(other),
         }
-        Self::new(kind, error)
     }
+}
+
+/// The causes, what was not built for want of them, and the ways on.
+fn failed(failures: &[BuildFailure]) -> CommandError {
+    let (waiting, causes): (Vec<_>, Vec<_>) =
+        failures.iter().partition(|failure| matches!(failure.kind, FailureKind::Dependencies(_)));
+    let kind = match causes.first().map(|failure| &failure.kind) {
+        Some(FailureKind::TimedOut(_) | FailureKind::Silent(_)) => Kind::BuildTimeout,
+        Some(FailureKind::HashMismatch(_)) => Kind::HashMismatch,
+        Some(
+            FailureKind::Builder(_)
+            | FailureKind::OutputMissing { .. }
+            | FailureKind::OutputRejected(_)
+            | FailureKind::LogTooLong(_),
+        ) => Kind::BuildFailure,
+        _ => Kind::Failure,
+    };
+    let mut paragraphs: Vec<String> = causes.iter().map(|failure| failure.describe()).collect();
+    if !waiting.is_empty() {
+        let mut text = "Not built, since they need it:".to_owned();
+        for failure in waiting {
+            text.push_str("\n  ");
+            text.push_str(&failure.derivation);
+        }
+        paragraphs.push(text);
+    }
+    let mut hints: Vec<String> = Vec::new();
+    for hint in causes.iter().filter_map(|failure| failure.hint()) {
+        if !hints.contains(&hint) {
+            hints.push(hint);
+        }
+    }
+    CommandError { kind, message: paragraphs.join("\n\n"), hints }
 }
 
 impl From<nival_store::StoreError> for CommandError {

@@ -102,17 +102,13 @@ impl StorePlace {
     /// One line for people: where the store is, and why.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Dummy(_) => "store: none, paths are computed only".into(),
+            Self::Dummy(_) => "none, paths are computed only".into(),
             Self::Local { config, decision, .. } => {
                 let place = config.real_store_dir.display();
                 match decision.placement {
-                    Placement::System => format!("store: {place} ({})", decision.reason),
+                    Placement::System => format!("{place} ({})", decision.reason),
                     Placement::Chroot { .. } | Placement::Own { .. } => {
-                        format!(
-                            "store: {place}, seen at {} inside ({})",
-                            config.store_dir.as_str(),
-                            decision.reason
-                        )
+                        format!("{place}, seen at {} inside ({})", config.store_dir.as_str(), decision.reason)
                     }
                 }
             }

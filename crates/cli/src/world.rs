@@ -75,7 +75,7 @@ impl World {
         let store = LocalStore::open(config.clone())?;
         if is_new {
             // Said once: afterwards `nival doctor` tells.
-            self.output.say(self.place.describe());
+            self.output.say(format!("store: {}", self.place.describe()));
         }
         Ok(self.store.get_or_init(|| store))
     }

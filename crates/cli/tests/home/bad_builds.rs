@@ -18,6 +18,7 @@ fn switch(script: &str, options: &[&str]) -> (Stage, Option<Run>) {
     arguments.extend(options);
     let run = stage.run(&arguments);
     assert_eq!(stage.entries(), [""; 0], "{run:?}");
+    assert!(!run.err.contains("1 dependency failed"), "the cause is told once:\n{}", run.err);
     if run.no_sandbox() { (stage, None) } else { (stage, Some(run)) }
 }
 

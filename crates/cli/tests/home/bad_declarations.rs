@@ -30,7 +30,8 @@ fn files_that_are_not_there() {
     let stage = Stage::new();
     let file = stage.declare("  imports = [ ./shell.nix ];");
     let missing = stage.path("shell.nix").display().to_string();
-    refused(&stage, &file, &[&missing, "does not exist"]);
+    let importer = format!("while importing the module `{missing}' from `{file}'");
+    refused(&stage, &file, &[&missing, "does not exist", &importer]);
 
     let file = stage.declare("  home.file.\".vimrc\".source = ./vimrc;");
     let missing = stage.path("vimrc").display().to_string();

@@ -61,7 +61,16 @@ let
         ]
       }"
     else
-      unifyModuleSyntax (toString m) (toString m) (applyModuleArgsIfFunction (toString m) (import m) args);
+      unifyModuleSyntax (toString m) (toString m) (
+        applyModuleArgsIfFunction (toString m) (imported file m) args
+      );
+
+  imported =
+    file: m:
+    if file == unknownModule then
+      import m
+    else
+      addErrorContext "while importing the module `${toString m}' from `${file}'" (import m);
 
   unifyModuleSyntax =
     file: key: m:

@@ -74,18 +74,18 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
 fn frames(out: &mut String, diagnostic: &Diagnostic, style: HumanStyle) {
     // Innermost first: the cause stands above, and from there one reads outwards.
     let all = diagnostic.frames.iter().rev().filter(|frame| !frame.text.is_empty());
-    let all: Vec<(&str, Option<Place>)> =
-        all.map(|frame| (frame.text.as_str(), frame.pos.resolve())).collect();
+    let all: Vec<(&str, bool, Option<Place>)> =
+        all.map(|frame| (frame.text.as_str(), frame.always, frame.pos.resolve())).collect();
     let own: Vec<_> = if style.show_trace {
         all.clone()
     } else {
-        let own = all.iter().filter(|(_, place)| place.is_some_and(is_own)).copied();
+        let own = all.iter().filter(|(_, always, place)| *always || place.is_some_and(is_own)).copied();
         own.take(SHOWN).collect()
     };
     if !own.is_empty() {
         out.push('\n');
     }
-    for (text, place) in &own {
+    for (text, _, place) in &own {
         _ = write!(out, "\n… {}", plain(text));
         if let Some(place) = place {
             _ = write!(out, "\n    at {place}");
