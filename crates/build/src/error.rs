@@ -193,7 +193,19 @@ impl BuildFailure {
             FailureKind::Silent(_) => Some("the limit is the setting `max-silent-time`".into()),
             FailureKind::LogTooLong(_) => Some("the limit is the setting `max-build-log-size`".into()),
             FailureKind::Store(error) => error.hint(),
+            _ if self.is_out_of_space() => {
+                Some("free some space, for instance with `nival gc`, and run this again".into())
+            }
             _ => None,
+        }
+    }
+
+    fn is_out_of_space(&self) -> bool {
+        let said = || self.log_tail.iter().any(|line| line.contains("No space left on device"));
+        match &self.kind {
+            FailureKind::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull || said(),
+            FailureKind::Builder(_) => said(),
+            _ => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `nival enter`: a command, or a shell, for which the store is at its name.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use nival_store::namespace;
@@ -34,11 +35,13 @@ pub(crate) fn run(world: &World, arguments: &EnterArguments) -> Result {
     let profile =
         context.xdg("XDG_STATE_HOME", ".local/state").join("nix/profiles/home-manager/home-path/bin");
     let path = context.variable("PATH").unwrap_or("/usr/bin:/bin");
+    // A generation's `activate` calls this program, which need not be installed anywhere.
+    let program_folder = context.program.parent().unwrap_or(Path::new("/"));
     let error = Command::new(&program)
         .args(rest)
         .env_clear()
         .envs(&context.environment)
-        .env("PATH", format!("{}:{path}", profile.display()))
+        .env("PATH", format!("{}:{path}:{}", profile.display(), program_folder.display()))
         .exec();
     Err(CommandError::failure(format!("cannot run `{program}`: {error}")))
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use crate::stage::Stage;
+use crate::stage::{Run, Stage, say};
 
 #[test]
 fn a_damaged_database() {
@@ -54,6 +54,52 @@ fn a_store_path_changed_by_hand() {
     assert!(findings.as_array().unwrap().iter().any(|finding| off(&finding)), "{findings}");
 }
 
+/// The store is on a file system of ever more room, where a mount is granted.
+#[test]
+fn a_full_store() {
+    let stage = Stage::new();
+    let file = stage.declare(
+        r#"  home.file.x.text = lib.concatMapStrings (n: "${toString n} all the same text\n") (lib.range 1 40000);"#,
+    );
+    fs::create_dir(stage.path("root")).unwrap();
+    let switch = stage.home_command(&["switch", &file]);
+    let script = r#"
+root=$1; shift
+mount -t tmpfs -o size=100k none "$root" || exit 77
+for size in 100k 200k 400k 1m 2m; do
+  mount -o remount,size=$size "$root"
+  "$@" 2>"$root.err"; echo "code $? at $size"
+  cat "$root.err"
+  find "$HOME"
+  echo "end of round"
+done
+mount -o remount,size=100m "$root"
+"$@" 2>&1; echo "code $? at last"
+"#;
+    let run = std::process::Command::new("unshare")
+        .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .arg(stage.path("root"))
+        .arg(switch.get_program())
+        .args(switch.get_args())
+        .current_dir(stage.path(""))
+        .env("HOME", stage.home(""))
+        .output();
+    let run = match run {
+        Ok(run) if run.status.success() => Run::of(run),
+        other => return say(&format!("no mount: {other:?}")),
+    };
+    let told = &run.out;
+    for size in ["100k", "200k", "400k", "1m", "2m"] {
+        let after = told.split(&format!(" at {size}\n")).nth(1).unwrap_or_else(|| panic!("{told}"));
+        let after = after.split("\nend of round").next().unwrap();
+        let code = told.split(&format!(" at {size}\n")).next().unwrap().rsplit(' ').next().unwrap();
+        assert!(matches!(code, "1" | "100"), "{told}");
+        assert!(after.contains("hint: free some space"), "{size}:\n{after}");
+        assert!(after.ends_with(&format!("\n{}", stage.home("").display())), "{size}:\n{after}");
+    }
+    assert!(told.contains("code 0 at last"), "{told}");
+}
+
 #[test]
 fn a_store_that_can_not_be_made() {
     let stage = Stage::new();
@@ -63,6 +109,6 @@ fn a_store_that_can_not_be_made() {
     let arguments =
         ["home", "switch", &file, "--store", store.to_str().unwrap(), "--home", home.to_str().unwrap()];
     let run = stage.command(&arguments).output().unwrap();
-    crate::stage::Run::of(run).failure(1, &["taken"]);
+    Run::of(run).failure(1, &["taken"]);
     assert_eq!(stage.entries(), [""; 0]);
 }

@@ -122,6 +122,40 @@ fn a_switch_that_is_killed() {
 }
 
 #[test]
+fn switches_killed_at_any_time() {
+    let stage = Stage::new();
+    let body = |word: &str| {
+        format!(
+            "  home.file.x.text = \"{word}\"; home.file.{word}.text = \"{word}\"; home.file.\"{word}.d/y\".text = \"\";"
+        )
+    };
+    let file = stage.declare(&body("even"));
+    stage.run(&["switch", &file]).success();
+    for round in 1..=12 {
+        let file = stage.declare(&body(if round % 2 == 0 { "even" } else { "odd" }));
+        let mut child = stage.home_command(&["switch", &file]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(25 * round));
+        // It may have ended already: that is one of the times to look at.
+        let _ = child.kill();
+        child.wait().unwrap();
+
+        stage.run(&["generations"]).success();
+        let word = stage.text("x");
+        let other = if word == "even" { "odd" } else { "even" };
+        assert_eq!(stage.text(&word), word, "round {round}");
+        assert!(stage.has(&format!("{word}.d/y")) && !stage.has(other), "round {round}");
+        assert!(!stage.has(&format!("{other}.d")), "round {round}: {:?}", stage.visible_entries());
+    }
+    let file = stage.declare(&body("last"));
+    stage.run(&["switch", &file]).success();
+    assert_eq!(stage.visible_entries().len(), 5, "{:?}", stage.visible_entries());
+    stage.nival(&["gc", "-d"]).success();
+    assert_eq!(stage.text("x"), "last");
+    let looked = stage.nival(&["doctor", "--check-contents"]).out;
+    assert!(looked.contains("valid paths, none damaged"), "{looked}");
+}
+
+#[test]
 fn a_first_switch_that_is_killed() {
     let stage = Stage::new();
     let file = stage.declare(WAITING_STEP);

@@ -141,6 +141,19 @@ fn a_switch_from_a_file_in_the_current_folder() {
 }
 
 #[test]
+fn a_generation_that_activates_itself() {
+    let stage = Stage::new();
+    let file = stage.declare(r#"  home.file.".greeting".text = "by itself\n";"#);
+    let built = stage.run(&["build", &file, "--no-link", "--user", "somebody"]).success().out;
+    let Some(run) = stage.enter(&[&format!("{}/activate", built.trim())]) else { return };
+    run.success().says(&["generation 1 is active"]);
+    let text = stage.enter(&["sh", "-c", r#"cat "$HOME/.greeting""#]).unwrap().success().out;
+    assert_eq!(text, "by itself\n");
+    stage.run(&["uninstall"]).success();
+    assert!(!stage.has(".greeting"));
+}
+
+#[test]
 fn old_generations_expire() {
     let stage = Stage::new();
     for text in ["a", "b", "c"] {
