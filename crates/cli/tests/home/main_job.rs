@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::stage::Stage;
+use crate::stage::{Run, Stage};
 
 const ONE: &str = r#"
   home.file.".greeting".text = "one\n";
@@ -152,6 +152,53 @@ fn a_generation_that_activates_itself() {
     stage.run(&["uninstall"]).success();
     assert!(!stage.has(".greeting"));
 }
+
+/// Without options: the user's own home, and where `/nix` is not theirs to write, a store of their own in it.
+#[test]
+fn a_home_and_a_store_of_ones_own() {
+    let stage = Stage::new();
+    let file = stage.write(
+        "home/.config/home-manager/home.nix",
+        &ONE_OF_ALL.replace("HOME", stage.path("home").to_str().unwrap()),
+    );
+    let run = |arguments: &[&str]| {
+        let mut command = stage.command(arguments);
+        command.env("HOME", stage.path("home")).env("USER", "commander");
+        Run::of(command.output().unwrap())
+    };
+    // Root's store is the machine's, and a test keeps away from it.
+    let described = run(&["doctor"]).out;
+    let own = stage.home(".local/share/nival/root/nix/store");
+    if !described.contains(&format!("{}, seen at /nix/store inside", own.display())) {
+        assert!(described.contains("store: /nix/store ("), "{described}");
+        return;
+    }
+    let switched = run(&["home", "switch"]).success();
+    switched.says(&[
+        "store: ",
+        &format!("({file}:5)"),
+        "generation 1 is active",
+        "undo: nival home uninstall\n",
+    ]);
+    assert_eq!(fs::read_to_string(stage.home(".greeting")).unwrap(), "own\n");
+    assert!(fs::read_link(stage.home(".greeting")).unwrap().starts_with(&own));
+    let entered = run(&["enter", "--", "greet"]);
+    if !entered.err.contains("cannot let the store appear") {
+        assert_eq!(entered.success().out, "hello\n");
+    }
+    run(&["home", "switch"]).success().says(&["nothing to do"]);
+    run(&["home", "uninstall"]).success();
+    assert!(!stage.has(".greeting"));
+}
+
+const ONE_OF_ALL: &str = r#"{ pkgs, ... }: {
+  home.username = "commander";
+  home.homeDirectory = "HOME";
+  home.stateVersion = "25.05";
+  home.file.".greeting".text = "own\n";
+  home.packages = [ (pkgs.writeShellScriptBin "greet" "echo hello") ];
+}
+"#;
 
 #[test]
 fn old_generations_expire() {
