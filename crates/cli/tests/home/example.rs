@@ -43,6 +43,17 @@ fn the_example_home() {
     let greeting = stage.enter(&["greet"]).unwrap().success().out;
     assert!(greeting.starts_with("Good ") && greeting.ends_with(", commander.\n"), "{greeting}");
 
+    // The variables are there where the store is seen, and a shell elsewhere starts without a complaint.
+    let script = r#". "$HOME/.profile"; echo "$EDITOR""#;
+    assert_eq!(stage.enter(&["sh", "-c", script]).unwrap().success().out, "vi\n");
+    let outside = std::process::Command::new("/bin/sh")
+        .args(["-c", script])
+        .env_clear()
+        .env("HOME", stage.home(""))
+        .output()
+        .unwrap();
+    assert_eq!((outside.stdout.as_slice(), outside.stderr.as_slice()), (&b"\n"[..], &b""[..]));
+
     let packages = stage.run(&["packages"]).success().out;
     assert!(packages.contains("tally-1.0"), "{packages}");
     stage.run(&["switch", &reference]).success().says(&["nothing to do"]);

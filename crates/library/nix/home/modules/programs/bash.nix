@@ -131,8 +131,9 @@ in
 
         [[ -f ~/.bashrc ]] && . ~/.bashrc
       '';
+      # A store of the user's own is seen by `nival enter` only: other shells go without the variables.
       ".profile".text = ''
-        . "${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh"
+        if [ -r "${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh" ]; then . "${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh"; fi
 
         ${lib.hm.shell.exportAll cfg.sessionVariables}
 

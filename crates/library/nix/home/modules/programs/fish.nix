@@ -145,7 +145,7 @@ let
     lib.filterAttrs (_: v: v != null) config.home.sessionVariables // config.home.sessionSearchVariables
   );
   exports = ''
-    for entry in (sh -c '. "$0"; env -0' ${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh | string split0)
+    for entry in (sh -c 'if [ -r "$0" ]; then . "$0"; fi; env -0' ${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh | string split0)
       set -l pair (string split -m 1 = -- $entry)
       contains -- $pair[1] ${toString variables} __HM_SESS_VARS_SOURCED; and set -gx $pair[1] $pair[2]
     end

@@ -80,7 +80,7 @@ let
   # In double quotes variables still count.
   quoted = text: "\"${lib.escape [ "\\" "\"" "`" ] text}\"";
   sourceVariables = ''
-    . "${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh"
+    if [ -r "${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh" ]; then . "${config.home.sessionVariablesPackage}/etc/profile.d/hm-session-vars.sh"; fi
 
     # Variables once for a session, not again in each shell below it.
     if [[ -z "''${__HM_ZSH_SESS_VARS_SOURCED-}" ]]; then
