@@ -161,9 +161,10 @@ fn expression() -> impl Strategy<Value = String> {
                 let text = definitions(&bindings);
                 format!("(let {text}inherit ({body}) z; inherit w; in {body})")
             }),
-            // A text in front, since a lone part prints as that part in parentheses; the other one behind, since a `$`
-            // at its end would take the interpolation away.
-            (inner.clone(), string()).prop_map(|(a, s)| format!("(\"x${{{a}}}{}\")", &s[1..s.len() - 1])),
+            // A text in front, since a lone part prints as that part in parentheses; no `$` at its end, which would
+            // take the interpolation away.
+            (inner.clone(), string())
+                .prop_map(|(a, s)| { format!("(\"x{}${{{a}}}\")", s[1..s.len() - 1].trim_end_matches('$')) }),
         ]
     })
 }
