@@ -132,6 +132,28 @@ impl UnitManager for Systemctl {
     }
 }
 
+/// For a home that systemd's user manager does not read: its units can be linked, but not started.
+#[derive(Debug)]
+pub struct OtherHome;
+
+impl UnitManager for OtherHome {
+    fn unavailable(&self) -> Option<String> {
+        Some("systemd's user manager reads another home than this one".into())
+    }
+
+    fn daemon_reload(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn active(&self, _units: &[String]) -> Result<BTreeSet<String>> {
+        Ok(BTreeSet::new())
+    }
+
+    fn request(&self, _verb: Verb, _units: &[String]) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// What a unit file says of how it wants to be switched. Keys as Home Manager and NixOS write them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Manners {
@@ -185,13 +207,17 @@ pub(crate) fn go_back(manager: &dyn UnitManager, actions: &[UnitAction]) -> Resu
     let stopped = with(Verb::Stop);
     let (again, started): (Vec<_>, Vec<_>) =
         with(Verb::Start).into_iter().partition(|unit| stopped.contains(unit));
-    manager.request(Verb::Stop, &started)?;
-    manager.daemon_reload()?;
-    manager.request(Verb::Reload, &with(Verb::Reload))?;
     let restart: Vec<_> = with(Verb::Restart).into_iter().chain(again.iter().cloned()).collect();
-    manager.request(Verb::Restart, &restart)?;
     let start: Vec<_> = stopped.into_iter().filter(|unit| !again.contains(unit)).collect();
-    manager.request(Verb::Start, &start)
+    // One that fails must not keep the others from going back.
+    let asked = [
+        manager.request(Verb::Stop, &started),
+        manager.daemon_reload(),
+        manager.request(Verb::Reload, &with(Verb::Reload)),
+        manager.request(Verb::Restart, &restart),
+        manager.request(Verb::Start, &start),
+    ];
+    asked.into_iter().collect()
 }
 
 pub(crate) fn names(actions: &[UnitAction], verb: Verb) -> Vec<String> {

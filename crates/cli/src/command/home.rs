@@ -10,7 +10,7 @@ use nival_environ::generations;
 use nival_environ::lock::WhenBusy;
 use nival_environ::plan::{Options, Plan, Target};
 use nival_environ::switch::{self, Outcome};
-use nival_environ::units::Systemctl;
+use nival_environ::units::{OtherHome, Systemctl, UnitManager};
 use nival_environ::{LinkProfile, Provenance, render};
 
 use crate::arguments::{HomeCommand, HomePlace, HomeTarget};
@@ -208,7 +208,8 @@ impl Place {
         environment.insert("USER".into(), self.user.clone());
         let environment: Vec<_> =
             environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let units = Systemctl { program: "systemctl".into(), environment: environment.clone() };
+        let systemctl = Systemctl { program: "systemctl".into(), environment: environment.clone() };
+        let units: &dyn UnitManager = if self.home == world.context.home() { &systemctl } else { &OtherHome };
         let config = store.config();
         // Scripts name store paths, so they run where these are seen.
         let script_prefix = match world.place().root() {
@@ -234,7 +235,7 @@ impl Place {
                 physical: config.real_store_dir.clone(),
             },
             profile: &profile,
-            units: &units,
+            units,
             now: jiff::Timestamp::now(),
             progress: &teller,
         })

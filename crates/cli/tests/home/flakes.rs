@@ -36,6 +36,21 @@ fn a_home_of_a_flake_by_name() {
 }
 
 #[test]
+fn a_home_of_a_user_on_this_machine() {
+    let stage = Stage::new();
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let here = format!("somebody@{}", host.trim());
+    let flake = FLAKE.replace("homeConfigurations.commander", &format!("homeConfigurations.\"{here}\""));
+    stage.write("config/flake.nix", &flake);
+    stage.write("config/home.nix", &declaration(r#"  home.file.".greeting".text = "here\n";"#));
+    let folder = stage.path("config").display().to_string();
+    // The more exact name comes first.
+    stage.run(&["switch", &folder]).success();
+    assert!(stage.has(".greeting") && !stage.has(".whose"));
+    stage.run(&["switch", &format!("{folder}#{here}")]).success().says(&["nothing to do"]);
+}
+
+#[test]
 fn a_flake_with_an_input_that_must_be_fetched() {
     let stage = Stage::new();
     let flake = FLAKE.replace(

@@ -11,3 +11,4 @@ mod example;
 mod flakes;
 mod main_job;
 mod stage;
+mod units;
