@@ -155,7 +155,7 @@ impl Host for WorldHost {
         contents: &[u8],
         references: &[StorePath],
     ) -> Result<StorePath, HostError> {
-        if self.0.store_config().is_some() {
+        if self.0.keeps_what_is_added() {
             return self.0.store()?.add_text(name, contents, references).map_err(store_error);
         }
         self.0
@@ -191,7 +191,7 @@ impl Host for WorldHost {
                     .map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>)
             }
         });
-        if self.0.store_config().is_none() {
+        if !self.0.keeps_what_is_added() {
             return self.source_path(name, &path, method, filter.as_mut().map(|filter| filter as _));
         }
         let algo = expected.map_or(HashAlgo::Sha256, Hash::algo);

@@ -103,6 +103,8 @@ macro_rules! settings {
 }
 
 settings! {
+    /// Whether `builtins.warn` ends evaluation with an error; `NIX_ABORT_ON_WARN=1` asks for it, too.
+    abort_on_warn: bool = "abort-on-warn", "false";
     /// Host folders that a derivation may name in `__impureHostDeps`; they are bound read-only into its sandbox.
     allowed_impure_host_deps: Vec<String> = "allowed-impure-host-deps",
         "/usr /bin /sbin /lib /lib32 /lib64 /libx32 /etc/alternatives /etc/ld.so.cache";
@@ -110,6 +112,8 @@ settings! {
     allow_import_from_derivation: bool = "allow-import-from-derivation", "true";
     /// Cores that one builder may use (`NIX_BUILD_CORES`); 0 stands for all.
     cores: u64 = "cores", "0";
+    /// What `builtins.currentSystem` is; empty for `system`.
+    eval_system: String = "eval-system", "";
     /// Features of the language and the commands that are not stable yet.
     experimental_features: Vec<String> = "experimental-features", "nix-command flakes";
     /// Whether garbage collection keeps the derivations of what is kept.
@@ -140,12 +144,59 @@ settings! {
     sandbox_paths: Vec<String> = "sandbox-paths", "";
     /// Whether errors print every frame of the evaluation.
     show_trace: bool = "show-trace", "false";
+    /// The kind of machine that things are built for, such as `x86_64-linux`; empty for this one.
+    system: String = "system", "";
     /// Features of this machine that derivations may require.
     system_features: Vec<String> = "system-features", "nixos-test benchmark big-parallel uid-range";
     /// Seconds that a builder may take; 0 stands for no limit.
     timeout: u64 = "timeout", "0";
     /// Whether `builtins.traceVerbose` prints.
     trace_verbose: bool = "trace-verbose", "false";
+}
+
+/// Those of [`ACCEPTED`] that are true or false, so that their names are whole flags of the command line.
+const ACCEPTED_SWITCHES: &[&str] = &[
+    "accept-flake-config",
+    "allow-dirty",
+    "allow-symlinked-store",
+    "allow-unsafe-native-code-during-evaluation",
+    "always-allow-substitutes",
+    "auto-allocate-uids",
+    "auto-optimise-store",
+    "builders-use-substitutes",
+    "commit-lock-file-summary",
+    "compress-build-log",
+    "eval-cache",
+    "fallback",
+    "filter-syscalls",
+    "fsync-metadata",
+    "fsync-store-paths",
+    "http2",
+    "keep-build-log",
+    "keep-env-derivations",
+    "lazy-trees",
+    "preallocate-contents",
+    "print-missing",
+    "require-sigs",
+    "run-diff-hook",
+    "sandbox-fallback",
+    "substitute",
+    "sync-before-registering",
+    "use-case-hack",
+    "use-cgroups",
+    "use-registries",
+    "use-sqlite-wal",
+    "use-xdg-base-directories",
+    "warn-dirty",
+];
+
+/// How a setting is written as a flag of the command line, if there is one of that name.
+pub(crate) fn flag_takes_value(name: &str) -> Option<bool> {
+    let base = name.strip_prefix("extra-").unwrap_or(name);
+    match DEFINITIONS.iter().find(|definition| definition.name == base) {
+        Some(definition) => Some(!matches!(definition.default, "true" | "false")),
+        None => ACCEPTED.contains(&base).then(|| !ACCEPTED_SWITCHES.contains(&base)),
+    }
 }
 
 /// Settings of C++ Nix 2.34 that change nothing here yet; accepted in silence so that shared `nix.conf` files work.
@@ -205,7 +256,6 @@ const ACCEPTED: &[&str] = &[
     "substitute",
     "substituters",
     "sync-before-registering",
-    "system",
     "tarball-ttl",
     "trusted-public-keys",
     "trusted-substituters",
@@ -234,7 +284,6 @@ const ACCEPTED: &[&str] = &[
     "ssl-cert-file",
     "debugger-on-trace",
     "debugger-on-warn",
-    "abort-on-warn",
     "ignore-try",
     "plugin-files",
     "eval-profiler",

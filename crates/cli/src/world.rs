@@ -18,6 +18,10 @@ pub(crate) struct World {
     pub(crate) settings: Settings,
     pub(crate) output: Output,
     pub(crate) print_build_logs: bool,
+    /// Whether errors read as those of C++ Nix, because the program was called by one of its names.
+    pub(crate) as_reference: bool,
+    /// Whether the store stays as it is: paths are computed only.
+    pub(crate) read_only: bool,
     place: StorePlace,
     store: OnceLock<LocalStore>,
     store_dir: StoreDir,
@@ -45,6 +49,8 @@ impl World {
             settings,
             output,
             print_build_logs,
+            as_reference: false,
+            read_only: false,
             place,
             store: OnceLock::new(),
             store_dir,
@@ -85,6 +91,11 @@ impl World {
         self.place.config()
     }
 
+    /// Whether what evaluation adds is written to a store.
+    pub(crate) fn keeps_what_is_added(&self) -> bool {
+        self.store_config().is_some() && !self.read_only
+    }
+
     /// Keeps a derivation that was evaluated, to be written with others.
     pub(crate) fn add_derivation(&self, path: StorePath, derivation: Derivation) {
         let mut derivations = self.derivations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +114,7 @@ impl World {
     /// Writes the derivations that were evaluated so far and are not in the store yet.
     pub(crate) fn write_derivations(&self) -> Result {
         let mut derivations = self.derivations.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.store_config().is_none() || derivations.unwritten.is_empty() {
+        if !self.keeps_what_is_added() || derivations.unwritten.is_empty() {
             return Ok(());
         }
         let store = self.store()?;

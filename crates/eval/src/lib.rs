@@ -18,6 +18,7 @@ pub mod host;
 pub mod json;
 mod memory;
 pub mod memory_host;
+mod packages;
 mod path;
 mod print;
 mod stack;
@@ -30,6 +31,7 @@ pub use context::{Context, ContextElement};
 pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 pub use evaluator::{Coercion, Evaluator, SearchEntry, Settings, SharedState, describe_type};
 pub use host::Host;
+pub use packages::Package;
 pub use print::{PrintErrors, PrintOptions};
 pub use stack::with_big_stack;
 pub use value::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nival_eval::{Evaluator, PrintErrors, PrintOptions, SearchEntry, Value, with_big_stack};
 use nival_fetch::{CALL_FLAKE, FlakeRef};
-use nival_syntax::{HumanStyle, Origin, Pos, Symbol, render_human};
+use nival_syntax::{HumanStyle, Origin, Pos, Symbol, render_human, render_reference};
 
 pub(crate) use home::{Home, home};
 
@@ -29,15 +29,15 @@ pub(crate) enum Show {
 }
 
 /// What an evaluator is made from.
-struct Session<'a> {
+pub(crate) struct Session<'a> {
     world: &'a Arc<World>,
     settings: nival_eval::Settings,
 }
 
-type Evaluated<T> = nival_eval::Result<T>;
+pub(crate) type Evaluated<T> = nival_eval::Result<T>;
 
 impl<'a> Session<'a> {
-    fn new(world: &'a Arc<World>, include: &[String]) -> Self {
+    pub(crate) fn new(world: &'a Arc<World>, include: &[String]) -> Self {
         let settings = &world.settings;
         let from_variable = world.context.variable("NIX_PATH").map(split_search_path).unwrap_or_default();
         let mut entries: Vec<String> = include.to_vec();
@@ -53,23 +53,36 @@ impl<'a> Session<'a> {
                 max_call_depth: u32::try_from(settings.max_call_depth).unwrap_or(u32::MAX),
                 search_path: entries.iter().map(|entry| SearchEntry::parse(entry)).collect(),
                 trace_verbose: settings.trace_verbose,
+                abort_on_warn: settings.abort_on_warn,
                 show_trace: settings.show_trace,
                 home: Some(world.context.home().to_string_lossy().into_owned()),
                 experimental_features: settings.experimental_features.clone(),
+                current_system: [&settings.eval_system, &settings.system]
+                    .into_iter()
+                    .find(|system| !system.is_empty())
+                    .cloned()
+                    .unwrap_or(nival_eval::Settings::default().current_system),
                 ..nival_eval::Settings::default()
             },
         }
     }
 
     /// Runs `work` with an evaluator on a deep stack, and renders its error.
-    fn run<T: Send>(&self, work: impl FnOnce(&Evaluator) -> Evaluated<T> + Send) -> Result<T> {
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce(&Evaluator) -> Evaluated<T> + Send) -> Result<T> {
         let host = Arc::new(WorldHost(Arc::clone(self.world)));
         let settings = self.settings.clone();
         let style = HumanStyle { colour: self.world.output.colour, show_trace: settings.show_trace };
+        let as_reference = self.world.as_reference;
         with_big_stack(move || {
             let evaluator = Evaluator::new(host, settings);
-            work(&evaluator)
-                .map_err(|error| CommandError::failure(render_human(&error.to_diagnostic(), style)))
+            work(&evaluator).map_err(|error| {
+                let diagnostic = error.to_diagnostic();
+                CommandError::failure(if as_reference {
+                    render_reference(&diagnostic, style.show_trace)
+                } else {
+                    render_human(&diagnostic, style)
+                })
+            })
         })
     }
 

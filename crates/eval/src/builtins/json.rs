@@ -82,16 +82,30 @@ impl JsonValue for Value {
 }
 
 fn to_json(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
-    let mut writer = Writer { ev, out: Vec::new(), context: Context::EMPTY, invalid: None };
-    writer.value(arguments[0], pos)?;
-    if let Some(invalid) = writer.invalid {
-        return Err(EvalError::other(format!("JSON serialization error: {invalid}")));
+    let (text, context) = write(ev, arguments[0], true, pos)?;
+    Ok(ev.string_with_context(text, context))
+}
+
+fn write(ev: &Evaluator, value: Value, strict: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
+    let mut writer = Writer { ev, strict, out: Vec::new(), context: Context::EMPTY, invalid: None };
+    writer.value(value, pos)?;
+    match writer.invalid {
+        Some(invalid) => Err(EvalError::other(format!("JSON serialization error: {invalid}"))),
+        None => Ok((writer.out, writer.context)),
     }
-    Ok(ev.string_with_context(writer.out, writer.context))
+}
+
+impl Evaluator {
+    /// A value as JSON. Unless `strict`, what isn't evaluated yet is an error.
+    pub fn to_json(&self, value: Value, strict: bool) -> Result<Vec<u8>> {
+        Ok(write(self, value, strict, Pos::NONE)?.0)
+    }
 }
 
 struct Writer<'a> {
     ev: &'a Evaluator,
+    /// Whether to evaluate what is in the value.
+    strict: bool,
     out: Vec<u8>,
     context: Context,
     /// The first string that isn't UTF-8: an error only once everything has been evaluated.
@@ -102,7 +116,7 @@ impl Writer<'_> {
     fn value(&mut self, value: Value, pos: Pos) -> Result<()> {
         let ev = self.ev;
         let _depth = ev.enter(pos)?;
-        let value = ev.force(value, pos)?;
+        let value = if self.strict { ev.force(value, pos)? } else { value };
         match value.view() {
             View::Null => self.out.extend_from_slice(b"null"),
             View::Bool(value) => self.out.extend_from_slice(if value { b"true" } else { b"false" }),

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use nival_syntax::{Pos, Symbol, print};
+use nival_syntax::{Origin, Pos, Symbol, print};
 
 use crate::context::Context;
 use crate::error::Result;
@@ -21,21 +21,40 @@ pub(super) static FUNCTIONS: &[Builtin] = &[Builtin {
 }];
 
 fn to_xml(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
+    let (text, context) = write(ev, arguments[0], true, false, pos)?;
+    Ok(ev.string_with_context(text, context))
+}
+
+fn write(ev: &Evaluator, value: Value, strict: bool, places: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
     let mut writer = Writer {
         ev,
+        strict,
+        places,
         out: b"<?xml version='1.0' encoding='utf-8'?>\n".to_vec(),
         open: Vec::new(),
         context: Context::EMPTY,
         seen: HashSet::new(),
     };
     writer.open("expr", &[]);
-    writer.value(arguments[0], pos)?;
+    writer.value(value, pos)?;
     writer.close();
-    Ok(ev.string_with_context(writer.out, writer.context))
+    Ok((writer.out, writer.context))
+}
+
+impl Evaluator {
+    /// A value as XML. Unless `strict`, what isn't evaluated yet is shown as such; with `places`, attributes
+    /// and functions say where they are written.
+    pub fn to_xml(&self, value: Value, strict: bool, places: bool) -> Result<Vec<u8>> {
+        Ok(write(self, value, strict, places, Pos::NONE)?.0)
+    }
 }
 
 struct Writer<'a> {
     ev: &'a Evaluator,
+    /// Whether to evaluate what is in the value.
+    strict: bool,
+    /// Whether to say where attributes and functions are written.
+    places: bool,
     out: Vec<u8>,
     /// The elements that aren't closed yet.
     open: Vec<&'static str>,
@@ -48,7 +67,7 @@ impl Writer<'_> {
     fn value(&mut self, value: Value, pos: Pos) -> Result<()> {
         let ev = self.ev;
         let _depth = ev.enter(pos)?;
-        let value = ev.force(value, pos)?;
+        let value = self.forced(value, pos)?;
         match value.view() {
             View::Null => self.empty("null", &[]),
             View::Bool(value) => self.empty("bool", &[("value", if value { b"true" } else { b"false" })]),
@@ -78,9 +97,29 @@ impl Writer<'_> {
         Ok(())
     }
 
+    fn forced(&self, value: Value, pos: Pos) -> Result<Value> {
+        if self.strict { self.ev.force(value, pos) } else { Ok(value) }
+    }
+
+    /// Where something is written, as attributes of an element in order.
+    fn place(&self, pos: Pos) -> Vec<(&'static str, String)> {
+        let Some(place) = pos.resolve().filter(|_| self.places) else { return Vec::new() };
+        let mut shown = vec![("column", place.column.to_string()), ("line", place.line.to_string())];
+        if let Origin::File(path) = place.source.origin() {
+            shown.push(("path", path.clone()));
+        }
+        shown
+    }
+
     fn attrs(&mut self, attrs: Attrs) -> Result<()> {
         for attr in attrs.by_name() {
-            self.open("attr", &[("name", attr.name.as_bytes())]);
+            let place = self.place(attr.pos);
+            let mut shown: Vec<(&str, &[u8])> =
+                place.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+            shown.push(("name", attr.name.as_bytes()));
+            // The reference keeps them in a sorted map.
+            shown.sort_unstable();
+            self.open("attr", &shown);
             self.value(attr.value, attr.pos)?;
             self.close();
         }
@@ -103,12 +142,14 @@ impl Writer<'_> {
 
     fn path_of(&self, attrs: Attrs, name: Symbol) -> Result<Option<&'static [u8]>> {
         let Some(attr) = attrs.get_attr(name) else { return Ok(None) };
-        Ok(self.ev.force(attr.value, attr.pos)?.as_str().map(crate::value::Str::bytes))
+        Ok(self.forced(attr.value, attr.pos)?.as_str().map(crate::value::Str::bytes))
     }
 
     fn function(&mut self, lambda: Lambda) {
-        self.open("function", &[]);
         let code = lambda.code();
+        let place = self.place(code.pos);
+        let shown: Vec<(&str, &[u8])> = place.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+        self.open("function", &shown);
         let argument = code.unit.ast.lambda(code.id).argument;
         let mut shown: Vec<(&'static str, &[u8])> = Vec::new();
         if let Some(formals) = self.ev.function_arguments(lambda) {

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nival_formats::{ContentAddressMethod, StorePath};
-use nival_syntax::{Origin, Pos, Source};
+use nival_syntax::{Origin, Pos, Source, print};
 
 use super::{Env, Evaluator, SearchEntry};
 use crate::code::Run;
@@ -51,6 +51,23 @@ impl Evaluator {
     pub fn eval_text(&self, origin: Origin, text: Vec<u8>, base: &str) -> Result<Value> {
         let unit = self.parse(origin, text, base, &Scope::default())?;
         unit.run(self, Env::ROOT)
+    }
+
+    /// Parses an expression that is evaluated when its value is asked for, as those of `--arg` are.
+    pub fn eval_text_lazily(&self, origin: Origin, text: Vec<u8>, base: &str) -> Result<Value> {
+        let unit = self.parse(origin, text, base, &Scope::default())?;
+        Ok(self.native_thunk(TextValue(unit)))
+    }
+
+    /// Parses a text without evaluating it, and shows how it was understood, as `nix-instantiate --parse` does.
+    pub fn show_parsed(&self, origin: Origin, text: Vec<u8>, base: &str) -> Result<Vec<u8>> {
+        Ok(print::print(&self.parse(origin, text, base, &Scope::default())?.ast))
+    }
+
+    /// As [`Evaluator::show_parsed`], for a file.
+    pub fn show_parsed_file(&self, path: &Path) -> Result<Vec<u8>> {
+        let resolved = self.resolve_import(path)?;
+        Ok(print::print(&self.parse_file(&resolved, &Scope::default())?.ast))
     }
 
     pub(crate) fn parse(
@@ -257,7 +274,7 @@ impl Evaluator {
     }
 
     fn search_entry_root(&self, value: &str) -> Result<Option<PathBuf>> {
-        if value.contains("://") || value.starts_with("flake:") || value.starts_with("channel:") {
+        if !value.starts_with('/') {
             return Ok(self.host().resolve_search_entry(value)?);
         }
         let path = to_path_buf(&crate::path::canonical(value.as_bytes()));
@@ -361,6 +378,14 @@ fn too_many_links(path: &Path) -> EvalError {
         "too many symbolic links encountered while traversing the path '{}'",
         path.display()
     ))
+}
+
+struct TextValue(&'static Unit);
+
+impl Run for TextValue {
+    fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
+        self.0.run(ev, Env::ROOT)
+    }
 }
 
 struct FileValue(PathBuf);
