@@ -87,10 +87,13 @@ impl WorldHost {
         } else {
             dump_path(path, filter, Hasher::new(HashAlgo::Sha256)).map_err(store_error)?.finish()
         };
-        self.0
+        let path = self
+            .0
             .store_dir()
             .fixed_output_path(name, &ContentAddress { method, hash })
-            .map_err(|error| HostError::new(error.to_string()))
+            .map_err(|error| HostError::new(error.to_string()))?;
+        self.0.note_computed(&path);
+        Ok(path)
     }
 }
 
@@ -158,10 +161,13 @@ impl Host for WorldHost {
         if self.0.keeps_what_is_added() {
             return self.0.store()?.add_text(name, contents, references).map_err(store_error);
         }
-        self.0
+        let path = self
+            .0
             .store_dir()
             .text_path(name, contents, references.iter().cloned().collect())
-            .map_err(|error| HostError::new(error.to_string()))
+            .map_err(|error| HostError::new(error.to_string()))?;
+        self.0.note_computed(&path);
+        Ok(path)
     }
 
     fn add_source(&self, source: SourceRequest<'_>) -> Result<StorePath, HostError> {
@@ -229,6 +235,9 @@ impl Host for WorldHost {
     }
 
     fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError> {
+        if self.0.is_computed(path) || self.0.known_derivation(path).is_some() {
+            return Ok(true);
+        }
         if self.0.store_config().is_none() {
             return Ok(false);
         }
@@ -257,7 +266,8 @@ impl Host for WorldHost {
         let text = String::from_utf8_lossy(text);
         self.0.output.warn(match kind {
             MessageKind::Trace => format!("trace: {text}"),
-            MessageKind::Warning => format!("evaluation warning: {text}"),
+            MessageKind::EvaluationWarning => format!("evaluation warning: {text}"),
+            MessageKind::Warning => format!("warning: {text}"),
         });
     }
 }

@@ -1,6 +1,6 @@
 //! What commands work on: the settings, the store (opened when first needed) and what evaluation wants written to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use nival_formats::{Derivation, StoreDir, StorePath};
@@ -26,6 +26,8 @@ pub(crate) struct World {
     store: OnceLock<LocalStore>,
     store_dir: StoreDir,
     derivations: Mutex<Derivations>,
+    /// What evaluation would have added to a store that keeps nothing.
+    computed: Mutex<HashSet<StorePath>>,
 }
 
 /// Derivations that were evaluated: written in batches, because each transaction costs as much as hundreds of files.
@@ -55,6 +57,7 @@ impl World {
             store: OnceLock::new(),
             store_dir,
             derivations: Mutex::default(),
+            computed: Mutex::default(),
         }
     }
 
@@ -104,6 +107,16 @@ impl World {
             derivations.unwritten.push(entry.key().clone());
             entry.insert(derivation);
         }
+    }
+
+    /// Notes a path that was computed and not added.
+    pub(crate) fn note_computed(&self, path: &StorePath) {
+        self.computed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+    }
+
+    /// Whether a path was computed in this run.
+    pub(crate) fn is_computed(&self, path: &StorePath) -> bool {
+        self.computed.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
     }
 
     /// A derivation evaluated in this run.

@@ -136,6 +136,8 @@ pub enum MessageKind {
     /// `builtins.trace`
     Trace,
     /// `builtins.warn`
+    EvaluationWarning,
+    /// Something that the language advises against.
     Warning,
 }
 

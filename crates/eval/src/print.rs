@@ -110,7 +110,7 @@ impl Evaluator {
                 }
                 out.extend_from_slice(b"{ ");
                 for attr in attrs.by_name() {
-                    out.extend_from_slice(attr.name.as_bytes());
+                    print::identifier(out, attr.name.as_bytes());
                     out.extend_from_slice(b" = ");
                     self.ambiguous(attr.value, out, seen, depth + 1)?;
                     out.extend_from_slice(b"; ");

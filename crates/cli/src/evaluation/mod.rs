@@ -42,8 +42,6 @@ impl<'a> Session<'a> {
         let from_variable = world.context.variable("NIX_PATH").map(split_search_path).unwrap_or_default();
         let mut entries: Vec<String> = include.to_vec();
         entries.extend(if from_variable.is_empty() { settings.nix_path.clone() } else { from_variable });
-        // The library in the binary comes last, so that a checkout of it can be put in its place.
-        entries.push("nival=/__nival__".into());
         Self {
             world,
             settings: nival_eval::Settings {

@@ -102,7 +102,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let frame = "while evaluating the first argument; the message passed to builtins.warn";
             let text = ev.force_plain_string(arguments[0], pos, frame)?;
-            ev.host().message(MessageKind::Warning, text.bytes());
+            ev.host().message(MessageKind::EvaluationWarning, text.bytes());
             if ev.settings().abort_on_warn {
                 return Err(EvalError::new(
                     ErrorKind::Abort,
