@@ -19,7 +19,7 @@ fn answers_are_those_of_the_reference() {
     let directory = place.path().canonicalize().unwrap();
     let program = directory.join("nix-instantiate");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_nival"), &program).unwrap();
-    let mut wrong = String::new();
+    let mut wrong = Vec::new();
     for case in &cases {
         let got = Command::new(&program)
             .args(&case.arguments)
@@ -35,11 +35,11 @@ fn answers_are_those_of_the_reference() {
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(directory.to_str().unwrap(), "/DIR");
         let (stdout, stderr) = (text(got.stdout), text(got.stderr));
         if (got.status.code(), &stdout, &stderr) != (Some(case.code), &case.stdout, &case.stderr) {
-            wrong += &format!(
+            wrong.push(format!(
                 "{:?}\nexpected {}:\n{}{}\ngot {}:\n{stdout}{stderr}\n",
                 case.arguments, case.code, case.stdout, case.stderr, got.status
-            );
+            ));
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.concat());
 }

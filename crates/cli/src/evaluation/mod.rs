@@ -60,7 +60,6 @@ impl<'a> Session<'a> {
                     .find(|system| !system.is_empty())
                     .cloned()
                     .unwrap_or(nival_eval::Settings::default().current_system),
-                ..nival_eval::Settings::default()
             },
         }
     }
