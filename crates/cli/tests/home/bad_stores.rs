@@ -65,15 +65,15 @@ fn a_full_store() {
     let switch = stage.home_command(&["switch", &file]);
     let script = r#"
 root=$1; shift
-mount -t tmpfs -o size=100k none "$root" || exit 77
-for size in 100k 200k 400k 1m 2m; do
-  mount -o remount,size=$size "$root"
+mount -t tmpfs -o size=65536k none "$root" || exit 77
+for size in 100 200 400 1000 2000; do
+  fallocate -l $((65536 - size))k "$root/ballast" || exit 77
   "$@" 2>"$root.err"; echo "code $? at $size"
+  rm "$root/ballast"
   cat "$root.err"
   find "$HOME"
   echo "end of round"
 done
-mount -o remount,size=100m "$root"
 "$@" 2>&1; echo "code $? at last"
 "#;
     let run = std::process::Command::new("unshare")
@@ -89,7 +89,7 @@ mount -o remount,size=100m "$root"
         other => return say(&format!("no mount: {other:?}")),
     };
     let told = &run.out;
-    for size in ["100k", "200k", "400k", "1m", "2m"] {
+    for size in [100, 200, 400, 1000, 2000] {
         let after = told.split(&format!(" at {size}\n")).nth(1).unwrap_or_else(|| panic!("{told}"));
         let after = after.split("\nend of round").next().unwrap();
         let code = told.split(&format!(" at {size}\n")).next().unwrap().rsplit(' ').next().unwrap();
