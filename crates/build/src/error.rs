@@ -210,8 +210,8 @@ impl BuildFailure {
     }
 
     /// The message with where to look further, without the hint.
-    pub fn describe(&self) -> String {
-        let mut text = self.render("nival").trim_end().to_owned();
+    pub fn describe(&self, program: &str) -> String {
+        let mut text = self.render(program).trim_end().to_owned();
         if let Some(file) = &self.log_file {
             let _ = write!(text, "\nThe whole log is in `{}`.", file.display());
         }
@@ -245,7 +245,7 @@ impl BuildFailure {
 
 impl std::fmt::Display for BuildFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.describe())?;
+        f.write_str(&self.describe("nival"))?;
         if let Some(hint) = self.hint() {
             write!(f, "\n\nhint: {hint}")?;
         }

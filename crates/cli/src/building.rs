@@ -53,7 +53,8 @@ pub(crate) fn realise(world: &World, targets: &[Target]) -> Result<Vec<StorePath
         store_dir: store.store_dir().to_string(),
         phases: Mutex::default(),
     };
-    let realised = nival_build::realise(store, targets, &options, &|event| teller.tell(event))?;
+    let realised = nival_build::realise(store, targets, &options, &|event| teller.tell(event))
+        .map_err(|error| build_error(error, &format!("nival{}", world.place().arguments())))?;
     Ok(realised.into_iter().flat_map(|Realised { outputs, .. }| outputs.into_values()).collect())
 }
 
@@ -146,18 +147,23 @@ fn sandbox_paths(settings: &Settings) -> Vec<SandboxPath> {
     settings.sandbox_paths.iter().map(path).collect()
 }
 
+/// `program` is how logs of this store are asked for.
+fn build_error(error: BuildError, program: &str) -> CommandError {
+    match error {
+        BuildError::Store(error) => (*error).into(),
+        BuildError::Failed(failures) => failed(&failures, program),
+        other => CommandError::failure(other),
+    }
+}
+
 impl From<BuildError> for CommandError {
     fn from(error: BuildError) -> Self {
-        match error {
-            BuildError::Store(error) => (*error).into(),
-            BuildError::Failed(failures) => failed(&failures),
-            other => Self::failure(other),
-        }
+        build_error(error, "nival")
     }
 }
 
 /// The causes, what was not built for want of them, and the ways on.
-fn failed(failures: &[BuildFailure]) -> CommandError {
+fn failed(failures: &[BuildFailure], program: &str) -> CommandError {
     let (waiting, causes): (Vec<_>, Vec<_>) =
         failures.iter().partition(|failure| matches!(failure.kind, FailureKind::Dependencies(_)));
     let kind = match causes.first().map(|failure| &failure.kind) {
@@ -171,7 +177,7 @@ fn failed(failures: &[BuildFailure]) -> CommandError {
         ) => Kind::BuildFailure,
         _ => Kind::Failure,
     };
-    let mut paragraphs: Vec<String> = causes.iter().map(|failure| failure.describe()).collect();
+    let mut paragraphs: Vec<String> = causes.iter().map(|failure| failure.describe(program)).collect();
     if !waiting.is_empty() {
         let mut text = "Not built, since they need it:".to_owned();
         for failure in waiting {
