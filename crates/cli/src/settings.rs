@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use nival_eval::LintLevel;
+
 use crate::context::Context;
 use crate::error::{CommandError, Result};
 
@@ -42,6 +44,25 @@ impl SettingValue for String {
     }
     fn show(&self) -> String {
         self.clone()
+    }
+}
+
+impl SettingValue for LintLevel {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "ignore" => Ok(Self::Ignore),
+            "warn" => Ok(Self::Warn),
+            "fatal" => Ok(Self::Fatal),
+            _ => Err(format!("'{text}' is neither ignore nor warn nor fatal")),
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Warn => "warn",
+            Self::Fatal => "fatal",
+        }
+        .into()
     }
 }
 
@@ -124,6 +145,12 @@ settings! {
     keep_going: bool = "keep-going", "false";
     /// Whether garbage collection keeps the outputs of the derivations that are kept.
     keep_outputs: bool = "keep-outputs", "false";
+    /// What becomes of absolute paths and those in `~` in expressions: `ignore`, `warn` or `fatal`.
+    lint_absolute_path_literals: LintLevel = "lint-absolute-path-literals", "ignore";
+    /// What becomes of relative paths without `./` in expressions: `ignore`, `warn` or `fatal`.
+    lint_short_path_literals: LintLevel = "lint-short-path-literals", "ignore";
+    /// What becomes of URLs without quotes in expressions: `ignore`, `warn` or `fatal`.
+    lint_url_literals: LintLevel = "lint-url-literals", "ignore";
     /// How many of a failed builder's last lines are shown.
     log_lines: u64 = "log-lines", "25";
     /// The deepest nesting of function calls before evaluation stops with an error.

@@ -29,7 +29,7 @@ pub mod versions;
 pub use attr_path::parse_path;
 pub use context::{Context, ContextElement};
 pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
-pub use evaluator::{Coercion, Evaluator, SearchEntry, Settings, SharedState, describe_type};
+pub use evaluator::{Coercion, Evaluator, LintLevel, SearchEntry, Settings, SharedState, describe_type};
 pub use host::Host;
 pub use packages::Package;
 pub use print::{PrintErrors, PrintOptions};

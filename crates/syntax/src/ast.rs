@@ -11,6 +11,7 @@ use crate::{Pos, Symbol};
 pub struct Ast {
     pub(crate) root: ExprId,
     pub(crate) nodes: Vec<Expr>,
+    pub(crate) lints: Vec<crate::Lint>,
     pub(crate) positions: Vec<Pos>,
     pub(crate) items: Vec<ExprId>,
     pub(crate) parts: Vec<Part>,
@@ -450,6 +451,11 @@ impl LambdaId {
 }
 
 impl Ast {
+    /// The literals that settings can advise against, in the order of the text.
+    pub fn lints(&self) -> &[crate::Lint] {
+        &self.lints
+    }
+
     /// The whole expression.
     pub fn root(&self) -> ExprId {
         self.root

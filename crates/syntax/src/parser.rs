@@ -16,7 +16,7 @@ use self::operation::Operator;
 use self::strings::Piece;
 use crate::ast::{AttrName, Expr, ExprId, Formal, Part, PathId, Range, SetId};
 use crate::lexer::{Lexer, Token};
-use crate::{Ast, Code, Diagnostic, Pos, Source, Symbol, expected};
+use crate::{Ast, Code, Diagnostic, Lint, LintKind, Pos, Source, Symbol, expected};
 
 /// What parsing depends on besides the text.
 #[derive(Clone, Copy, Debug)]
@@ -338,6 +338,7 @@ impl<'s> Parser<'s> {
                 Ok(self.add(pos, Expr::SearchPath(name)))
             }
             Token::Uri => {
+                self.lint(LintKind::Url, self.lexer.bytes());
                 let text = self.keep(self.lexer.bytes());
                 self.advance()?;
                 Ok(self.add(Pos::NONE, Expr::String(text)))
@@ -374,6 +375,11 @@ impl<'s> Parser<'s> {
             b"__curPos" => self.add(pos, Expr::CurPos),
             name => self.add(pos, Expr::Var(Symbol::intern(name))),
         }
+    }
+
+    fn lint(&mut self, kind: LintKind, literal: &[u8]) {
+        let literal = String::from_utf8_lossy(literal).into_owned();
+        self.ast.lints.push(Lint { kind, literal, pos: self.pos(self.start()) });
     }
 
     /// `let { … body = …; }` after its `let`.

@@ -17,7 +17,9 @@ mod variable;
 use std::collections::HashMap;
 
 use nival_syntax::ast::Expr;
-use nival_syntax::{Ast, ExprId, ParseOptions, Pos, Source, Symbol};
+use nival_syntax::{
+    Ast, Diagnostic, ExprId, Level, Lint, LintKind, ParseOptions, Pos, Source, Symbol, render_reference,
+};
 
 pub(crate) use expr::{expression, position_value};
 pub(crate) use lambda::{Binder, BoundFormal, binder};
@@ -26,7 +28,8 @@ pub(crate) use resolve::SymbolTable;
 
 use crate::code::{Code, LambdaCode, Op};
 use crate::error::{EvalError, Result};
-use crate::evaluator::{Env, Evaluator};
+use crate::evaluator::{Env, Evaluator, LintLevel};
+use crate::host::MessageKind;
 use crate::value::{Attrs, Lambda, Thunk, Value};
 use resolve::{Resolved, VarRef};
 
@@ -63,6 +66,9 @@ impl Unit {
             pipe_operators: settings.has_feature("pipe-operators"),
         };
         let ast = nival_syntax::parse(source, &options).map_err(|error| EvalError::syntax(*error))?;
+        for lint in ast.lints() {
+            advise(ev, lint)?;
+        }
         let resolved = resolve::resolve(ev, &ast, scope)?;
         Ok(Box::leak(Box::new(Unit { ast, resolved })))
     }
@@ -84,6 +90,28 @@ impl Unit {
 
     fn var(&self, id: ExprId) -> VarRef {
         self.resolved.vars[id.index()]
+    }
+}
+
+/// Warns of a literal or refuses it, if the settings say so.
+fn advise(ev: &Evaluator, lint: &Lint) -> Result<()> {
+    let settings = ev.settings();
+    let level = match lint.kind {
+        LintKind::Url => settings.lint_url_literals,
+        LintKind::AbsolutePath | LintKind::HomePath => settings.lint_absolute_path_literals,
+        LintKind::ShortPath => settings.lint_short_path_literals,
+    };
+    match level {
+        LintLevel::Ignore => Ok(()),
+        LintLevel::Warn => {
+            let mut warning = Diagnostic::error(lint.message(false), lint.pos);
+            warning.level = Level::Warning;
+            let text = render_reference(&warning, false);
+            let text = text.strip_prefix("warning: ").unwrap_or(&text);
+            ev.host().message(MessageKind::Warning, text.as_bytes());
+            Ok(())
+        }
+        LintLevel::Fatal => Err(EvalError::syntax(Diagnostic::error(lint.message(true), lint.pos))),
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) use env::Env;
 pub use expect::describe_type;
 pub(crate) use files::missing;
 pub(crate) use globals::Globals;
-pub use settings::{SearchEntry, Settings};
+pub use settings::{LintLevel, SearchEntry, Settings};
 
 mod settings;
 

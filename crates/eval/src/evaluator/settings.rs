@@ -21,10 +21,27 @@ pub struct Settings {
     pub show_trace: bool,
     /// `abort-on-warn`
     pub abort_on_warn: bool,
+    /// `lint-url-literals`
+    pub lint_url_literals: LintLevel,
+    /// `lint-absolute-path-literals`
+    pub lint_absolute_path_literals: LintLevel,
+    /// `lint-short-path-literals`
+    pub lint_short_path_literals: LintLevel,
     /// The folder that `~/` stands for, if it may be known.
     pub home: Option<String>,
     /// `experimental-features`
     pub experimental_features: Vec<String>,
+}
+
+/// What becomes of a literal that is advised against.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LintLevel {
+    /// Nothing.
+    Ignore,
+    /// There is a warning.
+    Warn,
+    /// It is an error.
+    Fatal,
 }
 
 /// An entry of the search path: `prefix=path` or `path`.
@@ -56,6 +73,9 @@ impl Default for Settings {
             trace_verbose: false,
             show_trace: false,
             abort_on_warn: false,
+            lint_url_literals: LintLevel::Ignore,
+            lint_absolute_path_literals: LintLevel::Ignore,
+            lint_short_path_literals: LintLevel::Ignore,
             home: None,
             experimental_features: Vec::new(),
         }

@@ -3,7 +3,7 @@
 use super::{Failure, Parser, Result};
 use crate::ast::{ConcatKind, Expr, ExprId, Part, Range};
 use crate::lexer::Token;
-use crate::{Code, Diagnostic, Pos};
+use crate::{Code, Diagnostic, LintKind, Pos};
 
 /// A string as a name can use it.
 pub(super) enum Text {
@@ -259,9 +259,15 @@ impl Parser<'_> {
                         .with_label(self.pos(start), "this path"),
                 )));
             };
+            self.lint(LintKind::HomePath, literal);
             let path = [home.as_bytes(), &literal[1..]].concat();
             self.keep(&path)
         } else {
+            match literal.first() {
+                Some(b'/') => self.lint(LintKind::AbsolutePath, literal),
+                Some(b'.') | None => {}
+                Some(_) => self.lint(LintKind::ShortPath, literal),
+            }
             let path = absolute(self.options.base_path.as_bytes(), literal);
             self.keep(&path)
         };
