@@ -166,7 +166,7 @@ pub struct SourceArguments {
     /// Pass an argument to functions, as a string
     #[arg(long, num_args = 2, value_names = ["NAME", "STRING"])]
     pub argstr: Vec<String>,
-    /// Look up <name> here first, as `name=path` or a folder
+    /// Look up `<name>` here first, as `name=path` or a folder
     #[arg(short = 'I', value_name = "PATH")]
     pub include: Vec<String>,
     /// Allow what pure evaluation forbids (flakes)
@@ -254,7 +254,7 @@ pub struct HomeTarget {
     /// Move files that are in the way to FILE.EXT
     #[arg(short, long, value_name = "EXT")]
     pub backup_ext: Option<String>,
-    /// Look up <name> here first, as `name=path` or a folder
+    /// Look up `<name>` here first, as `name=path` or a folder
     #[arg(short = 'I', value_name = "PATH")]
     pub include: Vec<String>,
 }

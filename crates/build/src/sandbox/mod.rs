@@ -1,7 +1,7 @@
 //! Starting a builder, isolated or not.
 //!
 //! The child is made by a raw `clone` with all namespaces at once, waits until its user mapping is written, sets
-//! itself up ([`child`]) and executes the builder as process 1 of its own process namespace: killing that one
+//! itself up (`child`) and executes the builder as process 1 of its own process namespace: killing that one
 //! process kills the whole build. A failure on the way comes back through a pipe that a successful `execve`
 //! closes.
 
