@@ -6,6 +6,7 @@ use nival_syntax::{Pos, Symbol};
 use super::{hash_algo, text};
 use crate::error::{EvalError, Result};
 use crate::evaluator::Evaluator;
+use crate::host::MessageKind;
 use crate::value::{Builtin, Value};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -52,6 +53,10 @@ fn convert_hash(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> 
     let format = ev.required_attr(attrs, Symbol::intern("toHashFormat"), frame)?;
     let frame = "while evaluating the attribute 'toHashFormat'";
     let format = text(ev.force_plain_string(format, pos, frame)?.bytes())?;
+    if format == "base32" {
+        let warning = "\"base32\" is a deprecated alias for hash format \"nix32\".";
+        ev.host().message(MessageKind::Warning, warning.as_bytes());
+    }
     let format = format.parse::<HashFormat>().map_err(|error| EvalError::other(error.to_string()))?;
     let hash = Hash::parse_any(&hash, algo).map_err(|error| EvalError::other(error.to_string()))?;
     Ok(ev.string(hash.to_format(format)))
