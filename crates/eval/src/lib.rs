@@ -35,6 +35,6 @@ pub use packages::Package;
 pub use print::{PrintErrors, PrintOptions};
 pub use stack::with_big_stack;
 pub use value::{
-    Attr, Attrs, AttrsBuilder, AttrsIter, Builtin, Constant, Lambda, List, ListBuilder, Partial, Shape, Str,
-    Value, View,
+    Attr, Attrs, AttrsBuilder, AttrsIter, Builtin, Constant, Lambda, List, ListBuilder, Partial, Str, Value,
+    View,
 };

@@ -35,15 +35,15 @@ impl Evaluator {
             .ok_or_else(|| EvalError::other("derivation does not contain a 'drvPath' attribute"))?;
         let frame = "while evaluating the 'drvPath' attribute of a derivation";
         let mut context = Context::EMPTY;
-        let derivation = self.coerce_to_store_path(drv_path.value, &mut context, drv_path.pos, frame)?;
+        let derivation = self.coerce_to_store_path(drv_path.value, &mut context, drv_path.pos(), frame)?;
         if !derivation.is_derivation() {
             let message = format!("store path '{derivation}' is not a valid derivation path");
-            return Err(EvalError::other(message).with_frame(frame, drv_path.pos));
+            return Err(EvalError::other(message).with_frame(frame, drv_path.pos()));
         }
         let frame = "while evaluating the output name of a derivation";
         let output = match attrs.get_attr(Symbol::intern("outputName")) {
             Some(attr) => {
-                self.force_plain_string(attr.value, attr.pos, frame)?.to_string_lossy().into_owned()
+                self.force_plain_string(attr.value, attr.pos(), frame)?.to_string_lossy().into_owned()
             }
             None => String::new(),
         };
@@ -77,7 +77,7 @@ impl Search<'_> {
                     if is_plain_name(attr.name.as_bytes()) {
                         self.attribute(attr.value, everything).frame_with(
                             || format!("while evaluating the attribute '{}'", attr.name),
-                            attr.pos,
+                            attr.pos(),
                         )?;
                     }
                 }
@@ -108,7 +108,7 @@ impl Search<'_> {
         let Some(attrs) = value.as_attrs() else { return Ok(()) };
         let Some(recurse) = attrs.get_attr(Symbol::intern("recurseForDerivations")) else { return Ok(()) };
         let frame = "while evaluating the attribute `recurseForDerivations`";
-        if self.ev.force_bool(recurse.value, recurse.pos, frame)? { self.inside(value) } else { Ok(()) }
+        if self.ev.force_bool(recurse.value, recurse.pos(), frame)? { self.inside(value) } else { Ok(()) }
     }
 
     /// Whether the value is a derivation; it is kept the first time.
@@ -123,7 +123,7 @@ impl Search<'_> {
                 .get_attr(Symbol::intern("name"))
                 .ok_or_else(|| EvalError::of_type("derivation name missing"))?;
             let frame = "while evaluating the 'name' attribute of a derivation";
-            self.ev.force_plain_string(name.value, name.pos, frame)?;
+            self.ev.force_plain_string(name.value, name.pos(), frame)?;
             self.found.push(attrs);
         }
         Ok(true)

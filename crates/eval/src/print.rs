@@ -254,7 +254,7 @@ impl Printer<'_> {
         if let Some(path) = attrs.get_attr(Symbol::DRV_PATH) {
             let mut context = crate::context::Context::EMPTY;
             let frame = "while evaluating the drvPath of a derivation";
-            let path = self.ev.coerce_to_store_path(path.value, &mut context, path.pos, frame)?;
+            let path = self.ev.coerce_to_store_path(path.value, &mut context, path.pos(), frame)?;
             let shown = self.ev.host().store_dir().display(&path);
             self.text(&format!(" {shown}"));
         }

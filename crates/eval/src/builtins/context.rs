@@ -136,18 +136,19 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
     let frame = "while evaluating the second argument passed to builtins.appendContext";
     let mut elements = Vec::new();
     for attr in ev.force_attrs(arguments[1], pos, frame)?.by_name() {
-        let failed = |message: String| EvalError::new(ErrorKind::Context, message).at(attr.pos);
+        let failed = |message: String| EvalError::new(ErrorKind::Context, message).at(attr.pos());
         let name = attr.name;
         let path = text(name.as_bytes()).ok().and_then(|name| ev.host().store_dir().parse(&name).ok());
         let path = path.ok_or_else(|| failed(format!("context key '{name}' is not a store path")))?;
         if !ev.host().ensure_path(&path)? {
             return Err(EvalError::new(ErrorKind::Host, format!("path '{name}' is not valid")));
         }
-        let uses = ev.force_attrs(attr.value, attr.pos, "while evaluating the value of a string context")?;
+        let uses =
+            ev.force_attrs(attr.value, attr.pos(), "while evaluating the value of a string context")?;
         if let Some(flag) = uses.get_attr(Symbol::intern("path"))
             && ev.force_bool(
                 flag.value,
-                flag.pos,
+                flag.pos(),
                 "while evaluating the `path` attribute of a string context",
             )?
         {
@@ -156,7 +157,7 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
         if let Some(flag) = uses.get_attr(Symbol::intern("allOutputs"))
             && ev.force_bool(
                 flag.value,
-                flag.pos,
+                flag.pos(),
                 "while evaluating the `allOutputs` attribute of a string context",
             )?
         {
@@ -169,7 +170,7 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
         }
         if let Some(outputs) = uses.get_attr(Symbol::intern("outputs")) {
             let frame = "while evaluating the `outputs` attribute of a string context";
-            let list = ev.force_list(outputs.value, outputs.pos, frame)?;
+            let list = ev.force_list(outputs.value, outputs.pos(), frame)?;
             if !list.is_empty() && !path.is_derivation() {
                 return Err(failed(format!(
                     "tried to add derivation output context of \"{name}\", which is not a derivation, to a string"
@@ -177,7 +178,7 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
             }
             for output in list.iter() {
                 let frame = "while evaluating an output name within a string context";
-                let output = text(ev.force_plain_string(output, outputs.pos, frame)?.bytes())?;
+                let output = text(ev.force_plain_string(output, outputs.pos(), frame)?.bytes())?;
                 elements.push(ContextElement::Output { derivation: path.clone(), output });
             }
         }

@@ -76,12 +76,12 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
             .with_frame("in the attrset passed as argument to builtins.derivationStrict", Pos::NONE)
     })?;
     let frame = "while evaluating the `name` attribute passed to builtins.derivationStrict";
-    let name = text(ev.force_plain_string(name_attr.value, name_attr.pos, frame)?.bytes())?;
+    let name = text(ev.force_plain_string(name_attr.value, name_attr.pos(), frame)?.bytes())?;
     make(ev, &name, attrs, pos).frame_with(
         || {
             format!(
                 "while evaluating derivation '{name}'\n  whose name attribute is located at {}",
-                name_attr.pos.display()
+                name_attr.pos().display()
             )
         },
         Pos::NONE,
@@ -171,7 +171,10 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         }
         let key = text(attr.name.as_bytes())?;
         take_attribute(ev, &mut drv, &mut spec, &mut context, members.as_mut(), ignore_nulls, &key, attr)
-            .frame_with(|| format!("while evaluating attribute '{key}' of derivation '{name}'"), attr.pos)?;
+            .frame_with(
+                || format!("while evaluating attribute '{key}' of derivation '{name}'"),
+                attr.pos(),
+            )?;
     }
     if let Some(members) = members {
         drv.structured_attrs = Some(StructuredAttrs::from_canonical(object(&members)));
@@ -293,7 +296,7 @@ fn flag(ev: &Evaluator, attrs: Attrs, name: &str) -> Result<bool> {
         None => Ok(false),
         Some(attr) => ev.force_bool(
             attr.value,
-            attr.pos,
+            attr.pos(),
             format!("while evaluating the `{name}` attribute passed to builtins.derivationStrict"),
         ),
     }
@@ -310,7 +313,7 @@ fn take_attribute(
     key: &str,
     attr: Attr,
 ) -> Result<()> {
-    let Attr { value, pos, .. } = attr;
+    let (value, pos) = (attr.value, attr.pos());
     if ignore_nulls && ev.force(value, pos)? == Value::NULL {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Coercion, Evaluator, describe_type};
 use crate::host::{FetchRequest, FetchValue, Fetched};
-use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Value, View};
+use crate::value::{Attrs, AttrsBuilder, Builtin, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
     Builtin {
@@ -101,7 +101,8 @@ fn download(
     let (mut url, mut name, mut hash) = (None, None, None);
     let argument = ev.force(argument, pos)?;
     if let View::Attrs(attrs) = argument.view() {
-        for Attr { name: key, value, pos: place } in attrs {
+        for attr in attrs {
+            let (key, value, place) = (attr.name, attr.value, attr.pos());
             let plain = |frame: &'static str| text(ev.force_plain_string(value, place, frame)?.bytes());
             match key.as_bytes() {
                 b"url" => url = Some(plain("while evaluating the url we should fetch")?),
@@ -253,7 +254,7 @@ fn fetch_tree(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
         .get_attr(Symbol::TYPE)
         .ok_or_else(|| EvalError::other("argument 'type' is missing in call to 'fetchTree'").at(pos))?;
     let frame = "while evaluating the `type` argument passed to 'fetchTree'";
-    let kind = text(ev.force_plain_string(kind.value, kind.pos, frame)?.bytes())?;
+    let kind = text(ev.force_plain_string(kind.value, kind.pos(), frame)?.bytes())?;
     let mut request = tree_arguments(ev, attrs, pos, "fetchTree")?;
     let has = |request: &[(String, FetchValue)], wanted: &str| request.iter().any(|(name, _)| name == wanted);
     if kind == "git" && !has(&request, "shallow") {
@@ -290,10 +291,10 @@ fn tree_arguments(
         if name == Symbol::TYPE {
             continue;
         }
-        let value = ev.force(attr.value, attr.pos)?;
+        let value = ev.force(attr.value, attr.pos())?;
         let value = match value.view() {
             View::String(_) | View::Path(_) => {
-                let coerced = ev.coerce_to_string(value, Coercion::Plain, attr.pos, "")?;
+                let coerced = ev.coerce_to_string(value, Coercion::Plain, attr.pos(), "")?;
                 FetchValue::Text(text(coerced.bytes())?)
             }
             View::Bool(value) => FetchValue::Bool(value),
@@ -339,7 +340,8 @@ fn fetch_mercurial(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Valu
     let argument = ev.force(arguments[0], pos)?;
     let (mut url, mut name, mut revision) = (String::new(), "source".to_owned(), None);
     if let View::Attrs(attrs) = argument.view() {
-        for Attr { name: key, value, pos: place } in attrs {
+        for attr in attrs {
+            let (key, value, place) = (attr.name, attr.value, attr.pos());
             match key.as_bytes() {
                 b"url" => {
                     let frame = "while evaluating the `url` attribute passed to builtins.fetchMercurial";
@@ -476,21 +478,21 @@ fn fetch_closure(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value>
         let mut context = Context::EMPTY;
         match name.as_bytes() {
             b"fromPath" => {
-                from_path = Some(ev.coerce_to_store_path(attr.value, &mut context, attr.pos, frame)?);
+                from_path = Some(ev.coerce_to_store_path(attr.value, &mut context, attr.pos(), frame)?);
             }
             b"toPath" => {
-                let value = ev.force(attr.value, attr.pos)?;
+                let value = ev.force(attr.value, attr.pos())?;
                 let is_empty = value.as_str().is_some_and(|text| text.bytes().is_empty());
                 to_path = Some(if is_empty {
                     None
                 } else {
-                    Some(ev.coerce_to_store_path(value, &mut context, attr.pos, frame)?)
+                    Some(ev.coerce_to_store_path(value, &mut context, attr.pos(), frame)?)
                 });
             }
             b"fromStore" => {
-                from_store = Some(text(ev.force_plain_string(attr.value, attr.pos, frame)?.bytes())?);
+                from_store = Some(text(ev.force_plain_string(attr.value, attr.pos(), frame)?.bytes())?);
             }
-            b"inputAddressed" => input_addressed = ev.force_bool(attr.value, attr.pos, frame)?,
+            b"inputAddressed" => input_addressed = ev.force_bool(attr.value, attr.pos(), frame)?,
             _ => return Err(failed(format!("attribute '{name}' isn't supported in call to 'fetchClosure'"))),
         }
     }

@@ -393,30 +393,30 @@ fn path(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
         match attr.name.as_bytes() {
             b"path" => {
                 let frame = "while evaluating the 'path' attribute passed to 'builtins.path'";
-                path = Some(ev.coerce_to_path(attr.value, &mut context, attr.pos, frame)?);
+                path = Some(ev.coerce_to_path(attr.value, &mut context, attr.pos(), frame)?);
             }
             b"name" => {
                 let frame = "while evaluating the `name` attribute passed to builtins.path";
-                name = text(ev.force_plain_string(attr.value, attr.pos, frame)?.bytes())?;
+                name = text(ev.force_plain_string(attr.value, attr.pos(), frame)?.bytes())?;
             }
             b"filter" => {
                 let frame = "while evaluating the `filter` parameter passed to builtins.path";
-                filter = Some(ev.force_function(attr.value, attr.pos, frame)?);
+                filter = Some(ev.force_function(attr.value, attr.pos(), frame)?);
             }
             b"recursive" => {
                 let frame = "while evaluating the `recursive` attribute passed to builtins.path";
-                if !ev.force_bool(attr.value, attr.pos, frame)? {
+                if !ev.force_bool(attr.value, attr.pos(), frame)? {
                     method = ContentAddressMethod::Flat;
                 }
             }
             b"sha256" => {
                 let frame = "while evaluating the `sha256` attribute passed to builtins.path";
-                let hash = text(ev.force_plain_string(attr.value, attr.pos, frame)?.bytes())?;
-                expected = Some(parse_hash(ev, &hash, Some(HashAlgo::Sha256), attr.pos)?);
+                let hash = text(ev.force_plain_string(attr.value, attr.pos(), frame)?.bytes())?;
+                expected = Some(parse_hash(ev, &hash, Some(HashAlgo::Sha256), attr.pos())?);
             }
             _ => {
                 let message = format!("unsupported argument '{}' to 'builtins.path'", attr.name);
-                return Err(EvalError::other(message).at(attr.pos));
+                return Err(EvalError::other(message).at(attr.pos()));
             }
         }
     }

@@ -169,7 +169,7 @@ impl Writer<'_> {
             return Ok(());
         }
         if let Some(path) = attrs.get_attr(Symbol::OUT_PATH) {
-            return self.value(path.value, path.pos);
+            return self.value(path.value, path.pos());
         }
         self.out.push(b'{');
         for (index, attr) in attrs.by_name().into_iter().enumerate() {
@@ -178,8 +178,8 @@ impl Writer<'_> {
             }
             self.string(attr.name.as_bytes());
             self.out.push(b':');
-            self.value(attr.value, attr.pos)
-                .frame_with(|| format!("while evaluating attribute '{}'", attr.name), attr.pos)?;
+            self.value(attr.value, attr.pos())
+                .frame_with(|| format!("while evaluating attribute '{}'", attr.name), attr.pos())?;
         }
         self.out.push(b'}');
         Ok(())

@@ -17,7 +17,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let attrs = set(ev, arguments[0], pos, "first", "attrNames")?;
             let mut names = ev.list_of(attrs.len());
             for attr in attrs.by_name() {
-                names.push(ev.string(attr.name.as_bytes()));
+                names.push(ev.name_string(attr.name));
             }
             Ok(names.finish().into())
         },
@@ -134,7 +134,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let attrs = set(ev, arguments[1], pos, "second", "mapAttrs")?;
             let function = arguments[0];
             Ok(ev.map_attrs(attrs, |attr| {
-                ev.apply_two_lazily(function, ev.string(attr.name.as_bytes()), attr.value)
+                ev.apply_two_lazily(function, ev.name_string(attr.name), attr.value)
             }))
         },
     ),
@@ -155,7 +155,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 View::Builtin(_) | View::Partial(_) => {}
                 View::Lambda(lambda) => {
                     for (attr, has_default) in ev.function_arguments(lambda).unwrap_or_default() {
-                        result.insert(attr.name, Value::bool(has_default), attr.pos);
+                        result.insert(attr.name, Value::bool(has_default), attr.pos());
                     }
                 }
                 _ => return Err(EvalError::of_type("'functionArgs' requires a function").at(pos)),
@@ -170,7 +170,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let name = name(ev, arguments[0], pos, "unsafeGetAttrPos")?;
             let attrs = set(ev, arguments[1], pos, "second", "unsafeGetAttrPos")?;
-            Ok(attrs.get_attr(name).map_or(Value::NULL, |attr| ev.position(attr.pos)))
+            Ok(attrs.get_attr(name).map_or(Value::NULL, |attr| ev.position(attr.pos())))
         },
     ),
 ];
@@ -212,7 +212,7 @@ fn list_to_attrs(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value>
             "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
         let name = Symbol::intern(ev.force_plain_string(name, pos, frame)?.bytes());
         let value = ev.required_attr(pair, value_symbol, "in a {name=...; value=...;} pair")?;
-        let value_pos = pair.get_attr(value_symbol).map_or(Pos::NONE, |attr| attr.pos);
+        let value_pos = pair.get_attr(value_symbol).map_or(Pos::NONE, |attr| attr.pos());
         result.insert(name, value, value_pos);
     }
     Ok(ev.attrs(result))
@@ -243,7 +243,7 @@ fn zip_attrs_with(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
     }
     let mut result = AttrsBuilder::with_capacity(order.len());
     for name in order {
-        let value = ev.apply_two_lazily(function, ev.string(name.as_bytes()), ev.list(&values[&name]));
+        let value = ev.apply_two_lazily(function, ev.name_string(name), ev.list(&values[&name]));
         result.insert(name, value, Pos::NONE);
     }
     Ok(ev.attrs(result))

@@ -113,14 +113,14 @@ impl Writer<'_> {
 
     fn attrs(&mut self, attrs: Attrs) -> Result<()> {
         for attr in attrs.by_name() {
-            let place = self.place(attr.pos);
+            let place = self.place(attr.pos());
             let mut shown: Vec<(&str, &[u8])> =
                 place.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
             shown.push(("name", attr.name.as_bytes()));
             // The reference keeps them in a sorted map.
             shown.sort_unstable();
             self.open("attr", &shown);
-            self.value(attr.value, attr.pos)?;
+            self.value(attr.value, attr.pos())?;
             self.close();
         }
         Ok(())
@@ -142,7 +142,7 @@ impl Writer<'_> {
 
     fn path_of(&self, attrs: Attrs, name: Symbol) -> Result<Option<&'static [u8]>> {
         let Some(attr) = attrs.get_attr(name) else { return Ok(None) };
-        Ok(self.forced(attr.value, attr.pos)?.as_str().map(crate::value::Str::bytes))
+        Ok(self.forced(attr.value, attr.pos())?.as_str().map(crate::value::Str::bytes))
     }
 
     fn function(&mut self, lambda: Lambda) {

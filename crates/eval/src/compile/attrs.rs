@@ -9,16 +9,16 @@ use super::{Frame, Lazy, Unit, expression, lazy, thunk_code};
 use crate::code::{Op, Run};
 use crate::error::{EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Attr, Attrs, Shape, Value, View};
+use crate::value::{Attr, Attrs, Keys, Origins, Value, View};
 
 pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId) -> Op {
     let recursive = unit.ast.set(set).recursive;
     let dynamic = dynamic_attrs(ev, unit, set, recursive);
-    let (shape, order) = shape(unit, set);
+    let (names, order) = names(ev, unit, set);
     if recursive {
-        let has_overrides = shape.find(Symbol::OVERRIDES).is_some();
+        let has_overrides = names.keys.find(Symbol::OVERRIDES).is_some();
         let frame = Filling::compile(ev, unit, set, has_overrides);
-        return Op::new(&ev.heap, MakeRecursive { frame, shape, order, dynamic, has_overrides });
+        return Op::new(&ev.heap, MakeRecursive { frame, names, order, dynamic, has_overrides });
     }
     let froms: Box<[Lazy]> =
         stored_froms(unit, set).map(|from| lazy(ev, unit, from, Frame::Complete)).collect();
@@ -28,12 +28,15 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     let _ = id;
     if dynamic.is_empty() && froms.is_empty() {
         if values.is_empty() {
-            return Op::new(&ev.heap, Constant(Attrs::from_values(&ev.heap, shape, []).into()));
+            return Op::new(
+                &ev.heap,
+                Constant(Attrs::from_values(&ev.heap, names.keys, Origins::NONE, []).into()),
+            );
         }
-        return Op::new(&ev.heap, MakeSet { shape, values });
+        return Op::new(&ev.heap, MakeSet { names, values });
     }
     let in_froms = order.iter().map(|index| uses_slot(unit, attrs[*index as usize])).collect();
-    Op::new(&ev.heap, MakeMixedSet { shape, values, in_froms, froms, dynamic })
+    Op::new(&ev.heap, MakeMixedSet { names, values, in_froms, froms, dynamic })
 }
 
 pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, set: SetId, body: ExprId) -> Op {
@@ -41,14 +44,22 @@ pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, set: SetId, body:
     Op::new(&ev.heap, Let { frame, body: expression(ev, unit, body) })
 }
 
-/// The shape of a literal's attributes with known names, and for each key its number in source order.
-fn shape(unit: &Unit, set: SetId) -> (&'static Shape, Box<[u32]>) {
+/// The names of a literal that are known, and where they stand.
+#[derive(Clone, Copy)]
+struct Names {
+    keys: &'static Keys,
+    origins: Origins,
+}
+
+/// The known names of a literal, and for each its number in source order.
+fn names(ev: &Evaluator, unit: &Unit, set: SetId) -> (Names, Box<[u32]>) {
     let attrs: Vec<&AttrNode> = unit.ast.attrs(set).collect();
     let mut order: Box<[u32]> = (0..attrs.len() as u32).collect();
     order.sort_unstable_by_key(|index| attrs[*index as usize].name);
-    let keys = order.iter().map(|index| attrs[*index as usize].name).collect();
-    let positions = order.iter().map(|index| attrs[*index as usize].pos).collect();
-    (Shape::new(keys, Some(positions), true), order)
+    let sorted: Vec<Symbol> = order.iter().map(|index| attrs[*index as usize].name).collect();
+    let positions: Vec<Pos> = order.iter().map(|index| attrs[*index as usize].pos).collect();
+    let origins = Origins::listed(&ev.heap, &positions);
+    (Names { keys: Keys::of(&sorted), origins }, order)
 }
 
 fn value(ev: &Evaluator, unit: &'static Unit, attr: &AttrNode, frame: Frame) -> Lazy {
@@ -123,14 +134,14 @@ impl Run for Let {
 }
 
 struct MakeSet {
-    shape: &'static Shape,
+    names: Names,
     values: Box<[Lazy]>,
 }
 
 impl Run for MakeSet {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let (attrs, slots) = Attrs::unfilled(&ev.heap, self.shape);
+        let (attrs, slots) = Attrs::unfilled(&ev.heap, self.names.keys, self.names.origins);
         for (slot, value) in slots.iter().zip(&self.values) {
             slot.set(value.make(ev, env));
         }
@@ -140,7 +151,7 @@ impl Run for MakeSet {
 
 /// A set with computed names, or with `inherit` from an expression.
 struct MakeMixedSet {
-    shape: &'static Shape,
+    names: Names,
     values: Box<[Lazy]>,
     /// For each value whether it is made in the frame of `froms`.
     in_froms: Box<[bool]>,
@@ -157,7 +168,7 @@ impl Run for MakeMixedSet {
                 inner.set(index as u32, from.make(ev, env));
             }
         }
-        let (attrs, slots) = Attrs::unfilled(&ev.heap, self.shape);
+        let (attrs, slots) = Attrs::unfilled(&ev.heap, self.names.keys, self.names.origins);
         for ((slot, value), in_froms) in slots.iter().zip(&self.values).zip(&self.in_froms) {
             slot.set(value.make(ev, if *in_froms { inner } else { env }));
         }
@@ -167,7 +178,7 @@ impl Run for MakeMixedSet {
 
 struct MakeRecursive {
     frame: Filling,
-    shape: &'static Shape,
+    names: Names,
     /// For each key its place in the frame.
     order: Box<[u32]>,
     dynamic: Box<[DynamicAttr]>,
@@ -178,7 +189,7 @@ impl Run for MakeRecursive {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let inner = self.frame.fill(ev, env);
         let values = self.order.iter().map(|index| inner.slot(*index).get());
-        let mut attrs = Attrs::from_values(&ev.heap, self.shape, values);
+        let mut attrs = Attrs::from_values(&ev.heap, self.names.keys, self.names.origins, values);
         if self.has_overrides {
             attrs = self.override_from(ev, inner, attrs)?;
         }
@@ -193,7 +204,7 @@ impl MakeRecursive {
         let frame = "while evaluating the `__overrides` attribute";
         let overrides = ev.force_attrs(overrides, Pos::NONE, frame)?;
         for attr in overrides {
-            if let Some(index) = self.shape.find(attr.name) {
+            if let Some(index) = self.names.keys.find(attr.name) {
                 env.set(self.order[index], attr.value);
             }
         }
@@ -231,11 +242,11 @@ fn add_dynamic(ev: &Evaluator, env: Env, attrs: Attrs, dynamic: &[DynamicAttr]) 
         let name = Symbol::intern(ev.force_plain_string(name, attr.pos, frame)?.bytes());
         let before = added.iter().copied().find(|other| other.name == name).or_else(|| attrs.get_attr(name));
         if let Some(before) = before {
-            let first = before.pos.display();
+            let first = before.pos().display();
             let message = format!("dynamic attribute '{name}' already defined at {first}");
             return Err(EvalError::other(message).at(attr.pos));
         }
-        added.push(Attr { name, value: attr.value.make(ev, env), pos: attr.pos });
+        added.push(Attr::new(name, attr.value.make(ev, env), attr.pos));
     }
     added.extend(attrs.iter());
     added.sort_unstable_by_key(|attr| attr.name);

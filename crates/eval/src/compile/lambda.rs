@@ -104,7 +104,7 @@ impl Binder {
             index = 1;
         }
         let mut used = 0;
-        let keys = attrs.shape().map(crate::value::Shape::keys);
+        let keys = attrs.flat_keys().map(crate::value::Keys::names);
         match keys {
             // Both are sorted: one walk over them is quicker unless the set is much the larger.
             Some(keys) if keys.len() <= self.formals.len() * 8 => {
@@ -114,7 +114,7 @@ impl Binder {
                         next += 1;
                     }
                     if next < keys.len() && keys[next] == formal.name {
-                        // SAFETY: the set is flat, as it has a shape, and `next` is below its key count.
+                        // SAFETY: the set is flat, as it has names of its own, and `next` is below its key count.
                         env.set(index, unsafe { attrs.slot_unchecked(next) }.get());
                         used += 1;
                     } else {

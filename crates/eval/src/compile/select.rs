@@ -65,7 +65,7 @@ fn names(ev: &Evaluator, unit: &'static Unit, path: &[AttrName]) -> Box<[Name]> 
     path.iter().map(name).collect()
 }
 
-/// The last shape seen in one place of the code, and where the attribute is in it: one word, so that
+/// The last names seen in one place of the code, and where the attribute is in it: one word, so that
 /// threads never see half of it.
 #[derive(Default)]
 struct InlineCache(AtomicU64);
@@ -76,20 +76,20 @@ impl InlineCache {
     #[inline(always)]
     fn find(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
         let cached = self.0.load(Ordering::Relaxed);
-        if cached >> INDEX_BITS == attrs.shape_word() {
+        if cached >> INDEX_BITS == attrs.keys_word() {
             let index = (cached & ((1 << INDEX_BITS) - 1)) as usize;
-            // SAFETY: what the cache holds was found in a flat set of this shape.
+            // SAFETY: what the cache holds was found in a flat set with these names.
             return Some(unsafe { attrs.slot_unchecked(index) }.get());
         }
         self.find_slowly(attrs, name)
     }
 
     fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
-        let found = attrs.lookup(name)?;
-        if attrs.shape().is_some() && found.index < 1 << INDEX_BITS {
-            self.0.store(attrs.shape_word() << INDEX_BITS | found.index as u64, Ordering::Relaxed);
+        let (flat, index) = attrs.lookup(name)?;
+        if attrs.flat_keys().is_some() && index < 1 << INDEX_BITS {
+            self.0.store(attrs.keys_word() << INDEX_BITS | index as u64, Ordering::Relaxed);
         }
-        Some(found.slot.get())
+        Some(flat.value(index))
     }
 }
 
@@ -134,7 +134,7 @@ fn force_attribute(ev: &Evaluator, value: Value, attrs: Attrs, name: Symbol, pos
 
 #[cold]
 fn attribute_pos(attrs: Attrs, name: Symbol, otherwise: Pos) -> Pos {
-    let pos = attrs.get_attr(name).map_or(Pos::NONE, |attr| attr.pos);
+    let pos = attrs.get_attr(name).map_or(Pos::NONE, |attr| attr.pos());
     if pos.is_none() { otherwise } else { pos }
 }
 
@@ -292,7 +292,7 @@ impl SelectPath {
 
 #[cold]
 fn position_in(found: Option<(Attrs, Symbol)>) -> Pos {
-    found.and_then(|(attrs, name)| attrs.get_attr(name)).map_or(Pos::NONE, |attr| attr.pos)
+    found.and_then(|(attrs, name)| attrs.get_attr(name)).map_or(Pos::NONE, |attr| attr.pos())
 }
 
 impl Run for SelectPath {

@@ -43,7 +43,7 @@ impl Evaluator {
                     let Some(functor) = attrs.get_attr(Symbol::FUNCTOR) else {
                         return Err(self.not_a_function(current, pos));
                     };
-                    current = self.call(functor.value, &[current, *first], functor.pos).frame(
+                    current = self.call(functor.value, &[current, *first], functor.pos()).frame(
                         "while calling a functor (an attribute set with a '__functor' attribute)",
                         pos,
                     )?;
@@ -139,7 +139,7 @@ impl Evaluator {
         }
         let attr = |formal: &crate::compile::BoundFormal| {
             let has_default = formal.default.is_some();
-            (Attr { name: formal.name, value: Value::bool(has_default), pos: formal.pos }, has_default)
+            (Attr::new(formal.name, Value::bool(has_default), formal.pos), has_default)
         };
         Some(code.binder(self).formals.iter().map(attr).collect())
     }

@@ -129,7 +129,7 @@ impl Evaluator {
         let Some(kind) = value.as_attrs().and_then(|attrs| attrs.get_attr(Symbol::TYPE)) else {
             return Ok(false);
         };
-        let kind = self.force(kind.value, kind.pos)?;
+        let kind = self.force(kind.value, kind.pos())?;
         Ok(kind.as_str().is_some_and(|text| text.bytes() == b"derivation"))
     }
 

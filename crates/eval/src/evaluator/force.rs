@@ -39,6 +39,7 @@ impl Evaluator {
             Ok(()) => match thunk.suspension() {
                 Suspension::Code(code, env) => code.run(self, env),
                 Suspension::Apply(function, argument) => self.call(function, &[argument], pos),
+                Suspension::ApplyTwo(function, arguments) => self.call(function, &arguments, pos),
             },
         };
         match result {
@@ -101,7 +102,7 @@ impl Evaluator {
             View::Attrs(attrs) if seen.insert(value.to_bits()) => {
                 for attr in attrs {
                     self.force_deep_in(attr.value, seen)
-                        .map_err(|error| error.with_frame(super::attribute_frame(attr.name), attr.pos))?;
+                        .map_err(|error| error.with_frame(super::attribute_frame(attr.name), attr.pos()))?;
                 }
             }
             View::List(list) if seen.insert(value.to_bits()) => {

@@ -58,8 +58,8 @@ impl Evaluator {
         let itself = Symbol::intern("builtins");
         set.add(itself, Value::NULL);
         let builtins = set.build(&self.heap);
-        if let Some(found) = builtins.lookup(itself) {
-            found.slot.set(builtins.into());
+        if let Some(slot) = builtins.slot(itself) {
+            slot.set(builtins.into());
         }
         let builtins = Value::from(builtins);
         names.insert(itself, builtins);

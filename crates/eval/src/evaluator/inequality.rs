@@ -110,8 +110,8 @@ impl Evaluator {
             }
             let side = |text: &'static str, pos: Pos| if pos.is_none() { "" } else { text };
             self.explain_elements(first.value, second.value, pos)
-                .frame(side("where right hand side is", second.pos), second.pos)
-                .frame(side("where left hand side is", first.pos), first.pos)
+                .frame(side("where right hand side is", second.pos()), second.pos())
+                .frame(side("where left hand side is", first.pos()), first.pos())
                 .frame_with(|| format!("while comparing attribute '{}'", first.name), pos)?;
         }
         Ok(())

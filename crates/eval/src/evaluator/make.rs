@@ -1,12 +1,12 @@
 //! Making values.
 
 use nival_formats::StorePath;
-use nival_syntax::Pos;
+use nival_syntax::{Pos, Symbol};
 
 use super::Evaluator;
 use crate::code::{Code, Op, Run};
 use crate::context::{Context, ContextElement};
-use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, List, ListBuilder, Partial, Str, Thunk, Value};
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, List, ListBuilder, Partial, Str, Tag, Thunk, Value};
 
 impl Evaluator {
     /// An integer.
@@ -97,17 +97,29 @@ impl Evaluator {
 
     /// `function argument`, evaluated when it is needed.
     pub fn apply_lazily(&self, function: Value, argument: Value) -> Value {
-        let function = match Thunk::of(function) {
-            None => function,
-            Some(thunk) => thunk.result().unwrap_or_else(|| self.partial(&APPLY, &[function])),
-        };
+        let function = callable(function).unwrap_or_else(|| self.partial(&APPLY, &[function]));
         Thunk::new_apply(&self.heap, function, argument)
     }
 
     /// `function first second`, evaluated when it is needed.
     pub fn apply_two_lazily(&self, function: Value, first: Value, second: Value) -> Value {
-        let function = self.partial(&APPLY_TWO, &[function, first]);
-        Thunk::new_apply(&self.heap, function, second)
+        match callable(function) {
+            Some(function) => Thunk::new_apply_two(&self.heap, function, [first, second]),
+            None => {
+                let function = self.partial(&APPLY_TWO, &[function, first]);
+                Thunk::new_apply(&self.heap, function, second)
+            }
+        }
+    }
+
+    /// A name as a string: one string for each name.
+    pub fn name_string(&self, name: Symbol) -> Value {
+        let index = name.id() as usize;
+        let mut strings = self.name_strings.borrow_mut();
+        if strings.len() <= index {
+            strings.resize((index + 1).next_power_of_two(), None);
+        }
+        *strings[index].get_or_insert_with(|| self.string(name.as_bytes()))
     }
 
     /// A thunk of native code that is made once or a few times in a program.
@@ -115,6 +127,12 @@ impl Evaluator {
         let code = Code::native(Op::new(&self.heap, node)).keep(&self.heap);
         Thunk::new_code(&self.heap, code, super::Env::ROOT)
     }
+}
+
+/// What a thunk can apply as it is: an evaluated value that may be a function.
+fn callable(function: Value) -> Option<Value> {
+    let function = Thunk::of(function).map_or(Some(function), Thunk::result)?;
+    matches!(function.tag(), Tag::Lambda | Tag::Boxed | Tag::Attrs).then_some(function)
 }
 
 /// Applies a function that was not evaluated when the application was made.

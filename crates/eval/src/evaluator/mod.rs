@@ -32,7 +32,7 @@ use crate::error::{ErrorKind, EvalError, FrameText, Result};
 use crate::host::Host;
 use crate::memory::Heap;
 use crate::stack;
-use crate::value::{MergePlans, Str};
+use crate::value::{MergePlans, Str, Value};
 
 /// How many evaluators there can be at a time.
 const MAX_EVALUATORS: u32 = 1 << 10;
@@ -42,6 +42,8 @@ pub struct Evaluator {
     pub(crate) heap: Heap,
     pub(crate) merge_plans: MergePlans,
     pub(crate) symbol_table: SymbolTable,
+    /// The strings of names, by symbol number.
+    name_strings: RefCell<Vec<Option<Value>>>,
     /// Pieces of strings that are being put together.
     pub(crate) pieces: RefCell<Vec<Str>>,
     /// This evaluator's number, above zero.
@@ -92,6 +94,7 @@ impl Evaluator {
             heap: Heap::new(),
             merge_plans: MergePlans::default(),
             symbol_table: SymbolTable::default(),
+            name_strings: RefCell::default(),
             pieces: RefCell::default(),
             owner,
             depth: Cell::new(0),

@@ -1,8 +1,8 @@
 //! Attribute sets.
 //!
-//! A set is flat, `{ shape, values… }`, or layered, `{ layered mark and length, base, top, flat }`: the second
-//! is what `//` makes of a large left side and a small right one. A layered set that is walked over gets a
-//! flat form as well.
+//! A set is flat, `{ names, origins, values… }`, or layered, `{ mark and length, base, top, flat }`: the
+//! second is what `//` makes of a large left side and a small right one. A layered set that is walked over
+//! gets a flat form as well.
 
 use std::cell::RefCell;
 use std::cmp;
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::{Pos, Symbol};
 
-use super::{Shape, Slot, Value};
+use super::keys::{Keys, Origins};
+use super::{Slot, Value};
 use crate::hash::WordHash;
 use crate::memory::Heap;
 
@@ -20,7 +21,7 @@ use crate::memory::Heap;
 #[derive(Clone, Copy)]
 pub struct Attrs(NonNull<u64>);
 
-// SAFETY: a set is written before it is published; later writes go through atomic slots.
+// SAFETY: a set is written before it is published; later writes go through atomics.
 unsafe impl Send for Attrs {}
 // SAFETY: as above.
 unsafe impl Sync for Attrs {}
@@ -32,8 +33,25 @@ pub struct Attr {
     pub name: Symbol,
     /// Its value, perhaps not evaluated.
     pub value: Value,
+    origins: Origins,
+    index: u32,
+}
+
+impl Attr {
+    /// An attribute for a new set.
+    pub fn new(name: Symbol, value: Value, pos: Pos) -> Attr {
+        Attr { name, value, origins: Origins::single(pos), index: 0 }
+    }
+
     /// Where it was written.
-    pub pos: Pos,
+    pub fn pos(&self) -> Pos {
+        self.origins.pos(self.index as usize)
+    }
+}
+
+thread_local! {
+    /// Where the flat forms of layered sets are made.
+    static FLAT_FORMS: Heap = Heap::new();
 }
 
 const LAYERED: u64 = 1;
@@ -49,20 +67,32 @@ const LAYER_RATIO: usize = 6;
 
 /// Both forms of a set.
 enum Form {
-    Flat(&'static Shape, &'static [Slot]),
+    Flat(Flat),
     Layered { base: Attrs, top: Attrs, length: usize },
 }
 
-/// Where an attribute was found.
-pub(crate) struct Lookup {
-    pub(crate) shape: &'static Shape,
-    pub(crate) index: usize,
-    pub(crate) slot: &'static Slot,
+/// A flat set taken apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Flat {
+    pub(crate) keys: &'static Keys,
+    origins: Origins,
+    slots: &'static [Slot],
 }
 
-impl Lookup {
-    pub(crate) fn pos(&self) -> Pos {
-        self.shape.position(self.index)
+impl Flat {
+    #[inline]
+    pub(crate) fn value(&self, index: usize) -> Value {
+        self.slots[index].get()
+    }
+
+    #[inline]
+    fn attr(&self, index: usize) -> Attr {
+        Attr {
+            name: self.keys.names()[index],
+            value: self.slots[index].get(),
+            origins: self.origins,
+            index: index as u32,
+        }
     }
 }
 
@@ -77,39 +107,42 @@ impl Attrs {
         self.0
     }
 
-    /// A flat set with a value for each key of the shape, to be filled by the caller.
+    /// A flat set with a value for each name, to be filled by the caller.
     ///
     /// The slots are empty at first and must all be set before the set is seen by others.
     #[inline(always)]
-    pub(crate) fn unfilled(heap: &Heap, shape: &'static Shape) -> (Attrs, &'static [Slot]) {
-        Attrs::in_words(heap.words(1 + shape.keys().len()), shape)
+    pub(crate) fn unfilled(heap: &Heap, keys: &'static Keys, origins: Origins) -> (Attrs, &'static [Slot]) {
+        Attrs::in_words(heap.words(2 + keys.names().len()), keys, origins)
     }
 
-    fn in_words(object: NonNull<u64>, shape: &'static Shape) -> (Attrs, &'static [Slot]) {
-        let length = shape.keys().len();
-        // SAFETY: the object is fresh and has room for the shape and a slot for each key.
+    #[inline(always)]
+    fn in_words(object: NonNull<u64>, keys: &'static Keys, origins: Origins) -> (Attrs, &'static [Slot]) {
+        let length = keys.names().len();
+        // SAFETY: the object is fresh and has room for names, origins and a slot for each name.
         unsafe {
-            object.write(std::ptr::from_ref(shape).expose_provenance() as u64);
-            (Attrs(object), std::slice::from_raw_parts(object.add(1).as_ptr().cast::<Slot>(), length))
+            object.write(std::ptr::from_ref(keys).expose_provenance() as u64);
+            object.add(1).write(origins.to_bits());
+            (Attrs(object), std::slice::from_raw_parts(object.add(2).as_ptr().cast::<Slot>(), length))
         }
     }
 
     pub(crate) fn from_values(
         heap: &Heap,
-        shape: &'static Shape,
+        keys: &'static Keys,
+        origins: Origins,
         values: impl IntoIterator<Item = Value>,
     ) -> Attrs {
-        let (attrs, slots) = Attrs::unfilled(heap, shape);
+        let (attrs, slots) = Attrs::unfilled(heap, keys, origins);
         let mut values = values.into_iter();
         for slot in slots {
-            slot.set(values.next().expect("there is a value for each key"));
+            slot.set(values.next().expect("there is a value for each name"));
         }
         attrs
     }
 
     #[inline(always)]
     fn header(self) -> u64 {
-        // SAFETY: a set starts with its shape or its layered mark.
+        // SAFETY: a set starts with its names or its layered mark.
         unsafe { self.0.read() }
     }
 
@@ -117,50 +150,52 @@ impl Attrs {
     fn form(self) -> Form {
         let header = self.header();
         if header & LAYERED == 0 {
-            // SAFETY: the header of a flat set is the address of its shape, and as many slots as the shape
-            // has keys follow.
+            // SAFETY: the header of a flat set is the address of its names; its origins and as many slots as
+            // there are names follow.
             unsafe {
-                let shape = &*std::ptr::with_exposed_provenance::<Shape>(header as usize);
-                let slots = self.0.add(1).as_ptr().cast::<Slot>();
-                Form::Flat(shape, std::slice::from_raw_parts(slots, shape.keys().len()))
+                let keys = &*std::ptr::with_exposed_provenance::<Keys>(header as usize);
+                let origins = Origins::from_bits(self.0.add(1).read());
+                let slots = self.0.add(2).as_ptr().cast::<Slot>();
+                let slots = std::slice::from_raw_parts(slots, keys.names().len());
+                Form::Flat(Flat { keys, origins, slots })
             }
         } else {
-            // SAFETY: the two other words of a layered set are sets.
+            // SAFETY: the second and third word of a layered set are sets.
             let layer = |index| unsafe { Attrs(Value::from_bits(self.0.add(index).read()).object()) };
             Form::Layered { base: layer(1), top: layer(2), length: (header >> LENGTH_SHIFT) as usize }
         }
     }
 
-    /// The shape, if the set is flat.
+    /// The names, if the set is flat.
     #[inline(always)]
-    pub(crate) fn shape(self) -> Option<&'static Shape> {
+    pub(crate) fn flat_keys(self) -> Option<&'static Keys> {
         match self.form() {
-            Form::Flat(shape, _) => Some(shape),
+            Form::Flat(flat) => Some(flat.keys),
             Form::Layered { .. } => None,
         }
     }
 
-    /// The address of the shape, or what can't be one.
+    /// The address of the names of a flat set, or a word that can't be one.
     #[inline(always)]
-    pub(crate) fn shape_word(self) -> u64 {
+    pub(crate) fn keys_word(self) -> u64 {
         self.header()
     }
 
-    /// The slot at an index of the shape of a flat set.
+    /// The slot of the name with this index in a flat set.
     ///
     /// # Safety
-    /// The set must be flat, of a shape with more than `index` keys.
+    /// The set must be flat and have more than `index` names.
     #[inline(always)]
     pub(crate) unsafe fn slot_unchecked(self, index: usize) -> &'static Slot {
         // SAFETY: the caller vouches for the slot's being there.
-        unsafe { self.0.add(1 + index).cast::<Slot>().as_ref() }
+        unsafe { self.0.add(2 + index).cast::<Slot>().as_ref() }
     }
 
     /// The number of attributes.
     #[inline]
     pub fn len(self) -> usize {
         match self.form() {
-            Form::Flat(_, slots) => slots.len(),
+            Form::Flat(flat) => flat.slots.len(),
             Form::Layered { length, .. } => length,
         }
     }
@@ -171,14 +206,12 @@ impl Attrs {
         self.len() == 0
     }
 
-    pub(crate) fn lookup(self, name: Symbol) -> Option<Lookup> {
+    /// The flat set (a layer) that has an attribute, and its index there.
+    pub(crate) fn lookup(self, name: Symbol) -> Option<(Flat, usize)> {
         let mut set = self;
         loop {
             match set.form() {
-                Form::Flat(shape, slots) => {
-                    let index = shape.find(name)?;
-                    return Some(Lookup { shape, index, slot: &slots[index] });
-                }
+                Form::Flat(flat) => return flat.keys.find(name).map(|index| (flat, index)),
                 Form::Layered { base, top, .. } => {
                     if let Some(found) = top.lookup(name) {
                         return Some(found);
@@ -189,15 +222,20 @@ impl Attrs {
         }
     }
 
+    /// The place of a value, for those who make sets that refer to themselves.
+    pub(crate) fn slot(self, name: Symbol) -> Option<&'static Slot> {
+        self.lookup(name).map(|(flat, index)| &flat.slots[index])
+    }
+
     /// The value of an attribute.
     #[inline]
     pub fn get(self, name: Symbol) -> Option<Value> {
-        self.lookup(name).map(|found| found.slot.get())
+        self.lookup(name).map(|(flat, index)| flat.value(index))
     }
 
     /// An attribute with its position.
     pub fn get_attr(self, name: Symbol) -> Option<Attr> {
-        self.lookup(name).map(|found| Attr { name, value: found.slot.get(), pos: found.pos() })
+        self.lookup(name).map(|(flat, index)| flat.attr(index))
     }
 
     /// Whether there is such an attribute.
@@ -208,40 +246,34 @@ impl Attrs {
     /// The attributes by symbol number: quick, and in the same order for all sets, but not in the order of
     /// names.
     pub fn iter(self) -> AttrsIter {
-        match self.form() {
-            Form::Flat(shape, slots) => AttrsIter { shape, slots, next: 0 },
-            Form::Layered { .. } => self.flatten().iter(),
-        }
-    }
-
-    /// A layered set in its flat form, which is made at the first time.
-    fn flatten(self) -> Attrs {
-        let Form::Layered { base, top, .. } = self.form() else { return self };
-        // SAFETY: the fourth word of a layered set is only accessed as an atomic.
-        let flat = unsafe { self.0.add(3).cast::<AtomicU64>().as_ref() };
-        let known = flat.load(Ordering::Acquire);
-        if known != 0 {
-            // SAFETY: only the set below is ever stored.
-            return Attrs(unsafe { Value::from_bits(known) }.object());
-        }
-        let merged = merge(base.flatten(), top.flatten(), |words| {
-            NonNull::from(Box::leak(vec![0_u64; words].into_boxed_slice())).cast()
-        });
-        // Two threads may do it at once: either result will do.
-        flat.store(Value::from(merged).to_bits(), Ordering::Release);
-        merged
+        AttrsIter { flat: self.flatten(), next: 0 }
     }
 
     /// The attributes in the order of their names' bytes.
     pub fn by_name(self) -> Vec<Attr> {
-        if let Form::Flat(shape, slots) = self.form() {
-            let attr = |index: &u32| {
-                let index = *index as usize;
-                Attr { name: shape.keys()[index], value: slots[index].get(), pos: shape.position(index) }
-            };
-            return shape.name_order().iter().map(attr).collect();
+        let flat = self.flatten();
+        flat.keys.name_order().iter().map(|index| flat.attr(*index as usize)).collect()
+    }
+
+    /// The flat form, which a layered set gets when it is first asked for.
+    fn flatten(self) -> Flat {
+        let (base, top) = match self.form() {
+            Form::Flat(flat) => return flat,
+            Form::Layered { base, top, .. } => (base, top),
+        };
+        // SAFETY: the fourth word of a layered set is only accessed as an atomic.
+        let known = unsafe { self.0.add(3).cast::<AtomicU64>().as_ref() };
+        let bits = known.load(Ordering::Acquire);
+        if bits != 0 {
+            // SAFETY: only the set below is ever stored, and it is flat.
+            return Attrs(unsafe { Value::from_bits(bits) }.object()).flatten();
         }
-        self.flatten().by_name()
+        let (base, top) = (base.flatten(), top.flatten());
+        let plan = MergePlan::leak(base.keys, top.keys);
+        let merged = FLAT_FORMS.with(|heap| merge(heap, plan, base, top));
+        // Two threads may do it at once: either result will do.
+        known.store(Value::from(merged).to_bits(), Ordering::Release);
+        merged.flatten()
     }
 
     /// `self // other`
@@ -257,20 +289,11 @@ impl Attrs {
         if left >= LAYER_FROM && left >= right * LAYER_RATIO && depth < MAX_LAYERS {
             return Attrs::layered(heap, self, other, depth);
         }
-        if let (Form::Flat(left, left_slots), Form::Flat(right, right_slots)) = (self.form(), other.form())
-            && left.is_shared()
-            && right.is_shared()
-        {
-            let plan = plans.get(left, right);
-            let (attrs, slots) = Attrs::unfilled(heap, plan.shape);
-            for (slot, pick) in slots.iter().zip(&plan.picks) {
-                let index = (pick >> 1) as usize;
-                let from = if pick & 1 == 0 { &left_slots[index] } else { &right_slots[index] };
-                slot.set(from.get());
-            }
-            return attrs;
+        let (left, right) = (self.flatten(), other.flatten());
+        if std::ptr::eq(left.keys, right.keys) {
+            return other;
         }
-        merge(self.flatten(), other.flatten(), |words| heap.words(words))
+        merge(heap, plans.get(left.keys, right.keys), left, right)
     }
 
     fn depth(self) -> u64 {
@@ -279,7 +302,8 @@ impl Attrs {
     }
 
     fn layered(heap: &Heap, base: Attrs, top: Attrs, depth: u64) -> Attrs {
-        let added = top.iter().filter(|attr| !base.contains(attr.name)).count();
+        let names = top.flatten().keys.names();
+        let added = names.iter().filter(|name| !base.contains(**name)).count();
         let length = (base.len() + added) as u64;
         let object = heap.words(4);
         // SAFETY: four fresh words; the last stays zero.
@@ -294,73 +318,36 @@ impl Attrs {
     /// A set with the same names and other values.
     pub(crate) fn map(self, heap: &Heap, value: impl FnMut(Attr) -> Value) -> Attrs {
         let attrs = self.iter();
-        Attrs::from_values(heap, attrs.shape.without_positions(), attrs.map(value))
+        Attrs::from_values(heap, attrs.flat.keys, Origins::NONE, attrs.map(value))
     }
 
-    /// A set of its own shape from attributes sorted by symbol, without doubles.
+    /// A set of attributes sorted by symbol, without doubles.
     pub(crate) fn from_sorted(heap: &Heap, attrs: &[Attr]) -> Attrs {
-        let has_positions = attrs.iter().any(|attr| !attr.pos.is_none());
-        let positions = has_positions.then(|| attrs.iter().map(|attr| attr.pos).collect());
-        let shape = shape_of(attrs.iter().map(|attr| attr.name).collect(), positions);
-        Attrs::from_values(heap, shape, attrs.iter().map(|attr| attr.value))
+        let names: Vec<Symbol> = attrs.iter().map(|attr| attr.name).collect();
+        let has_origins = attrs.iter().any(|attr| attr.origins != Origins::NONE);
+        let origins = if has_origins {
+            Origins::listed(heap, &attrs.iter().map(Attr::pos).collect::<Vec<_>>())
+        } else {
+            Origins::NONE
+        };
+        Attrs::from_values(heap, Keys::of(&names), origins, attrs.iter().map(|attr| attr.value))
     }
 }
 
-/// What is in either of two flat sets, the right one going first.
-fn merge(left: Attrs, right: Attrs, words: impl FnOnce(usize) -> NonNull<u64>) -> Attrs {
-    let (Form::Flat(low_shape, low_slots), Form::Flat(high_shape, high_slots)) = (left.form(), right.form())
-    else {
-        unreachable!("both sets are flat");
-    };
-    let (low_keys, high_keys) = (low_shape.keys(), high_shape.keys());
-    let capacity = low_keys.len() + high_keys.len();
-    let has_positions = low_shape.has_positions() || high_shape.has_positions();
-    let mut keys = Vec::with_capacity(capacity);
-    let mut positions = Vec::with_capacity(if has_positions { capacity } else { 0 });
-    let mut values = Vec::with_capacity(capacity);
-    let (mut low, mut high) = (0, 0);
-    while low < low_keys.len() || high < high_keys.len() {
-        let order = match (low_keys.get(low), high_keys.get(high)) {
-            (Some(low), Some(high)) => low.cmp(high),
-            (Some(_), None) => cmp::Ordering::Less,
-            _ => cmp::Ordering::Greater,
-        };
-        let (shape, slots, index) = if order.is_lt() {
-            low += 1;
-            (low_shape, low_slots, low - 1)
-        } else {
-            low += usize::from(order.is_eq());
-            high += 1;
-            (high_shape, high_slots, high - 1)
-        };
-        keys.push(shape.keys()[index]);
-        if has_positions {
-            positions.push(shape.position(index));
-        }
-        values.push(slots[index].get());
-    }
-    let shape = shape_of(keys, has_positions.then_some(positions));
-    let object = words(1 + values.len());
-    let (attrs, slots) = Attrs::in_words(object, shape);
-    for (slot, value) in slots.iter().zip(values) {
-        slot.set(value);
+fn merge(heap: &Heap, plan: &'static MergePlan, left: Flat, right: Flat) -> Attrs {
+    let origins = Origins::merged(heap, plan, left.origins, right.origins);
+    let (attrs, slots) = Attrs::unfilled(heap, plan.keys, origins);
+    for (slot, pick) in slots.iter().zip(&plan.picks) {
+        let index = (pick >> 1) as usize;
+        let from = if pick & 1 == 0 { &left.slots[index] } else { &right.slots[index] };
+        slot.set(from.get());
     }
     attrs
 }
 
-/// The shape of a set that is computed: small ones without positions are likely to come again.
-fn shape_of(keys: Vec<Symbol>, positions: Option<Vec<Pos>>) -> &'static Shape {
-    if positions.is_none() && keys.len() <= 24 {
-        Shape::interned(&keys)
-    } else {
-        Shape::new(keys.into(), positions.map(Into::into), false)
-    }
-}
-
 /// Iterator over a set's attributes by symbol number.
 pub struct AttrsIter {
-    shape: &'static Shape,
-    slots: &'static [Slot],
+    flat: Flat,
     next: usize,
 }
 
@@ -370,13 +357,15 @@ impl Iterator for AttrsIter {
     #[inline]
     fn next(&mut self) -> Option<Attr> {
         let index = self.next;
-        let value = self.slots.get(index)?.get();
+        if index == self.flat.slots.len() {
+            return None;
+        }
         self.next += 1;
-        Some(Attr { name: self.shape.keys()[index], value, pos: self.shape.position(index) })
+        Some(self.flat.attr(index))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.slots.len() - self.next;
+        let left = self.flat.slots.len() - self.next;
         (left, Some(left))
     }
 }
@@ -392,11 +381,44 @@ impl IntoIterator for Attrs {
     }
 }
 
-/// How two shapes are merged by `//`: worked out once for each pair.
-struct MergePlan {
-    shape: &'static Shape,
-    /// For each key its index in the left shape times two, or in the right shape times two plus one.
+/// How sets with two kinds of names are merged by `//`: worked out once for each pair.
+pub(super) struct MergePlan {
+    keys: &'static Keys,
+    /// For each name its index on the left times two, or on the right times two plus one.
     picks: Box<[u32]>,
+}
+
+impl MergePlan {
+    /// Whether an attribute comes from the right side, and its index there or on the left.
+    pub(super) fn pick(&self, index: usize) -> (bool, usize) {
+        let pick = self.picks[index];
+        (pick & 1 == 1, (pick >> 1) as usize)
+    }
+
+    fn leak(left: &'static Keys, right: &'static Keys) -> &'static MergePlan {
+        let (low_names, high_names) = (left.names(), right.names());
+        let capacity = low_names.len() + high_names.len();
+        let (mut names, mut picks) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
+        let (mut low, mut high) = (0, 0);
+        while low < low_names.len() || high < high_names.len() {
+            let order = match (low_names.get(low), high_names.get(high)) {
+                (Some(low), Some(high)) => low.cmp(high),
+                (Some(_), None) => cmp::Ordering::Less,
+                _ => cmp::Ordering::Greater,
+            };
+            if order.is_lt() {
+                names.push(low_names[low]);
+                picks.push((low as u32) << 1);
+                low += 1;
+            } else {
+                names.push(high_names[high]);
+                picks.push((high as u32) << 1 | 1);
+                low += usize::from(order.is_eq());
+                high += 1;
+            }
+        }
+        Box::leak(Box::new(MergePlan { keys: Keys::of(&names), picks: picks.into() }))
+    }
 }
 
 /// The merge plans met so far.
@@ -404,44 +426,13 @@ struct MergePlan {
 pub(crate) struct MergePlans(RefCell<HashMap<(usize, usize), &'static MergePlan, WordHash>>);
 
 impl MergePlans {
-    fn get(&self, left: &'static Shape, right: &'static Shape) -> &'static MergePlan {
+    fn get(&self, left: &'static Keys, right: &'static Keys) -> &'static MergePlan {
         let key = (std::ptr::from_ref(left).addr(), std::ptr::from_ref(right).addr());
-        self.0.borrow_mut().entry(key).or_insert_with(|| Box::leak(Box::new(plan(left, right))))
+        self.0.borrow_mut().entry(key).or_insert_with(|| MergePlan::leak(left, right))
     }
 }
 
-fn plan(left: &'static Shape, right: &'static Shape) -> MergePlan {
-    let (below, above) = (left.keys(), right.keys());
-    let capacity = below.len() + above.len();
-    let (mut keys, mut positions) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
-    let mut picks = Vec::with_capacity(capacity);
-    let (mut low, mut high) = (0, 0);
-    while low < below.len() || high < above.len() {
-        let take_left = high == above.len() || low < below.len() && below[low] < above[high];
-        if take_left {
-            keys.push(below[low]);
-            positions.push(left.position(low));
-            picks.push((low as u32) << 1);
-            low += 1;
-        } else {
-            if low < below.len() && below[low] == above[high] {
-                low += 1;
-            }
-            keys.push(above[high]);
-            positions.push(right.position(high));
-            picks.push((high as u32) << 1 | 1);
-            high += 1;
-        }
-    }
-    let shape = if positions.iter().all(|pos| pos.is_none()) {
-        Shape::interned(&keys)
-    } else {
-        Shape::new(keys.into(), Some(positions.into()), true)
-    };
-    MergePlan { shape, picks: picks.into() }
-}
-
-/// Collects attributes for a set whose keys aren't known before.
+/// Collects attributes for a set whose names aren't known before.
 #[derive(Default)]
 pub struct AttrsBuilder(Vec<Attr>);
 
@@ -458,7 +449,7 @@ impl AttrsBuilder {
 
     /// Adds an attribute. Of two with one name the first stays, as `listToAttrs` wants it.
     pub fn insert(&mut self, name: Symbol, value: Value, pos: Pos) {
-        self.0.push(Attr { name, value, pos });
+        self.0.push(Attr::new(name, value, pos));
     }
 
     /// Adds an attribute without a position.

@@ -7,8 +7,8 @@
 
 mod attrs;
 mod function;
+mod keys;
 mod list;
-mod shape;
 mod string;
 mod thunk;
 
@@ -20,8 +20,8 @@ pub use attrs::AttrsIter;
 pub(crate) use attrs::MergePlans;
 pub use attrs::{Attr, Attrs, AttrsBuilder};
 pub use function::{Builtin, Constant, Lambda, Partial};
+pub(crate) use keys::{Keys, Origins};
 pub use list::{List, ListBuilder};
-pub use shape::Shape;
 pub use string::Str;
 pub(crate) use thunk::{State, Suspension, Thunk};
 

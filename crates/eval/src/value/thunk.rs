@@ -1,6 +1,7 @@
 //! Thunks: values still to be computed.
 //!
-//! A thunk has three words: its state, and two that say what to compute. The state is one of
+//! A thunk has three words (four, if it applies a function to two arguments): its state, and those that say
+//! what to compute. The state is one of
 //! - zero: nothing happened yet,
 //! - a small number (tag 0): the evaluator with that number is at work on it,
 //! - an address (tag 0): it failed, and this is the error,
@@ -20,6 +21,9 @@ use crate::memory::Heap;
 /// Evaluator numbers are below this, addresses above.
 const OWNER_LIMIT: u64 = 1 << 15;
 
+/// In the second word: there are two arguments. No address of a program has this bit.
+const TWO_ARGUMENTS: u64 = 1 << 63;
+
 #[derive(Clone, Copy)]
 pub(crate) struct Thunk(NonNull<u64>);
 
@@ -29,6 +33,8 @@ pub(crate) enum Suspension {
     Code(&'static Code, Env),
     /// Applies an (evaluated) function to an argument.
     Apply(Value, Value),
+    /// Applies an (evaluated) function to two arguments.
+    ApplyTwo(Value, [Value; 2]),
 }
 
 pub(crate) enum State {
@@ -57,11 +63,24 @@ impl Thunk {
         Thunk::make(heap, std::ptr::from_ref(code).expose_provenance() as u64, env.to_bits())
     }
 
-    /// `function` must be evaluated (its tag tells it from code).
+    /// `function` must be an evaluated object: its tag tells it from code, its high bits are free.
     #[inline(always)]
     pub(crate) fn new_apply(heap: &Heap, function: Value, argument: Value) -> Value {
-        debug_assert!(function.is_forced());
+        debug_assert!(matches!(function.tag(), Tag::Lambda | Tag::Boxed | Tag::Attrs));
         Thunk::make(heap, function.to_bits(), argument.to_bits())
+    }
+
+    /// As [`Thunk::new_apply`], with one more argument.
+    pub(crate) fn new_apply_two(heap: &Heap, function: Value, arguments: [Value; 2]) -> Value {
+        debug_assert!(matches!(function.tag(), Tag::Lambda | Tag::Boxed | Tag::Attrs));
+        let object = heap.words(4);
+        // SAFETY: four fresh words; the state is zero already.
+        unsafe {
+            object.add(1).write(function.to_bits() | TWO_ARGUMENTS);
+            object.add(2).write(arguments[0].to_bits());
+            object.add(3).write(arguments[1].to_bits());
+        }
+        Value::from_object(object, Tag::Thunk)
     }
 
     #[inline(always)]
@@ -119,8 +138,13 @@ impl Thunk {
         let first = words.first.load(Ordering::Relaxed);
         let second = words.second.load(Ordering::Relaxed);
         // SAFETY: `new_code` writes the address of code and a frame, `new_apply` two values of which the
-        // first has a tag.
+        // first has a tag, and `new_apply_two` marks the first and adds a word.
         unsafe {
+            if first & TWO_ARGUMENTS != 0 {
+                let function = Value::from_bits(first & !TWO_ARGUMENTS);
+                let third = Value::from_bits(self.0.add(3).read());
+                return Suspension::ApplyTwo(function, [Value::from_bits(second), third]);
+            }
             if first & super::TAG_MASK == 0 {
                 let code = &*std::ptr::with_exposed_provenance::<Code>(first as usize);
                 Suspension::Code(code, Env::from_bits(second))

@@ -1,0 +1,169 @@
+//! What attribute sets have in common: their names, and where each was written.
+//!
+//! Names are interned, so that sets made in one place, or merged from such sets, share them: a place that
+//! selects an attribute remembers the last names it saw and where among them the attribute was, and `//`
+//! remembers how two kinds of set go together.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+
+use nival_syntax::{Pos, Symbol};
+
+use super::attrs::MergePlan;
+use crate::hash::WordHash;
+use crate::memory::Heap;
+
+/// The names of an attribute set, sorted by symbol number. Equal names are one object, but for huge sets.
+#[repr(align(16))]
+pub(crate) struct Keys {
+    names: Box<[Symbol]>,
+    name_order: OnceLock<Box<[u32]>>,
+}
+
+type Table = HashMap<&'static [Symbol], &'static Keys, WordHash>;
+
+static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+
+/// Sets with more names than this are few, and are not searched for others like them.
+const INTERNED_UP_TO: usize = 4096;
+
+impl Keys {
+    /// The one object for these names, which must be sorted and distinct.
+    pub(crate) fn of(names: &[Symbol]) -> &'static Keys {
+        debug_assert!(names.is_sorted());
+        if names.len() > INTERNED_UP_TO {
+            return Keys::leak(names);
+        }
+        if let Some(keys) = TABLE.read().unwrap_or_else(PoisonError::into_inner).get(names) {
+            return keys;
+        }
+        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(keys) = table.get(names) {
+            return keys;
+        }
+        let keys = Keys::leak(names);
+        table.insert(&keys.names, keys);
+        keys
+    }
+
+    fn leak(names: &[Symbol]) -> &'static Keys {
+        Box::leak(Box::new(Keys { names: names.into(), name_order: OnceLock::new() }))
+    }
+
+    #[inline(always)]
+    pub(crate) fn names(&self) -> &[Symbol] {
+        &self.names
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, name: Symbol) -> Option<usize> {
+        self.names.binary_search(&name).ok()
+    }
+
+    /// The indices of the names in the order of their bytes.
+    pub(crate) fn name_order(&self) -> &[u32] {
+        self.name_order.get_or_init(|| {
+            let mut order: Vec<u32> = (0..self.names.len() as u32).collect();
+            order.sort_by_key(|index| self.names[*index as usize].as_bytes());
+            order.into()
+        })
+    }
+}
+
+/// Where the attributes of a set were written. Few are ever asked for, so a merged set only remembers of
+/// what it was merged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Origins(u64);
+
+const TAG_MASK: u64 = 3;
+const LISTED: u64 = 1;
+const MERGED: u64 = 2;
+const SINGLE: u64 = 3;
+const SINGLE_SHIFT: u32 = 2;
+
+struct Merged {
+    plan: &'static MergePlan,
+    left: Origins,
+    right: Origins,
+}
+
+impl Origins {
+    /// Nothing is known.
+    pub(crate) const NONE: Origins = Origins(0);
+
+    /// One position for each attribute.
+    pub(crate) fn listed(heap: &Heap, positions: &[Pos]) -> Origins {
+        if positions.iter().all(|pos| pos.is_none()) {
+            return Origins::NONE;
+        }
+        let words = heap.words(positions.len().div_ceil(2)).cast::<Pos>();
+        for (index, pos) in positions.iter().enumerate() {
+            // SAFETY: there is room for all positions in the fresh words.
+            unsafe { words.add(index).write(*pos) };
+        }
+        Origins(words.as_ptr().expose_provenance() as u64 | LISTED)
+    }
+
+    /// The same position whatever attribute is asked for.
+    pub(crate) fn single(pos: Pos) -> Origins {
+        if pos.is_none() { Origins::NONE } else { Origins(u64::from(pos.id()) << SINGLE_SHIFT | SINGLE) }
+    }
+
+    pub(super) fn merged(heap: &Heap, plan: &'static MergePlan, left: Origins, right: Origins) -> Origins {
+        if left == Origins::NONE && right == Origins::NONE {
+            return Origins::NONE;
+        }
+        let merged = heap.keep(Merged { plan, left, right });
+        Origins(merged.as_ptr().expose_provenance() as u64 | MERGED)
+    }
+
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// # Safety
+    /// `bits` must come from [`Origins::to_bits`].
+    pub(crate) unsafe fn from_bits(bits: u64) -> Origins {
+        Origins(bits)
+    }
+
+    /// Where the attribute with this index was written.
+    pub(crate) fn pos(self, index: usize) -> Pos {
+        let (mut origins, mut index) = (self, index);
+        loop {
+            let address = (origins.0 & !TAG_MASK) as usize;
+            match origins.0 & TAG_MASK {
+                LISTED => {
+                    let positions = std::ptr::with_exposed_provenance::<Pos>(address);
+                    // SAFETY: there is a position for each attribute, and `index` is that of one.
+                    return unsafe { *positions.add(index) };
+                }
+                MERGED => {
+                    // SAFETY: the address is that of a `Merged` which the heap keeps.
+                    let merged = unsafe { &*std::ptr::with_exposed_provenance::<Merged>(address) };
+                    let (is_right, from) = merged.plan.pick(index);
+                    origins = if is_right { merged.right } else { merged.left };
+                    index = from;
+                }
+                SINGLE => return Pos::from_id((origins.0 >> SINGLE_SHIFT) as u32),
+                _ => return Pos::NONE,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_names_are_one_object() {
+        let mut names = ["b", "a", "c"].map(Symbol::intern);
+        names.sort_unstable();
+        assert!(std::ptr::eq(Keys::of(&names), Keys::of(&names.clone())));
+        assert!(!std::ptr::eq(Keys::of(&names), Keys::of(&names[1..])));
+        let sorted: Vec<Symbol> =
+            Keys::of(&names).name_order().iter().map(|index| names[*index as usize]).collect();
+        assert_eq!(sorted, ["a", "b", "c"].map(Symbol::intern));
+    }
+}
