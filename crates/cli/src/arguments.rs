@@ -157,7 +157,7 @@ pub struct SourceArguments {
     /// The expression itself
     #[arg(long, value_name = "EXPR", conflicts_with = "file")]
     pub expr: Option<String>,
-    /// The file that has the expression; a folder stands for its default.nix
+    /// The file that has the expression; a folder stands for its default.nix, `-` for standard input
     #[arg(short, long, value_name = "FILE")]
     pub file: Option<String>,
     /// Pass an argument to functions, as an expression
@@ -166,6 +166,12 @@ pub struct SourceArguments {
     /// Pass an argument to functions, as a string
     #[arg(long, num_args = 2, value_names = ["NAME", "STRING"])]
     pub argstr: Vec<String>,
+    /// Pass an argument to functions, as the contents of a file
+    #[arg(long, num_args = 2, value_names = ["NAME", "FILE"])]
+    pub arg_from_file: Vec<String>,
+    /// Pass an argument to functions, as the contents of standard input
+    #[arg(long, value_name = "NAME")]
+    pub arg_from_stdin: Vec<String>,
     /// Look up `<name>` here first, as `name=path` or a folder
     #[arg(short = 'I', value_name = "PATH")]
     pub include: Vec<String>,
@@ -175,7 +181,7 @@ pub struct SourceArguments {
 }
 
 /// `nival eval`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct EvalArguments {
     /// Attribute path within the file or expression, or `FLAKE#ATTRIBUTE`
     pub installable: Option<String>,
@@ -188,9 +194,24 @@ pub struct EvalArguments {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    /// Print JSON on several lines, as is done on a terminal
+    #[arg(long, overrides_with = "no_pretty")]
+    pub pretty: bool,
+    /// Print JSON on one line
+    #[arg(long, overrides_with = "pretty")]
+    pub no_pretty: bool,
     /// Apply this function to the value first
     #[arg(long, value_name = "EXPR")]
     pub apply: Option<String>,
+    /// Write a string to this file, or a set of strings to files in this folder, instead of printing
+    #[arg(long, value_name = "PATH")]
+    pub write_to: Option<PathBuf>,
+    /// Write no derivations: their paths are computed only
+    #[arg(long)]
+    pub read_only: bool,
+    /// Evaluate with this store instead of the one that is built in
+    #[arg(long, value_name = "STORE")]
+    pub eval_store: Option<String>,
 }
 
 /// `nival build`.

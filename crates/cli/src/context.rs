@@ -25,6 +25,10 @@ pub struct Context {
     pub host: String,
     /// Whether standard error is a terminal.
     pub terminal: bool,
+    /// Whether standard output is a terminal.
+    pub output_terminal: bool,
+    /// Whether standard input is a terminal.
+    pub input_terminal: bool,
 }
 
 impl Context {
@@ -47,6 +51,8 @@ impl Context {
             gid: rustix::process::getegid().as_raw(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             terminal: std::io::stderr().is_terminal(),
+            output_terminal: std::io::stdout().is_terminal(),
+            input_terminal: std::io::stdin().is_terminal(),
             environment,
         })
     }

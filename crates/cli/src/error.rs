@@ -86,3 +86,9 @@ impl From<std::io::Error> for CommandError {
         Self::failure(error)
     }
 }
+
+/// What the system says of an input or output error, as the C library words it.
+pub(crate) fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error ").next().unwrap_or(&text).to_owned()
+}

@@ -10,6 +10,7 @@ pub mod context;
 pub mod error;
 mod evaluation;
 mod host;
+mod json_lines;
 mod nix;
 pub mod output;
 pub mod settings;
@@ -36,7 +37,7 @@ pub fn main_from_process() -> ExitCode {
 /// Runs the program on the given surroundings.
 pub fn run(context: &Context) -> ExitCode {
     if let Some(program) = nix::program(context) {
-        return program(context);
+        return program.run(context);
     }
     let arguments = match arguments::parse(context) {
         Ok(arguments) => arguments,

@@ -3,6 +3,7 @@
 //! Sources, later ones winning (C++ Nix manual, `nix.conf`): `$NIX_CONF_DIR/nix.conf` (default `/etc/nix`), the files of
 //! `$NIX_USER_CONF_FILES` or `$XDG_CONFIG_HOME/nix/nix.conf`, `$NIX_CONFIG`, then the command line.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use nival_eval::LintLevel;
@@ -92,6 +93,8 @@ macro_rules! settings {
         #[derive(Debug, Clone)]
         pub struct Settings {
             $($(#[doc = $doc])+ pub $field: $type,)+
+            /// The names of those that a file, the environment or the command line has set.
+            pub given: BTreeSet<&'static str>,
         }
 
         /// Every setting in the order of the book.
@@ -101,7 +104,10 @@ macro_rules! settings {
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($field: <$type>::parse($default).expect("defaults are well-formed"),)+ }
+                Self {
+                    $($field: <$type>::parse($default).expect("defaults are well-formed"),)+
+                    given: BTreeSet::new(),
+                }
             }
         }
 
@@ -109,7 +115,10 @@ macro_rules! settings {
             /// Sets one setting from its text. `Ok(false)`: no such setting.
             pub fn set(&mut self, name: &str, value: &str) -> std::result::Result<bool, String> {
                 match name {
-                    $($name => self.$field = <$type>::parse(value)?,)+
+                    $($name => {
+                        self.$field = <$type>::parse(value)?;
+                        self.given.insert($name);
+                    })+
                     _ => return Ok(false),
                 }
                 Ok(true)
@@ -344,6 +353,15 @@ impl Settings {
             settings.load_text(text, Path::new("«NIX_CONFIG»"), &mut warnings)?;
         }
         Ok((settings, warnings))
+    }
+
+    /// The kind of machine that things are built for.
+    pub fn this_system(&self) -> String {
+        [&self.eval_system, &self.system]
+            .into_iter()
+            .find(|system| !system.is_empty())
+            .cloned()
+            .unwrap_or_else(|| nival_eval::Settings::default().current_system)
     }
 
     fn load_file(&mut self, file: &Path, required: bool, warnings: &mut Vec<String>) -> Result {

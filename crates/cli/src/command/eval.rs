@@ -1,24 +1,89 @@
-//! `nival eval`: the value of an expression.
+//! `nival eval` and `nix eval`: the value of an expression.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use nival_eval::{Coercion, ErrorKind, EvalError, Evaluator, InFrame, PrintOptions, Value, View};
+use nival_syntax::Pos;
+
 use crate::arguments::EvalArguments;
-use crate::error::Result;
-use crate::evaluation::{self, Show};
+use crate::error::{CommandError, Kind, Result, reason};
+use crate::evaluation::{Arguments, Evaluated, Installables, Session};
+use crate::json_lines::on_several_lines;
 use crate::world::World;
 
-pub(crate) fn run(world: &Arc<World>, arguments: &EvalArguments) -> Result {
-    let show = match (arguments.raw, arguments.json) {
-        (true, _) => Show::Raw,
-        (_, true) => Show::Json,
-        _ => Show::Value,
-    };
-    let text = evaluation::show(world, arguments, show)?;
-    world.write_derivations()?;
-    if show == Show::Raw {
-        world.output.data(text);
-    } else {
-        world.output.line(text);
+/// Evaluates and prints; functions are called with what is `given`.
+pub(crate) fn run(world: &Arc<World>, arguments: &EvalArguments, given: Arguments) -> Result {
+    if arguments.raw && arguments.json {
+        return Err(CommandError::new(Kind::Usage, "--raw and --json are mutually exclusive"));
     }
+    let installables = Installables::new(world, &arguments.source, given)?;
+    if let Some(path) = arguments.write_to.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+        return Err(CommandError::failure(format!("path '{}' already exists", path.display())));
+    }
+    let name = arguments.installable.as_deref().unwrap_or(".");
+    let text = Session::new(world, &arguments.source.include).run(|evaluator| {
+        let mut value = installables.value(evaluator, &world.context, name)?;
+        if let Some(function) = &arguments.apply {
+            let function = evaluator.eval_str(function, &installables.base)?;
+            value = evaluator.call(function, &[value], Pos::NONE)?;
+        }
+        match &arguments.write_to {
+            Some(path) => {
+                write(evaluator, value, Pos::NONE, &world.context.absolute(path)).map(|()| Vec::new())
+            }
+            None => show(world, evaluator, value, arguments),
+        }
+    })?;
+    world.write_derivations()?;
+    world.output.data(text);
     Ok(())
+}
+
+/// What is printed of a value.
+fn show(world: &World, evaluator: &Evaluator, value: Value, arguments: &EvalArguments) -> Evaluated<Vec<u8>> {
+    if arguments.raw {
+        let frame = "while generating the eval command output";
+        let text = evaluator.coerce_to_string(value, Coercion::Plain, Pos::NONE, frame)?;
+        return Ok(text.bytes().to_vec());
+    }
+    let mut text = if arguments.json {
+        let json = evaluator.to_json(value, true)?;
+        let pretty = arguments.pretty || world.context.output_terminal && !arguments.no_pretty;
+        if pretty { on_several_lines(&json) } else { json }
+    } else {
+        let options = PrintOptions { force: true, derivation_paths: true, ..PrintOptions::default() };
+        evaluator.print(value, &options)?
+    };
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Writes a string to a file, and a set of such as a folder.
+fn write(evaluator: &Evaluator, value: Value, pos: Pos, path: &Path) -> Evaluated<()> {
+    let failed = |what: &str, error: &std::io::Error| {
+        EvalError::new(ErrorKind::Host, format!("{what} \"{}\": {}", path.display(), reason(error)))
+    };
+    let value = evaluator.force(value, pos)?;
+    match value.view() {
+        View::String(text) => {
+            std::fs::write(path, text.bytes()).map_err(|error| failed("opening file", &error))
+        }
+        View::Attrs(attrs) => {
+            std::fs::create_dir(path).map_err(|error| failed("creating directory", &error))?;
+            attrs.by_name().into_iter().try_for_each(|attr| {
+                let name = attr.name.to_string();
+                let written = if matches!(name.as_str(), "." | "..") || name.contains('/') {
+                    Err(EvalError::other(format!("invalid file name '{name}'")))
+                } else {
+                    write(evaluator, attr.value, attr.pos(), &path.join(&name))
+                };
+                written.frame_with(|| format!("while evaluating the attribute '{name}'"), attr.pos())
+            })
+        }
+        _ => {
+            let place = pos.display();
+            Err(EvalError::of_type(format!("value at '{place}' is not a string or an attribute set")))
+        }
+    }
 }

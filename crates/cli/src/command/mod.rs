@@ -2,10 +2,10 @@
 
 mod build;
 mod completions;
-mod config;
+pub(crate) mod config;
 mod doctor;
 mod enter;
-mod eval;
+pub(crate) mod eval;
 mod explain;
 mod gc;
 mod home;
@@ -13,9 +13,12 @@ mod log;
 
 use std::sync::Arc;
 
+use clap::CommandFactory;
+
 use crate::arguments::{Command, Nival};
 use crate::context::Context;
 use crate::error::Result;
+use crate::evaluation::given_arguments;
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::store_place::StorePlace;
@@ -41,11 +44,20 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         Command::Explain { code } => return explain::run(output, code.as_deref()),
         _ => {}
     }
-    let place = StorePlace::decide(context, common.store.as_deref())?;
-    let world = Arc::new(World::new(context.clone(), settings, output, place, common.print_build_logs));
+    let (mut eval_store, mut read_only) = (None, false);
+    if let Command::Eval(arguments) = &arguments.command {
+        (eval_store, read_only) = (arguments.eval_store.as_deref(), arguments.read_only);
+    }
+    let place = StorePlace::decide(context, eval_store.or(common.store.as_deref()))?;
+    let mut world = World::new(context.clone(), settings, output, place, common.print_build_logs);
+    world.read_only = read_only;
+    let world = Arc::new(world);
     match arguments.command {
         Command::Home(command) => home::run(&world, command),
-        Command::Eval(arguments) => eval::run(&world, &arguments),
+        Command::Eval(arguments) => {
+            let given = given_arguments(&world.context, &arguments.source)?;
+            eval::run(&world, &arguments, given)
+        }
         Command::Build(arguments) => build::run(&world, &arguments),
         Command::Gc(arguments) => gc::run(&world, &arguments),
         Command::Enter(arguments) => enter::run(&world, &arguments),
@@ -53,4 +65,20 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         Command::Doctor { check_contents, json } => doctor::run(&world, check_contents, json),
         Command::Config { .. } | Command::Completions { .. } | Command::Explain { .. } => Ok(()),
     }
+}
+
+/// The definition of a sub-command.
+pub(crate) fn subcommand(name: &str) -> Option<clap::Command> {
+    Nival::command().find_subcommand(name).cloned()
+}
+
+/// The help of a sub-command, or of the whole program, for the name it was called by.
+pub(crate) fn help(program: &'static str, path: &[&str]) -> Option<String> {
+    let mut command = Nival::command().name(program).bin_name(program);
+    command.build();
+    let mut found = &mut command;
+    for name in path {
+        found = found.find_subcommand_mut(name)?;
+    }
+    Some(found.render_long_help().to_string())
 }

@@ -1,32 +1,24 @@
 //! Evaluation with the settings in force, over a [`World`].
 
 mod home;
+mod installable;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nival_eval::{Evaluator, PrintErrors, PrintOptions, SearchEntry, Value, with_big_stack};
-use nival_fetch::{CALL_FLAKE, FlakeRef};
-use nival_syntax::{HumanStyle, Origin, Pos, Symbol, render_human, render_reference};
+use nival_eval::{Evaluator, SearchEntry, with_big_stack};
+use nival_syntax::{HumanStyle, Origin, Pos, render_human, render_reference};
 
 pub(crate) use home::{Home, home};
+pub(crate) use installable::{
+    Argument, Arguments, Installables, argument_file, argument_values, file_argument, given_arguments,
+    read_stdin,
+};
 
-use crate::arguments::{BuildArguments, EvalArguments, SourceArguments};
+use crate::arguments::BuildArguments;
 use crate::building::{self, Target};
-use crate::error::{CommandError, Kind, Result};
+use crate::error::{CommandError, Result};
 use crate::host::WorldHost;
 use crate::world::World;
-
-/// How a value is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Show {
-    /// As an expression.
-    Value,
-    /// A string as it is.
-    Raw,
-    /// JSON.
-    Json,
-}
 
 /// What an evaluator is made from.
 pub(crate) struct Session<'a> {
@@ -58,11 +50,7 @@ impl<'a> Session<'a> {
                 show_trace: settings.show_trace,
                 home: Some(world.context.home().to_string_lossy().into_owned()),
                 experimental_features: settings.experimental_features.clone(),
-                current_system: [&settings.eval_system, &settings.system]
-                    .into_iter()
-                    .find(|system| !system.is_empty())
-                    .cloned()
-                    .unwrap_or(nival_eval::Settings::default().current_system),
+                current_system: settings.this_system(),
             },
         }
     }
@@ -120,44 +108,18 @@ fn quote(text: &str) -> String {
     String::from_utf8_lossy(&literal).into_owned()
 }
 
-/// The value that `nival eval` shows, as text.
-pub(crate) fn show(world: &Arc<World>, arguments: &EvalArguments, show: Show) -> Result<Vec<u8>> {
-    let chosen = Chosen::new(world, &arguments.source, arguments.installable.as_deref())?;
-    Session::new(world, &arguments.source.include).run(|evaluator| {
-        let mut value = chosen.select(evaluator)?;
-        if let Some(function) = &arguments.apply {
-            let function = evaluator.eval_str(function, &chosen.base)?;
-            value = evaluator.call(function, &[value], Pos::NONE)?;
-        }
-        match show {
-            Show::Value => evaluator.print(
-                value,
-                &PrintOptions {
-                    force: true,
-                    derivation_paths: true,
-                    errors: PrintErrors::Fail,
-                    ..PrintOptions::default()
-                },
-            ),
-            Show::Raw => Ok(evaluator.force_string(value, Pos::NONE, "")?.bytes().to_vec()),
-            Show::Json => {
-                let to_json = evaluator.eval_str("builtins.toJSON", "/")?;
-                let json = evaluator.call(to_json, &[value], Pos::NONE)?;
-                Ok(evaluator.force_string(json, Pos::NONE, "")?.bytes().to_vec())
-            }
-        }
-    })
-}
-
 /// The derivations that `nival build` is to build.
 pub(crate) fn derivations(world: &Arc<World>, arguments: &BuildArguments) -> Result<Vec<Target>> {
     if let Some(path) = arguments.installable.as_deref().filter(|path| path.ends_with(".drv")) {
         let derivation = world.store()?.parse(path)?;
         return Ok(vec![Target { derivation, outputs: nival_build::WantedOutputs::All }]);
     }
-    let chosen = Chosen::new(world, &arguments.source, arguments.installable.as_deref())?;
+    let installables =
+        Installables::new(world, &arguments.source, given_arguments(&world.context, &arguments.source)?)?;
+    let name = arguments.installable.as_deref().unwrap_or(".");
     let found = Session::new(world, &arguments.source.include).run(|evaluator| {
-        let value = chosen.select(evaluator)?;
+        let value = installables.value(evaluator, &world.context, name)?;
+        let value = evaluator.auto_call(&argument_values(evaluator, &installables.arguments, &installables.base)?, value)?;
         // A derivation, or a set or list of them.
         let function = evaluator.eval_str(
             "value: let one = d: { inherit (d) drvPath; output = d.outputName or \"out\"; }; in builtins.toJSON (\
@@ -185,131 +147,9 @@ pub(crate) fn derivations(world: &Arc<World>, arguments: &BuildArguments) -> Res
     found.into_iter().map(target).collect()
 }
 
-/// An expression and what is wanted of it.
-struct Chosen {
-    text: Vec<u8>,
-    origin: Origin,
-    base: String,
-    attribute: Vec<String>,
-    arguments: Vec<(String, String)>,
-}
-
-impl Chosen {
-    fn new(world: &World, source: &SourceArguments, installable: Option<&str>) -> Result<Self> {
-        let base = world.context.directory.to_string_lossy().into_owned();
-        let mut arguments = Vec::new();
-        for pair in source.arg.chunks_exact(2) {
-            arguments.push((pair[0].clone(), pair[1].clone()));
-        }
-        for pair in source.argstr.chunks_exact(2) {
-            arguments.push((pair[0].clone(), quote(&pair[1])));
-        }
-        let path = |text: Option<&str>| split_attribute_path(text.unwrap_or(""));
-        let (text, attribute) = match (&source.expr, &source.file, installable) {
-            (Some(expression), _, attribute) => (expression.clone(), path(attribute)?),
-            (None, Some(file), attribute) => {
-                let text = if file.starts_with('<') {
-                    format!("import {file}")
-                } else {
-                    format!("import (/. + {})", quote(&world.context.absolute(file).to_string_lossy()))
-                };
-                (text, path(attribute)?)
-            }
-            (None, None, Some(reference)) => {
-                let reference =
-                    FlakeRef::parse(reference).map_err(|error| CommandError::new(Kind::Usage, error))?;
-                let system = quote(&nival_eval::Settings::default().current_system);
-                let embedded = format!("import /__nival__/flake-outputs.nix {{ system = {system}; }}");
-                let text = match reference.folder {
-                    None => embedded,
-                    Some(folder) => format!(
-                        "({CALL_FLAKE}) {{ embedded = {embedded}; source = builtins.path {{ name = \"source\"; path = {}; \
-                         filter = path: type: baseNameOf path != \".git\"; }}; }}",
-                        quote(&world.context.absolute(folder).to_string_lossy())
-                    ),
-                };
-                (text, path(Some(&reference.fragment))?)
-            }
-            (None, None, None) => {
-                return Err(CommandError::new(Kind::Usage, "nothing to evaluate was named")
-                    .hint("`--expr EXPR`, `-f FILE [ATTRIBUTE]`, or `FLAKE#ATTRIBUTE`"));
-            }
-        };
-        Ok(Self { text: text.into_bytes(), origin: Origin::String, base, attribute, arguments })
-    }
-
-    fn select(&self, evaluator: &Evaluator) -> Evaluated<Value> {
-        let arguments: BTreeMap<Symbol, Value> = self
-            .arguments
-            .iter()
-            .map(|(name, text)| Ok((Symbol::intern(name), evaluator.eval_str(text, &self.base)?)))
-            .collect::<Evaluated<_>>()?;
-        let mut value = evaluator.eval_text(self.origin.clone(), self.text.clone(), &self.base)?;
-        value = evaluator.auto_call(&arguments, value)?;
-        for name in &self.attribute {
-            let select = evaluator.eval_str(
-                "name: value: if builtins.isList value then builtins.elemAt value (builtins.fromJSON name) else value.${name}",
-                "/",
-            )?;
-            value = evaluator.call(select, &[evaluator.string(name), value], Pos::NONE)?;
-            value = evaluator.auto_call(&arguments, value)?;
-        }
-        evaluator.force(value, Pos::NONE)
-    }
-}
-
-/// Splits `a."b.c".d`.
-fn split_attribute_path(text: &str) -> Result<Vec<String>> {
-    let mut parts = Vec::new();
-    let mut part = String::new();
-    let mut quoted = false;
-    for character in text.chars() {
-        match character {
-            '"' => quoted = !quoted,
-            '.' if !quoted => parts.push(std::mem::take(&mut part)),
-            other => part.push(other),
-        }
-    }
-    if quoted {
-        return Err(CommandError::new(
-            Kind::Usage,
-            format!("missing closing quote in selection path '{text}'"),
-        ));
-    }
-    if !text.is_empty() {
-        parts.push(part);
-    }
-    if parts.iter().any(String::is_empty) {
-        return Err(CommandError::new(
-            Kind::Usage,
-            format!("empty attribute name in selection path '{text}'"),
-        ));
-    }
-    Ok(parts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn attribute_paths() {
-        let table: [(&str, Option<&[&str]>); 5] = [
-            ("", Some(&[])),
-            ("a", Some(&["a"])),
-            (r#"a."b.c".d"#, Some(&["a", "b.c", "d"])),
-            (r#"a."b"#, None),
-            ("a..b", None),
-        ];
-        for (text, expected) in table {
-            let got = split_attribute_path(text).ok();
-            assert_eq!(
-                got,
-                expected.map(|parts| parts.iter().map(|part| (*part).to_owned()).collect()),
-                "{text}"
-            );
-        }
-    }
 
     #[test]
     fn search_paths() {

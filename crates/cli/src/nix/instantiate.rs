@@ -1,17 +1,16 @@
 //! `nix-instantiate`: evaluates files or expressions, to values or to store derivations.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::sync::Arc;
 
 use nival_eval::{Coercion, Evaluator, Value};
 use nival_syntax::{Origin, Pos, Symbol};
 
-use super::flags::{Argument, CommandLine, Flags};
+use super::flags::{CommandLine, Flags, unrecognised};
 use crate::building;
 use crate::context::Context;
-use crate::error::{CommandError, Result};
-use crate::evaluation::{Evaluated, Session};
+use crate::error::Result;
+use crate::evaluation::{Arguments, Evaluated, Session, argument_values, file_argument, read_stdin};
 use crate::output::Output;
 use crate::store_place::StorePlace;
 use crate::world::World;
@@ -58,7 +57,7 @@ struct Instantiate {
 pub(super) fn run(context: &Context, output: Output) -> Result {
     let mut flags = Flags::new(context, output)?;
     let Some(command) = parse(context, output, &mut flags)? else { return Ok(()) };
-    let place = StorePlace::decide(context, flags.store.as_deref())?;
+    let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
     world.as_reference = true;
     world.read_only = command.dry_run || command.mode != Mode::Instantiate && !command.read_write;
@@ -76,7 +75,7 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
 
 /// Reads the command line; nothing if that was already all.
 fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<Instantiate>> {
-    let mut line = CommandLine::new("nix-instantiate", context);
+    let mut line = CommandLine::new(context);
     let mut command = Instantiate {
         inputs: Vec::new(),
         stdin: false,
@@ -93,7 +92,7 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
     while let Some(argument) = line.next() {
         match argument.as_str() {
             "--version" => {
-                output.line(format!("nix-instantiate (Nival) {}", env!("CARGO_PKG_VERSION")));
+                output.line(super::version("nix-instantiate"));
                 return Ok(None);
             }
             "-" => command.stdin = true,
@@ -113,8 +112,8 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
             "--add-root" => command.root = Some(line.value(&argument)?),
             "--indirect" => {}
             flag if flag.starts_with('-') => {
-                if !flags.take(flag, &mut line, output)? {
-                    return Err(line.unrecognised(flag));
+                if !flags.take(flag, &mut line, context, output)? {
+                    return Err(unrecognised(flag));
                 }
             }
             _ => command.inputs.push(argument),
@@ -130,11 +129,7 @@ impl Instantiate {
     fn inputs(&self, context: &Context) -> Result<Vec<Input>> {
         let mut inputs = Vec::new();
         if self.stdin {
-            let mut text = Vec::new();
-            std::io::stdin().read_to_end(&mut text).map_err(|error| {
-                CommandError::failure(format!("reading the expression on standard input: {error}"))
-            })?;
-            inputs.push(Input::Stdin(text));
+            inputs.push(Input::Stdin(read_stdin()?));
         } else if self.inputs.is_empty() && !self.expressions && self.mode != Mode::FindFile {
             inputs.push(Input::File("default.nix".into()));
         }
@@ -155,22 +150,13 @@ impl Instantiate {
 struct Work<'a> {
     command: &'a Instantiate,
     world: &'a Arc<World>,
-    arguments: &'a BTreeMap<String, Argument>,
+    arguments: &'a Arguments,
 }
 
 impl Work<'_> {
     fn run(&self, evaluator: &Evaluator, inputs: &[Input]) -> Evaluated<Result> {
         let base = self.world.context.directory.to_string_lossy();
-        let mut arguments = BTreeMap::new();
-        for (name, argument) in self.arguments {
-            let value = match argument {
-                Argument::Text(text) => evaluator.string(text),
-                Argument::Expression(text) => {
-                    evaluator.eval_text_lazily(Origin::String, text.as_bytes().to_vec(), &base)?
-                }
-            };
-            arguments.insert(Symbol::intern(name), value);
-        }
+        let arguments = argument_values(evaluator, self.arguments, &base)?;
         let mut roots = 0;
         for input in inputs {
             if let (Mode::FindFile, Input::File(name)) = (self.command.mode, input) {
@@ -199,7 +185,9 @@ impl Work<'_> {
         match input {
             Input::Stdin(text) => evaluator.show_parsed(Origin::Stdin, text.clone(), base),
             Input::Expression(text) => evaluator.show_parsed(Origin::String, text.as_bytes().to_vec(), base),
-            Input::File(name) => evaluator.show_parsed_file(&self.file(evaluator, name)?),
+            Input::File(name) => {
+                evaluator.show_parsed_file(&file_argument(evaluator, &self.world.context, name)?)
+            }
         }
     }
 
@@ -207,18 +195,9 @@ impl Work<'_> {
         match input {
             Input::Stdin(text) => evaluator.eval_text(Origin::Stdin, text.clone(), base),
             Input::Expression(text) => evaluator.eval_text(Origin::String, text.as_bytes().to_vec(), base),
-            Input::File(name) => evaluator.eval_file_by_itself(&self.file(evaluator, name)?),
-        }
-    }
-
-    /// The file that an argument means: `<name>` is looked up.
-    fn file(&self, evaluator: &Evaluator, name: &str) -> Evaluated<std::path::PathBuf> {
-        match name.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
-            Some(name) => {
-                let found = evaluator.find_file(&evaluator.settings().search_path, name)?;
-                Ok(found.to_string_lossy().into_owned().into())
+            Input::File(name) => {
+                evaluator.eval_file_by_itself(&file_argument(evaluator, &self.world.context, name)?)
             }
-            None => Ok(self.world.context.absolute(name)),
         }
     }
 

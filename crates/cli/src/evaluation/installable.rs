@@ -1,0 +1,255 @@
+//! What the words of a command line stand for: attributes of a file, of an expression, of standard input or of a flake
+//! (C++ Nix manual, `nix`, "Installables").
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+
+use nival_eval::{EvalError, Evaluator, Value, parse_path};
+use nival_fetch::{CALL_FLAKE, FlakeRef};
+use nival_syntax::{Origin, Pos, Symbol, suggestions};
+
+use super::{Evaluated, quote};
+use crate::arguments::SourceArguments;
+use crate::context::Context;
+use crate::error::{CommandError, Kind, Result};
+use crate::world::World;
+
+/// An argument for the functions that files evaluate to.
+pub(crate) enum Argument {
+    /// The text of an expression.
+    Expression(String),
+    /// A string.
+    Text(Vec<u8>),
+}
+
+/// The arguments of a command line by name.
+pub(crate) type Arguments = BTreeMap<String, Argument>;
+
+/// The values of the arguments; expressions among them are evaluated when they are asked for.
+pub(crate) fn argument_values(
+    evaluator: &Evaluator,
+    arguments: &Arguments,
+    base: &str,
+) -> Evaluated<BTreeMap<Symbol, Value>> {
+    let value = |argument: &Argument| match argument {
+        Argument::Text(text) => Ok(evaluator.string(text)),
+        Argument::Expression(text) => {
+            evaluator.eval_text_lazily(Origin::String, text.as_bytes().to_vec(), base)
+        }
+    };
+    arguments.iter().map(|(name, argument)| Ok((Symbol::intern(name), value(argument)?))).collect()
+}
+
+/// The arguments for functions that the options of a command give.
+pub(crate) fn given_arguments(context: &Context, given: &SourceArguments) -> Result<Arguments> {
+    let mut arguments = Arguments::new();
+    for pair in given.arg.chunks_exact(2) {
+        arguments.insert(pair[0].clone(), Argument::Expression(pair[1].clone()));
+    }
+    for pair in given.argstr.chunks_exact(2) {
+        arguments.insert(pair[0].clone(), Argument::Text(pair[1].clone().into_bytes()));
+    }
+    for pair in given.arg_from_file.chunks_exact(2) {
+        arguments.insert(pair[0].clone(), argument_file(context, &pair[1])?);
+    }
+    for name in &given.arg_from_stdin {
+        arguments.insert(name.clone(), Argument::Text(read_stdin()?));
+    }
+    Ok(arguments)
+}
+
+/// The contents of a file that the command line names as an argument.
+pub(crate) fn argument_file(context: &Context, file: &str) -> Result<Argument> {
+    let text = std::fs::read(context.absolute(file)).map_err(|error| {
+        CommandError::failure(format!("opening file '{file}': {}", crate::error::reason(&error)))
+    })?;
+    Ok(Argument::Text(text))
+}
+
+/// All of standard input.
+pub(crate) fn read_stdin() -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    std::io::stdin().read_to_end(&mut text).map_err(|error| {
+        CommandError::failure(format!("reading standard input: {}", crate::error::reason(&error)))
+    })?;
+    Ok(text)
+}
+
+/// Where attributes are looked for.
+pub(crate) enum Source {
+    /// In an expression.
+    Expression(String),
+    /// In a file: a path, `<name>` or a URL.
+    File(String),
+    /// In the expression that standard input gave.
+    Stdin(Vec<u8>),
+    /// Each name says its own flake.
+    Flake,
+}
+
+/// A source, and what its functions are called with.
+pub(crate) struct Installables {
+    pub(crate) source: Source,
+    pub(crate) arguments: Arguments,
+    pub(crate) base: String,
+    pub(crate) system: String,
+}
+
+impl Installables {
+    /// From the options of a command, and the arguments for functions among them.
+    pub(crate) fn new(world: &World, given: &SourceArguments, arguments: Arguments) -> Result<Self> {
+        let source = match (&given.expr, given.file.as_deref()) {
+            (Some(expression), None) => Source::Expression(expression.clone()),
+            (None, Some("-")) => Source::Stdin(read_stdin()?),
+            (None, Some(file)) => Source::File(file.to_owned()),
+            (None, None) => Source::Flake,
+            (Some(_), Some(_)) => {
+                return Err(CommandError::new(Kind::Usage, "'--file' and '--expr' are exclusive"));
+            }
+        };
+        if matches!(source, Source::Flake) && !arguments.is_empty() {
+            let message = "'--arg' and '--argstr' are incompatible with flakes";
+            return Err(CommandError::new(Kind::Usage, message));
+        }
+        Ok(Self {
+            source,
+            arguments,
+            base: world.context.directory.to_string_lossy().into_owned(),
+            system: world.settings.this_system(),
+        })
+    }
+
+    /// The value that a name stands for.
+    pub(crate) fn value(&self, evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<Value> {
+        let name = without_outputs(name);
+        let root = match &self.source {
+            Source::Expression(text) => {
+                evaluator.eval_text(Origin::String, text.as_bytes().to_vec(), &self.base)?
+            }
+            Source::Stdin(text) => evaluator.eval_text(Origin::Stdin, text.clone(), &self.base)?,
+            Source::File(file) => evaluator.eval_file(&file_argument(evaluator, context, file)?)?,
+            Source::Flake => return self.flake_value(evaluator, context, name),
+        };
+        let arguments = argument_values(evaluator, &self.arguments, &self.base)?;
+        let path = if name == "." { "" } else { name };
+        evaluator.find_along_path(path, &arguments, root)
+    }
+
+    fn flake_value(&self, evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<Value> {
+        let reference = FlakeRef::parse(name).map_err(|error| EvalError::other(error.to_string()))?;
+        let system = quote(&self.system);
+        let embedded = format!("import /__nival__/flake-outputs.nix {{ system = {system}; }}");
+        let (shown, text) = match reference.folder {
+            None => ("nival".to_owned(), format!("{{ outputs = {embedded}; }}")),
+            Some(folder) => {
+                let folder = context.absolute(folder);
+                let folder = folder.to_string_lossy();
+                let text = format!(
+                    "({CALL_FLAKE}) {{ embedded = {embedded}; source = builtins.path {{ name = \"source\"; \
+                     path = {}; filter = path: type: baseNameOf path != \".git\"; }}; }}",
+                    quote(&folder)
+                );
+                (format!("path:{folder}"), text)
+            }
+        };
+        let flake = evaluator.eval_text(Origin::String, text.into_bytes(), &self.base)?;
+        let outputs =
+            flake.as_attrs().and_then(|flake| flake.get(Symbol::intern("outputs"))).unwrap_or(flake);
+        let paths = self.flake_paths(&reference.fragment);
+        let mut similar = Vec::new();
+        for path in &paths {
+            match walk(evaluator, outputs, path)? {
+                Ok(value) => return Ok(value),
+                Err(names) => similar.extend(names),
+            }
+        }
+        similar.dedup();
+        let shown_paths = listed(&paths);
+        let message = format!("flake '{shown}' does not provide attribute {shown_paths}");
+        Err(EvalError::other(message).with_suggestions(similar))
+    }
+
+    /// The places where a flake's attribute may be, first ones first.
+    fn flake_paths(&self, fragment: &str) -> Vec<String> {
+        let system = &self.system;
+        if let Some(exact) = fragment.strip_prefix('.') {
+            return vec![exact.to_owned()];
+        }
+        if fragment.is_empty() {
+            return vec![format!("packages.{system}.default"), format!("defaultPackage.{system}")];
+        }
+        vec![
+            format!("packages.{system}.{fragment}"),
+            format!("legacyPackages.{system}.{fragment}"),
+            fragment.to_owned(),
+        ]
+    }
+}
+
+/// `'a', 'b' or 'c'`
+fn listed(paths: &[String]) -> String {
+    let mut text = String::new();
+    for (index, path) in paths.iter().enumerate() {
+        if index > 0 {
+            text.push_str(if index + 1 == paths.len() { " or " } else { ", " });
+        }
+        text.push_str(&format!("'{path}'"));
+    }
+    text
+}
+
+/// Follows a path through sets; where it ends, the names that are like the one that is missing.
+fn walk(
+    evaluator: &Evaluator,
+    root: Value,
+    path: &str,
+) -> Evaluated<std::result::Result<Value, Vec<String>>> {
+    let mut value = evaluator.force(root, Pos::NONE)?;
+    for name in parse_path(path)? {
+        let Some(attrs) = value.as_attrs() else { return Ok(Err(Vec::new())) };
+        let Some(next) = attrs.get(Symbol::intern(&name)) else {
+            return Ok(Err(suggestions(&name, attrs.iter().map(|attr| attr.name.as_bytes()))));
+        };
+        value = evaluator.force(next, Pos::NONE)?;
+    }
+    Ok(Ok(value))
+}
+
+/// A name without the outputs that it selects: `name^out,dev`.
+fn without_outputs(name: &str) -> &str {
+    name.rsplit_once('^').map_or(name, |(name, _)| name)
+}
+
+/// The file that an argument of the command line means: a path, `<name>`, or what can be fetched.
+pub(crate) fn file_argument(evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<PathBuf> {
+    if let Some(name) = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
+        let found = evaluator.find_file(&evaluator.settings().search_path, name)?;
+        return Ok(PathBuf::from(found.to_string_lossy().into_owned()));
+    }
+    if (name.contains("://") || name.starts_with("channel:") || name.starts_with("flake:"))
+        && let Some(folder) = evaluator.host().resolve_search_entry(name)?
+    {
+        return Ok(folder);
+    }
+    Ok(context.absolute(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_cut_off() {
+        for (text, expected) in [("a.b", "a.b"), ("a^out", "a"), ("a^*", "a"), ("^x", "")] {
+            assert_eq!(without_outputs(text), expected);
+        }
+    }
+
+    #[test]
+    fn places_are_listed() {
+        let paths = ["a", "b", "c"].map(str::to_owned);
+        assert_eq!(listed(&paths), "'a', 'b' or 'c'");
+        assert_eq!(listed(&paths[..1]), "'a'");
+    }
+}

@@ -1,0 +1,28 @@
+//! `nix config show`: the settings in force.
+
+use super::flags::misuse;
+use crate::command::config;
+use crate::error::{CommandError, Result};
+use crate::output::Output;
+use crate::settings::Settings;
+
+pub(super) fn run(output: Output, settings: &Settings, words: &[String], json: bool) -> Result {
+    match words {
+        [] => Err(misuse(
+            "nix config requires a sub-command. Available sub-commands:\n\n         · check\n         · show",
+        )),
+        [show] if show == "show" => {
+            config::run(output, settings, json);
+            Ok(())
+        }
+        [show, name] if show == "show" => {
+            let found = settings.show().into_iter().find(|(known, _)| known == name);
+            let (_, value) =
+                found.ok_or_else(|| CommandError::failure(format!("could not find setting '{name}'")))?;
+            output.line(value);
+            Ok(())
+        }
+        [show, _, extra, ..] if show == "show" => Err(misuse(format!("unexpected argument '{extra}'"))),
+        [other, ..] => Err(misuse(format!("'{other}' is not a recognised command"))),
+    }
+}

@@ -1,0 +1,187 @@
+//! `nix`: the program with sub-commands (C++ Nix manual, "Experimental Commands").
+
+use std::sync::Arc;
+
+use super::flags::{CommandLine, Flags, Word, misuse, unrecognised};
+use super::{config, version};
+use crate::arguments::EvalArguments;
+use crate::command::{self, eval};
+use crate::context::Context;
+use crate::error::Result;
+use crate::output::Output;
+use crate::store_place::StorePlace;
+use crate::world::World;
+
+/// Whether the command line is one for this module; the sub-commands that are not read as those of `nival`.
+pub(super) fn takes(context: &Context) -> bool {
+    let quiet = Output { quiet: true, colour: false };
+    let (Ok(mut flags), mut line) = (Flags::silent(context), CommandLine::new(context)) else { return true };
+    while let Some(word) = line.next_word() {
+        match word {
+            Word::Plain(name) => {
+                return command::subcommand(&name).is_none()
+                    || matches!(name.as_str(), "eval" | "config" | "show-config" | "help");
+            }
+            Word::Flag(flag) if matches!(flag.as_str(), "--version" | "--help") => return true,
+            Word::Flag(flag) => {
+                let _ = flags.take(&flag, &mut line, context, quiet);
+            }
+        }
+    }
+    true
+}
+
+/// A sub-command while its arguments are read.
+enum Subcommand {
+    Eval(Box<EvalArguments>),
+    Config { words: Vec<String>, json: bool },
+    Help { words: Vec<String> },
+}
+
+pub(super) fn run(context: &Context, output: Output) -> Result {
+    let mut flags = Flags::new(context, output)?;
+    if !flags.settings.given.contains("pure-eval") {
+        flags.settings.pure_eval = true;
+    }
+    let mut line = CommandLine::new(context);
+    let mut subcommand: Option<Subcommand> = None;
+    let (mut shows_version, mut shows_help) = (false, false);
+    while let Some(word) = line.next_word() {
+        match (word, &mut subcommand) {
+            (Word::Flag(flag), _) if flag == "--version" => shows_version = true,
+            (Word::Flag(flag), _) if flag == "--help" => shows_help = true,
+            (Word::Flag(flag), subcommand) => {
+                let is_taken = match subcommand {
+                    Some(subcommand) => subcommand.take_flag(&flag, &mut line)?,
+                    None => false,
+                };
+                if !is_taken
+                    && !take_global_flag(&flag, &mut line)?
+                    && !flags.take(&flag, &mut line, context, output)?
+                {
+                    return Err(unrecognised(&flag));
+                }
+            }
+            (Word::Plain(name), None) => subcommand = Some(Subcommand::named(&name, output)?),
+            (Word::Plain(word), Some(subcommand)) => subcommand.take_word(word)?,
+        }
+    }
+    if shows_help {
+        return help(output, subcommand.as_ref().map(Subcommand::name).as_slice());
+    }
+    if shows_version {
+        output.line(version("nix"));
+        return Ok(());
+    }
+    match subcommand {
+        None => Err(misuse("no subcommand specified")),
+        Some(Subcommand::Help { words }) => {
+            help(output, &words.iter().map(String::as_str).collect::<Vec<_>>())
+        }
+        Some(Subcommand::Config { words, json }) => config::run(output, &flags.settings, &words, json),
+        Some(Subcommand::Eval(arguments)) => evaluate(context, output, flags, *arguments),
+    }
+}
+
+impl Subcommand {
+    fn named(name: &str, output: Output) -> Result<Self> {
+        Ok(match name {
+            "eval" => Self::Eval(Box::default()),
+            "config" => Self::Config { words: Vec::new(), json: false },
+            "show-config" => {
+                output.warn("warning: 'show-config' is a deprecated alias for 'config show'");
+                Self::Config { words: vec!["show".into()], json: false }
+            }
+            "help" => Self::Help { words: Vec::new() },
+            _ => return Err(misuse(format!("'{name}' is not a recognised command"))),
+        })
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Eval(_) => "eval",
+            Self::Config { .. } => "config",
+            Self::Help { .. } => "help",
+        }
+    }
+
+    fn take_flag(&mut self, flag: &str, line: &mut CommandLine) -> Result<bool> {
+        match self {
+            Self::Eval(arguments) => take_eval_flag(arguments, flag, line),
+            Self::Config { json, .. } if flag == "--json" => {
+                *json = true;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn take_word(&mut self, word: String) -> Result {
+        match self {
+            Self::Eval(arguments) if arguments.installable.is_none() => arguments.installable = Some(word),
+            Self::Eval(_) => return Err(misuse(format!("unexpected argument '{word}'"))),
+            Self::Config { words, .. } | Self::Help { words } => words.push(word),
+        }
+        Ok(())
+    }
+}
+
+/// Flags that every sub-command has, and that change nothing here.
+fn take_global_flag(flag: &str, line: &mut CommandLine) -> Result<bool> {
+    match flag {
+        "-L" | "--print-build-logs" | "--offline" | "--no-net" | "--refresh" => {}
+        "--no-update-lock-file"
+        | "--no-write-lock-file"
+        | "--commit-lock-file"
+        | "--recreate-lock-file"
+        | "--no-registries" => {}
+        "--update-input" | "--reference-lock-file" | "--output-lock-file" | "--inputs-from" => {
+            let [_] = line.values(flag)?;
+        }
+        "--override-input" | "--override-flake" => {
+            let [_, _] = line.values(flag)?;
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn take_eval_flag(arguments: &mut EvalArguments, flag: &str, line: &mut CommandLine) -> Result<bool> {
+    let value = |line: &mut CommandLine| line.values(flag).map(|[value]| value);
+    match flag {
+        "--raw" => arguments.raw = true,
+        "--json" => arguments.json = true,
+        "--pretty" => (arguments.pretty, arguments.no_pretty) = (true, false),
+        "--no-pretty" => (arguments.pretty, arguments.no_pretty) = (false, true),
+        "--read-only" => arguments.read_only = true,
+        "--apply" => arguments.apply = Some(value(line)?),
+        "--write-to" => arguments.write_to = Some(value(line)?.into()),
+        "--expr" => arguments.source.expr = Some(value(line)?),
+        "-f" | "--file" => arguments.source.file = Some(value(line)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+fn evaluate(context: &Context, output: Output, mut flags: Flags, mut arguments: EvalArguments) -> Result {
+    if arguments.source.file.is_some() && arguments.source.expr.is_none() {
+        if flags.settings.pure_eval && flags.settings.given.contains("pure-eval") {
+            return Err(misuse("'--file' is not compatible with '--pure-eval'"));
+        }
+        flags.settings.pure_eval = false;
+    }
+    let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
+    let mut world = World::new(context.clone(), flags.settings, output, place, false);
+    world.as_reference = true;
+    world.read_only = arguments.read_only;
+    arguments.source.include = flags.include;
+    eval::run(&Arc::new(world), &arguments, flags.arguments)
+}
+
+/// The help of a sub-command: that of `nival`, which has the same options.
+fn help(output: Output, path: &[&str]) -> Result {
+    let text = command::help("nix", path)
+        .ok_or_else(|| misuse(format!("Nix has no subcommand '{}'", path.concat())))?;
+    output.data(text);
+    Ok(())
+}

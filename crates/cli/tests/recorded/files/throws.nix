@@ -1,0 +1,2 @@
+let f = x: throw "oh ${x}"; in
+f "dear"

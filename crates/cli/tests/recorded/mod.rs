@@ -1,0 +1,49 @@
+//! Programs against answers of C++ Nix 2.34.8: exit code, standard output and standard error.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+#[derive(serde::Deserialize)]
+struct Case {
+    arguments: Vec<String>,
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Calls a program with the arguments of each case in a folder with the files of `recorded/files`, known as `/DIR`.
+pub fn check(program: &str, cases: &str) {
+    let cases: Vec<Case> = serde_json::from_str(cases).unwrap();
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let place = tempfile::tempdir().unwrap();
+        let directory = place.path().canonicalize().unwrap();
+        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/files");
+        for file in std::fs::read_dir(files).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), directory.join(file.file_name())).unwrap();
+        }
+        let path = directory.join(program);
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_nival"), &path).unwrap();
+        let got = Command::new(&path)
+            .args(&case.arguments)
+            .current_dir(&directory)
+            .env_clear()
+            .env("HOME", &directory)
+            .env("NIX_CONF_DIR", &directory)
+            .env("NIX_REMOTE", "dummy://")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text =
+            |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(directory.to_str().unwrap(), "/DIR");
+        let (stdout, stderr) = (text(got.stdout), text(got.stderr));
+        if (got.status.code(), &stdout, &stderr) != (Some(case.code), &case.stdout, &case.stderr) {
+            wrong.push(format!(
+                "{:?}\nexpected {}:\n{}{}\ngot {}:\n{stdout}{stderr}\n",
+                case.arguments, case.code, case.stdout, case.stderr, got.status
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.concat());
+}
