@@ -14,7 +14,6 @@ pub(crate) fn run(world: &Arc<World>, arguments: &EvalArguments) -> Result {
         _ => Show::Value,
     };
     let text = evaluation::show(world, arguments, show)?;
-    world.write_derivations()?;
     if show == Show::Raw {
         world.output.data(text);
     } else {

@@ -42,7 +42,9 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         _ => {}
     }
     let place = StorePlace::decide(context, common.store.as_deref())?;
-    let world = Arc::new(World::new(context.clone(), settings, output, place, common.print_build_logs));
+    let mut world = World::new(context.clone(), settings, output, place, common.print_build_logs);
+    world.refresh = common.refresh;
+    let world = Arc::new(world);
     match arguments.command {
         Command::Home(command) => home::run(&world, command),
         Command::Eval(arguments) => eval::run(&world, &arguments),

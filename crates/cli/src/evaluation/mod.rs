@@ -5,7 +5,7 @@ mod home;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nival_eval::{Evaluator, PrintErrors, PrintOptions, SearchEntry, Value, with_big_stack};
+use nival_eval::{Evaluator, Host, PrintErrors, PrintOptions, SearchEntry, Value, with_big_stack};
 use nival_fetch::{CALL_FLAKE, FlakeRef};
 use nival_syntax::{HumanStyle, Origin, Pos, Symbol, render_human, render_reference};
 
@@ -14,11 +14,12 @@ pub(crate) use home::{Home, home};
 use crate::arguments::{BuildArguments, EvalArguments, SourceArguments};
 use crate::building::{self, Target};
 use crate::error::{CommandError, Kind, Result};
+use crate::eval_cache::{self, Recorder};
 use crate::host::WorldHost;
 use crate::world::World;
 
 /// How a value is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Show {
     /// As an expression.
     Value,
@@ -68,8 +69,11 @@ impl<'a> Session<'a> {
     }
 
     /// Runs `work` with an evaluator on a deep stack, and renders its error.
-    pub(crate) fn run<T: Send>(&self, work: impl FnOnce(&Evaluator) -> Evaluated<T> + Send) -> Result<T> {
-        let host = Arc::new(WorldHost(Arc::clone(self.world)));
+    fn run_on<T: Send>(
+        &self,
+        host: Arc<dyn Host>,
+        work: impl FnOnce(&Evaluator) -> Evaluated<T> + Send,
+    ) -> Result<T> {
         let settings = self.settings.clone();
         let style = HumanStyle { colour: self.world.output.colour, show_trace: settings.show_trace };
         let as_reference = self.world.as_reference;
@@ -86,9 +90,72 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Runs `work`, unless the cache has what it said when it was asked the same `question` and everything that it
+    /// read is unchanged. Each part of the answer goes to `sink`, in both cases. Derivations are in the store
+    /// afterwards.
+    pub(crate) fn answer(
+        &self,
+        question: &[impl AsRef<[u8]>],
+        work: impl FnOnce(&Evaluator, &mut dyn FnMut(&[u8])) -> Evaluated<()> + Send,
+        mut sink: impl FnMut(&[u8]) -> Result + Send,
+    ) -> Result {
+        let slot = eval_cache::slot(self.world, &self.settings, question);
+        if let Some(said) = slot.as_ref().and_then(|slot| slot.recall(self.world)) {
+            return eval_cache::replay(self.world, &said, sink);
+        }
+        let host = WorldHost(Arc::clone(self.world));
+        let Some(slot) = slot else {
+            return self.run_with_sink(Arc::new(host), work, sink);
+        };
+        let recorder = Arc::new(Recorder::new(host));
+        let noted = |bytes: &[u8]| {
+            recorder.say(bytes);
+            sink(bytes)
+        };
+        self.run_with_sink(Arc::<Recorder>::clone(&recorder), work, noted)?;
+        slot.keep(self.world, &recorder);
+        Ok(())
+    }
+
+    fn run_with_sink(
+        &self,
+        host: Arc<dyn Host>,
+        work: impl FnOnce(&Evaluator, &mut dyn FnMut(&[u8])) -> Evaluated<()> + Send,
+        mut sink: impl FnMut(&[u8]) -> Result + Send,
+    ) -> Result {
+        let mut poured = Ok(());
+        let outcome = self.run_on(host, |evaluator| {
+            work(evaluator, &mut |bytes| {
+                if poured.is_ok() {
+                    poured = sink(bytes);
+                }
+            })
+        });
+        poured.and(outcome)?;
+        self.world.write_derivations()
+    }
+
+    /// As [`Session::answer`], for an answer of one part.
+    fn answer_once(
+        &self,
+        question: &[impl AsRef<[u8]>],
+        work: impl FnOnce(&Evaluator) -> Evaluated<Vec<u8>> + Send,
+    ) -> Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        let say = |evaluator: &Evaluator, say: &mut dyn FnMut(&[u8])| {
+            say(&work(evaluator)?);
+            Ok(())
+        };
+        self.answer(question, say, |bytes| {
+            answer.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(answer)
+    }
+
     /// Evaluates an expression of ours to a string.
     fn string(&self, expression: &str) -> Result<Vec<u8>> {
-        self.run(|evaluator| {
+        self.answer_once(&["string", expression], |evaluator| {
             // Named as part of the library, so that errors show the user's own text first.
             let origin = Origin::File("/__nival__/«command»".to_owned());
             let value = evaluator.eval_text(origin, expression.as_bytes().to_vec(), "/")?;
@@ -123,7 +190,8 @@ fn quote(text: &str) -> String {
 /// The value that `nival eval` shows, as text.
 pub(crate) fn show(world: &Arc<World>, arguments: &EvalArguments, show: Show) -> Result<Vec<u8>> {
     let chosen = Chosen::new(world, &arguments.source, arguments.installable.as_deref())?;
-    Session::new(world, &arguments.source.include).run(|evaluator| {
+    let question = ["eval".to_owned(), format!("{chosen:?} {show:?} {:?}", arguments.apply)];
+    Session::new(world, &arguments.source.include).answer_once(&question, |evaluator| {
         let mut value = chosen.select(evaluator)?;
         if let Some(function) = &arguments.apply {
             let function = evaluator.eval_str(function, &chosen.base)?;
@@ -156,7 +224,8 @@ pub(crate) fn derivations(world: &Arc<World>, arguments: &BuildArguments) -> Res
         return Ok(vec![Target { derivation, outputs: nival_build::WantedOutputs::All }]);
     }
     let chosen = Chosen::new(world, &arguments.source, arguments.installable.as_deref())?;
-    let found = Session::new(world, &arguments.source.include).run(|evaluator| {
+    let question = ["build".to_owned(), format!("{chosen:?}")];
+    let found = Session::new(world, &arguments.source.include).answer_once(&question, |evaluator| {
         let value = chosen.select(evaluator)?;
         // A derivation, or a set or list of them.
         let function = evaluator.eval_str(
@@ -186,6 +255,7 @@ pub(crate) fn derivations(world: &Arc<World>, arguments: &BuildArguments) -> Res
 }
 
 /// An expression and what is wanted of it.
+#[derive(Debug)]
 struct Chosen {
     text: Vec<u8>,
     origin: Origin,

@@ -65,6 +65,7 @@ impl CommandLine {
 }
 
 /// An argument for the functions that files evaluate to.
+#[derive(Debug)]
 pub(super) enum Argument {
     Expression(String),
     Text(Vec<u8>),
