@@ -54,6 +54,12 @@ pub struct CommonArguments {
     /// Build without a sandbox: builders see and can change what you can
     #[arg(long, global = true)]
     pub no_sandbox: bool,
+    /// Evaluate even if nothing changed since last time, and remember nothing of it
+    #[arg(long, global = true)]
+    pub no_eval_cache: bool,
+    /// Take what was evaluated and fetched before for out of date
+    #[arg(long, global = true)]
+    pub refresh: bool,
     /// Print every frame of an evaluation error
     #[arg(long, global = true)]
     pub show_trace: bool,
@@ -95,6 +101,7 @@ impl CommonArguments {
             ("keep-failed", "true", self.keep_failed),
             ("show-trace", "true", self.show_trace),
             ("sandbox", "false", self.no_sandbox),
+            ("eval-cache", "false", self.no_eval_cache),
         ];
         for (name, value, given) in flags {
             if given {

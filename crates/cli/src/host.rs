@@ -48,7 +48,7 @@ fn not_found() -> io::Error {
     io::Error::from(io::ErrorKind::NotFound)
 }
 
-fn file_type(kind: std::fs::FileType) -> FileType {
+pub(crate) fn file_type(kind: std::fs::FileType) -> FileType {
     if kind.is_symlink() {
         FileType::Symlink
     } else if kind.is_dir() {

@@ -8,6 +8,7 @@ mod building;
 mod command;
 pub mod context;
 pub mod error;
+mod eval_cache;
 mod evaluation;
 mod host;
 mod json_lines;

@@ -142,6 +142,9 @@ settings! {
     allow_import_from_derivation: bool = "allow-import-from-derivation", "true";
     /// Cores that one builder may use (`NIX_BUILD_CORES`); 0 stands for all.
     cores: u64 = "cores", "0";
+    /// Whether a command that was evaluated before is answered from the evaluation cache, as long as everything that it
+    /// read is unchanged.
+    eval_cache: bool = "eval-cache", "true";
     /// What `builtins.currentSystem` is; empty for `system`.
     eval_system: String = "eval-system", "";
     /// Features of the language and the commands that are not stable yet.
@@ -202,7 +205,6 @@ const ACCEPTED_SWITCHES: &[&str] = &[
     "builders-use-substitutes",
     "commit-lock-file-summary",
     "compress-build-log",
-    "eval-cache",
     "fallback",
     "filter-syscalls",
     "fsync-metadata",
@@ -255,7 +257,6 @@ const ACCEPTED: &[&str] = &[
     "connect-timeout",
     "download-attempts",
     "download-buffer-size",
-    "eval-cache",
     "eval-cores",
     "extra-platforms",
     "fallback",

@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) as_reference: bool,
     /// Whether the store stays as it is: paths are computed only.
     pub(crate) read_only: bool,
+    /// Whether what was evaluated and fetched before counts as out of date (`--refresh`).
+    pub(crate) refresh: bool,
     place: StorePlace,
     store: OnceLock<LocalStore>,
     store_dir: StoreDir,
@@ -53,6 +55,7 @@ impl World {
             print_build_logs,
             as_reference: false,
             read_only: false,
+            refresh: false,
             place,
             store: OnceLock::new(),
             store_dir,

@@ -213,7 +213,9 @@ impl Printer<'_> {
     }
 
     fn attrs(&mut self, attrs: Attrs, depth: usize) -> Result<()> {
-        if !self.seen.insert(attrs.into()) {
+        // All empty sets are one in the reference.
+        let identity = if attrs.is_empty() { Value::NULL } else { attrs.into() };
+        if !self.seen.insert(identity) {
             self.text("«repeated»");
             return Ok(());
         }

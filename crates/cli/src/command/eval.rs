@@ -18,39 +18,54 @@ pub(crate) fn run(world: &Arc<World>, arguments: &EvalArguments, given: Argument
         return Err(CommandError::new(Kind::Usage, "--raw and --json are mutually exclusive"));
     }
     let installables = Installables::new(world, &arguments.source, given)?;
-    if let Some(path) = arguments.write_to.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
-        return Err(CommandError::failure(format!("path '{}' already exists", path.display())));
-    }
     let name = arguments.installable.as_deref().unwrap_or(".");
-    let text = Session::new(world, &arguments.source.include).run(|evaluator| {
-        let mut value = installables.value(evaluator, &world.context, name)?;
-        if let Some(function) = &arguments.apply {
-            let function = evaluator.eval_str(function, &installables.base)?;
-            value = evaluator.call(function, &[value], Pos::NONE)?;
+    if installables.are_flakes() && world.store_dir().parse(name).is_ok() {
+        let message = format!("installable '{name}' does not correspond to a Nix language value");
+        return Err(CommandError::new(Kind::Usage, message));
+    }
+    let value = |evaluator: &Evaluator| {
+        let value = installables.value(evaluator, &world.context, name)?;
+        let Some(function) = &arguments.apply else { return Ok(value) };
+        let function = evaluator.eval_str(function, &installables.base)?;
+        evaluator.call(function, &[value], Pos::NONE)
+    };
+    let session = Session::new(world, &arguments.source.include);
+    if let Some(path) = &arguments.write_to {
+        if world.context.absolute(path).symlink_metadata().is_ok() {
+            return Err(CommandError::failure(format!("path '{}' already exists", path.display())));
         }
-        match &arguments.write_to {
-            Some(path) => {
-                write(evaluator, value, Pos::NONE, &world.context.absolute(path)).map(|()| Vec::new())
-            }
-            None => show(world, evaluator, value, arguments),
-        }
-    })?;
-    world.write_derivations()?;
+        session.run(|evaluator| write(evaluator, value(evaluator)?, Pos::NONE, path))?;
+        return world.write_derivations();
+    }
+    let format = Format {
+        raw: arguments.raw,
+        json: arguments.json,
+        pretty: arguments.pretty || world.context.output_terminal && !arguments.no_pretty,
+    };
+    let question = ["eval".to_owned(), format!("{installables:?} {name} {:?} {format:?}", arguments.apply)];
+    let text = session.answer_once(&question, |evaluator| show(evaluator, value(evaluator)?, &format))?;
     world.output.data(text);
     Ok(())
 }
 
+/// How a value is printed.
+#[derive(Debug)]
+struct Format {
+    raw: bool,
+    json: bool,
+    pretty: bool,
+}
+
 /// What is printed of a value.
-fn show(world: &World, evaluator: &Evaluator, value: Value, arguments: &EvalArguments) -> Evaluated<Vec<u8>> {
-    if arguments.raw {
+fn show(evaluator: &Evaluator, value: Value, format: &Format) -> Evaluated<Vec<u8>> {
+    if format.raw {
         let frame = "while generating the eval command output";
         let text = evaluator.coerce_to_string(value, Coercion::Plain, Pos::NONE, frame)?;
         return Ok(text.bytes().to_vec());
     }
-    let mut text = if arguments.json {
+    let mut text = if format.json {
         let json = evaluator.to_json(value, true)?;
-        let pretty = arguments.pretty || world.context.output_terminal && !arguments.no_pretty;
-        if pretty { on_several_lines(&json) } else { json }
+        if format.pretty { on_several_lines(&json) } else { json }
     } else {
         let options = PrintOptions { force: true, derivation_paths: true, ..PrintOptions::default() };
         evaluator.print(value, &options)?

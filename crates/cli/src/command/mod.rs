@@ -51,6 +51,7 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
     let place = StorePlace::decide(context, eval_store.or(common.store.as_deref()))?;
     let mut world = World::new(context.clone(), settings, output, place, common.print_build_logs);
     world.read_only = read_only;
+    world.refresh = common.refresh;
     let world = Arc::new(world);
     match arguments.command {
         Command::Home(command) => home::run(&world, command),

@@ -16,6 +16,7 @@ use crate::error::{CommandError, Kind, Result};
 use crate::world::World;
 
 /// An argument for the functions that files evaluate to.
+#[derive(Debug)]
 pub(crate) enum Argument {
     /// The text of an expression.
     Expression(String),
@@ -77,6 +78,7 @@ pub(crate) fn read_stdin() -> Result<Vec<u8>> {
 }
 
 /// Where attributes are looked for.
+#[derive(Debug)]
 pub(crate) enum Source {
     /// In an expression.
     Expression(String),
@@ -89,6 +91,7 @@ pub(crate) enum Source {
 }
 
 /// A source, and what its functions are called with.
+#[derive(Debug)]
 pub(crate) struct Installables {
     pub(crate) source: Source,
     pub(crate) arguments: Arguments,
@@ -118,6 +121,11 @@ impl Installables {
             base: world.context.directory.to_string_lossy().into_owned(),
             system: world.settings.this_system(),
         })
+    }
+
+    /// Whether names are references to flakes or paths in the store.
+    pub(crate) fn are_flakes(&self) -> bool {
+        matches!(self.source, Source::Flake)
     }
 
     /// The value that a name stands for.
@@ -189,14 +197,12 @@ impl Installables {
 
 /// `'a', 'b' or 'c'`
 fn listed(paths: &[String]) -> String {
-    let mut text = String::new();
-    for (index, path) in paths.iter().enumerate() {
-        if index > 0 {
-            text.push_str(if index + 1 == paths.len() { " or " } else { ", " });
-        }
-        text.push_str(&format!("'{path}'"));
+    let quoted: Vec<String> = paths.iter().map(|path| format!("'{path}'")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
     }
-    text
 }
 
 /// Follows a path through sets; where it ends, the names that are like the one that is missing.

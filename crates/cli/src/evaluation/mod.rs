@@ -5,7 +5,7 @@ mod installable;
 
 use std::sync::Arc;
 
-use nival_eval::{Evaluator, SearchEntry, with_big_stack};
+use nival_eval::{Evaluator, Host, SearchEntry, with_big_stack};
 use nival_syntax::{HumanStyle, Origin, Pos, render_human, render_reference};
 
 pub(crate) use home::{Home, home};
@@ -17,6 +17,7 @@ pub(crate) use installable::{
 use crate::arguments::BuildArguments;
 use crate::building::{self, Target};
 use crate::error::{CommandError, Result};
+use crate::eval_cache::{self, Recorder};
 use crate::host::WorldHost;
 use crate::world::World;
 
@@ -55,9 +56,17 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Runs `work` with an evaluator on a deep stack, and renders its error.
+    /// Runs `work` with an evaluator, and nothing is remembered.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce(&Evaluator) -> Evaluated<T> + Send) -> Result<T> {
-        let host = Arc::new(WorldHost(Arc::clone(self.world)));
+        self.run_on(Arc::new(WorldHost(Arc::clone(self.world))), work)
+    }
+
+    /// Runs `work` with an evaluator on a deep stack, and renders its error.
+    fn run_on<T: Send>(
+        &self,
+        host: Arc<dyn Host>,
+        work: impl FnOnce(&Evaluator) -> Evaluated<T> + Send,
+    ) -> Result<T> {
         let settings = self.settings.clone();
         let style = HumanStyle { colour: self.world.output.colour, show_trace: settings.show_trace };
         let as_reference = self.world.as_reference;
@@ -74,9 +83,72 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Runs `work`, unless the cache has what it said when it was asked the same `question` and everything that it
+    /// read is unchanged. Each part of the answer goes to `sink`, in both cases. Derivations are in the store
+    /// afterwards.
+    pub(crate) fn answer(
+        &self,
+        question: &[impl AsRef<[u8]>],
+        work: impl FnOnce(&Evaluator, &mut dyn FnMut(&[u8])) -> Evaluated<()> + Send,
+        mut sink: impl FnMut(&[u8]) -> Result + Send,
+    ) -> Result {
+        let slot = eval_cache::slot(self.world, &self.settings, question);
+        if let Some(said) = slot.as_ref().and_then(|slot| slot.recall(self.world)) {
+            return eval_cache::replay(self.world, &said, sink);
+        }
+        let host = WorldHost(Arc::clone(self.world));
+        let Some(slot) = slot else {
+            return self.run_with_sink(Arc::new(host), work, sink);
+        };
+        let recorder = Arc::new(Recorder::new(host));
+        let noted = |bytes: &[u8]| {
+            recorder.say(bytes);
+            sink(bytes)
+        };
+        self.run_with_sink(Arc::<Recorder>::clone(&recorder), work, noted)?;
+        slot.keep(self.world, &recorder);
+        Ok(())
+    }
+
+    fn run_with_sink(
+        &self,
+        host: Arc<dyn Host>,
+        work: impl FnOnce(&Evaluator, &mut dyn FnMut(&[u8])) -> Evaluated<()> + Send,
+        mut sink: impl FnMut(&[u8]) -> Result + Send,
+    ) -> Result {
+        let mut poured = Ok(());
+        let outcome = self.run_on(host, |evaluator| {
+            work(evaluator, &mut |bytes| {
+                if poured.is_ok() {
+                    poured = sink(bytes);
+                }
+            })
+        });
+        poured.and(outcome)?;
+        self.world.write_derivations()
+    }
+
+    /// As [`Session::answer`], for an answer of one part.
+    pub(crate) fn answer_once(
+        &self,
+        question: &[impl AsRef<[u8]>],
+        work: impl FnOnce(&Evaluator) -> Evaluated<Vec<u8>> + Send,
+    ) -> Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        let say = |evaluator: &Evaluator, say: &mut dyn FnMut(&[u8])| {
+            say(&work(evaluator)?);
+            Ok(())
+        };
+        self.answer(question, say, |bytes| {
+            answer.extend_from_slice(bytes);
+            Ok(())
+        })?;
+        Ok(answer)
+    }
+
     /// Evaluates an expression of ours to a string.
     fn string(&self, expression: &str) -> Result<Vec<u8>> {
-        self.run(|evaluator| {
+        self.answer_once(&["string", expression], |evaluator| {
             // Named as part of the library, so that errors show the user's own text first.
             let origin = Origin::File("/__nival__/«command»".to_owned());
             let value = evaluator.eval_text(origin, expression.as_bytes().to_vec(), "/")?;
@@ -117,7 +189,8 @@ pub(crate) fn derivations(world: &Arc<World>, arguments: &BuildArguments) -> Res
     let installables =
         Installables::new(world, &arguments.source, given_arguments(&world.context, &arguments.source)?)?;
     let name = arguments.installable.as_deref().unwrap_or(".");
-    let found = Session::new(world, &arguments.source.include).run(|evaluator| {
+    let question = ["build".to_owned(), format!("{installables:?} {name}")];
+    let found = Session::new(world, &arguments.source.include).answer_once(&question, |evaluator| {
         let value = installables.value(evaluator, &world.context, name)?;
         let value = evaluator.auto_call(&argument_values(evaluator, &installables.arguments, &installables.base)?, value)?;
         // A derivation, or a set or list of them.

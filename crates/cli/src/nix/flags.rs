@@ -94,6 +94,8 @@ pub(super) struct Flags {
     pub(super) arguments: Arguments,
     /// How much is said: 3 is usual, 0 is errors only.
     pub(super) verbosity: u8,
+    /// Whether what was evaluated and fetched before counts as out of date.
+    pub(super) refresh: bool,
 }
 
 impl Flags {
@@ -105,7 +107,15 @@ impl Flags {
 
     fn over(settings: Settings) -> Self {
         let arguments = Arguments::new();
-        Self { settings, store: None, eval_store: None, include: Vec::new(), arguments, verbosity: 3 }
+        Self {
+            settings,
+            store: None,
+            eval_store: None,
+            include: Vec::new(),
+            arguments,
+            verbosity: 3,
+            refresh: false,
+        }
     }
 
     /// The settings from files and environment, before any flag.

@@ -16,7 +16,7 @@ use crate::store_place::StorePlace;
 use crate::world::World;
 
 /// What is done with each input.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Mode {
     Instantiate,
     Evaluate,
@@ -25,7 +25,7 @@ enum Mode {
 }
 
 /// How a value is printed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Format {
     Expression,
     Raw,
@@ -34,12 +34,14 @@ enum Format {
 }
 
 /// One thing to evaluate.
+#[derive(Debug)]
 enum Input {
     Stdin(Vec<u8>),
     Expression(String),
     File(String),
 }
 
+#[derive(Debug)]
 struct Instantiate {
     inputs: Vec<String>,
     stdin: bool,
@@ -64,14 +66,23 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
     let world = Arc::new(world);
     let inputs = command.inputs(context)?;
     let work = Work { command: &command, world: &world, arguments: &flags.arguments };
-    // The evaluator's errors are rendered by the session; those of the commands go around it.
-    let mut outcome = Ok(());
-    Session::new(&world, &flags.include).run(|evaluator| {
-        outcome = work.run(evaluator, &inputs)?;
-        Ok(())
-    })?;
-    outcome
+    let question = [format!("{} {command:?} {inputs:?} {:?}", context.directory.display(), flags.arguments)];
+    let mut roots = 0;
+    Session::new(&world, &flags.include).answer(
+        &question,
+        |evaluator, say| work.run(evaluator, &inputs, say),
+        |bytes| match command.mode {
+            Mode::Instantiate => work.write(bytes, &mut roots),
+            _ => {
+                output.data(bytes);
+                Ok(())
+            }
+        },
+    )
 }
+
+/// Takes parts of the answer: text to print, or the path of a derivation with `!OUTPUT`.
+type Say<'a> = dyn FnMut(&[u8]) + 'a;
 
 /// Reads the command line; nothing if that was already all.
 fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<Instantiate>> {
@@ -154,31 +165,33 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn run(&self, evaluator: &Evaluator, inputs: &[Input]) -> Evaluated<Result> {
+    fn run(&self, evaluator: &Evaluator, inputs: &[Input], say: &mut Say<'_>) -> Evaluated<()> {
         let base = self.world.context.directory.to_string_lossy();
         let arguments = argument_values(evaluator, self.arguments, &base)?;
-        let mut roots = 0;
         for input in inputs {
             if let (Mode::FindFile, Input::File(name)) = (self.command.mode, input) {
                 let found = evaluator.find_file(&evaluator.settings().search_path, name)?;
-                self.world.output.line(found.bytes());
+                say(&line(found.bytes()));
                 continue;
             }
             if self.command.mode == Mode::Parse {
-                self.world.output.line(self.parsed(evaluator, input, &base)?);
+                say(&line(&self.parsed(evaluator, input, &base)?));
                 continue;
             }
             let root = self.value(evaluator, input, &base)?;
             for path in &self.command.attributes {
                 let value = evaluator.find_along_path(path, &arguments, root)?;
                 if self.command.mode == Mode::Evaluate {
-                    self.show(evaluator, &arguments, value)?;
-                } else if let Err(error) = self.instantiate(evaluator, &arguments, value, &mut roots)? {
-                    return Ok(Err(error));
+                    say(&self.show(evaluator, &arguments, value)?);
+                    continue;
+                }
+                for package in evaluator.packages(value, &arguments)? {
+                    let path = self.world.store_dir().display(&package.derivation);
+                    say(format!("{path}!{}", package.output).as_bytes());
                 }
             }
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     fn parsed(&self, evaluator: &Evaluator, input: &Input, base: &str) -> Evaluated<Vec<u8>> {
@@ -206,63 +219,53 @@ impl Work<'_> {
         evaluator: &Evaluator,
         arguments: &BTreeMap<Symbol, Value>,
         mut value: Value,
-    ) -> Evaluated<()> {
+    ) -> Evaluated<Vec<u8>> {
         let Instantiate { strict, places, format, .. } = *self.command;
-        let output = self.world.output;
         if !arguments.is_empty() {
             value = evaluator.auto_call(arguments, value)?;
         }
-        match format {
+        Ok(match format {
             Format::Raw => {
                 let frame = "while generating the nix-instantiate output";
-                output.data(evaluator.coerce_to_string(value, Coercion::Plain, Pos::NONE, frame)?.bytes());
+                evaluator.coerce_to_string(value, Coercion::Plain, Pos::NONE, frame)?.bytes().to_vec()
             }
-            Format::Xml => output.data(evaluator.to_xml(value, strict, places)?),
-            Format::Json => output.line(evaluator.to_json(value, strict)?),
+            Format::Xml => evaluator.to_xml(value, strict, places)?,
+            Format::Json => line(&evaluator.to_json(value, strict)?),
             Format::Expression => {
                 if strict {
                     value = evaluator.force_deep(value)?;
                 }
-                output.line(evaluator.print_ambiguous(value)?);
+                line(&evaluator.print_ambiguous(value)?)
             }
-        }
-        Ok(())
+        })
     }
 
-    fn instantiate(
-        &self,
-        evaluator: &Evaluator,
-        arguments: &BTreeMap<Symbol, Value>,
-        value: Value,
-        roots: &mut u32,
-    ) -> Evaluated<Result> {
-        let packages = evaluator.packages(value, arguments)?;
-        Ok(self.write(&packages, roots))
-    }
-
-    /// Writes the derivations and prints where they are.
-    fn write(&self, packages: &[nival_eval::Package], roots: &mut u32) -> Result {
+    /// Writes the derivations so far and prints where the one is that was said.
+    fn write(&self, said: &[u8], roots: &mut u32) -> Result {
         self.world.write_derivations()?;
-        for package in packages {
-            let mut shown = self.world.store_dir().display(&package.derivation);
-            *roots += 1;
-            match &self.command.root {
-                None if *roots == 1 => self.world.output.warn(
-                    "warning: you did not specify '--add-root'; the result might be removed by the garbage collector",
-                ),
-                Some(root) if self.world.keeps_what_is_added() => {
-                    let name = if *roots > 1 { format!("{root}-{roots}") } else { root.clone() };
-                    let link = self.world.context.absolute(name);
-                    building::make_result_link(self.world, &link, shown.as_ref())?;
-                    shown = link.to_string_lossy().into_owned();
-                }
-                _ => {}
+        let mut shown = String::from_utf8_lossy(said).into_owned();
+        let output = shown.rfind('!').map(|end| shown.split_off(end)).unwrap_or_default();
+        *roots += 1;
+        match &self.command.root {
+            None if *roots == 1 => self.world.output.warn(
+                "warning: you did not specify '--add-root'; the result might be removed by the garbage collector",
+            ),
+            Some(root) if self.world.keeps_what_is_added() => {
+                let name = if *roots > 1 { format!("{root}-{roots}") } else { root.clone() };
+                let link = self.world.context.absolute(name);
+                building::make_result_link(self.world, &link, shown.as_ref())?;
+                shown = link.to_string_lossy().into_owned();
             }
-            if package.output != "out" {
-                shown = format!("{shown}!{}", package.output);
-            }
-            self.world.output.line(shown);
+            _ => {}
         }
+        if output != "!out" {
+            shown.push_str(&output);
+        }
+        self.world.output.line(shown);
         Ok(())
     }
+}
+
+fn line(text: &[u8]) -> Vec<u8> {
+    [text, b"\n"].concat()
 }

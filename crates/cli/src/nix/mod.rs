@@ -42,7 +42,7 @@ impl Program {
                 let mut text = error.render();
                 if error.kind == Kind::Usage {
                     error.kind = Kind::Failure;
-                    text.push_str(&format!("Try '{} --help' for more information.", self.name));
+                    text = format!("{text}Try '{} --help' for more information.", self.name);
                 }
                 output.warn(text.trim_end());
                 error.exit_code()

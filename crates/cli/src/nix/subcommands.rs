@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use nival_syntax::suggestions;
+
 use super::flags::{CommandLine, Flags, Word, misuse, unrecognised};
 use super::{config, version};
 use crate::arguments::EvalArguments;
@@ -31,6 +33,49 @@ pub(super) fn takes(context: &Context) -> bool {
     true
 }
 
+/// The sub-commands of C++ Nix 2.34, which may have been meant.
+const COMMANDS: &[&str] = &[
+    "build",
+    "bundle",
+    "config",
+    "copy",
+    "daemon",
+    "derivation",
+    "develop",
+    "edit",
+    "env",
+    "eval",
+    "flake",
+    "fmt",
+    "formatter",
+    "hash",
+    "help",
+    "help-stores",
+    "key",
+    "log",
+    "nar",
+    "path-info",
+    "print-dev-env",
+    "profile",
+    "realisation",
+    "registry",
+    "repl",
+    "run",
+    "search",
+    "store",
+    "upgrade-nix",
+    "why-depends",
+];
+
+/// The line that names what may have been meant.
+fn did_you_mean(similar: &[String]) -> String {
+    match similar {
+        [] => String::new(),
+        [one] => format!("\n       Did you mean {one}?"),
+        [others @ .., last] => format!("\n       Did you mean one of {} or {last}?", others.join(", ")),
+    }
+}
+
 /// A sub-command while its arguments are read.
 enum Subcommand {
     Eval(Box<EvalArguments>),
@@ -50,6 +95,7 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
         match (word, &mut subcommand) {
             (Word::Flag(flag), _) if flag == "--version" => shows_version = true,
             (Word::Flag(flag), _) if flag == "--help" => shows_help = true,
+            (Word::Flag(flag), _) if flag == "--refresh" => flags.refresh = true,
             (Word::Flag(flag), subcommand) => {
                 let is_taken = match subcommand {
                     Some(subcommand) => subcommand.take_flag(&flag, &mut line)?,
@@ -93,7 +139,13 @@ impl Subcommand {
                 Self::Config { words: vec!["show".into()], json: false }
             }
             "help" => Self::Help { words: Vec::new() },
-            _ => return Err(misuse(format!("'{name}' is not a recognised command"))),
+            _ => {
+                let similar = suggestions(name, COMMANDS.iter().map(|command| command.as_bytes()));
+                return Err(misuse(format!(
+                    "'{name}' is not a recognised command{}",
+                    did_you_mean(&similar)
+                )));
+            }
         })
     }
 
@@ -129,7 +181,7 @@ impl Subcommand {
 /// Flags that every sub-command has, and that change nothing here.
 fn take_global_flag(flag: &str, line: &mut CommandLine) -> Result<bool> {
     match flag {
-        "-L" | "--print-build-logs" | "--offline" | "--no-net" | "--refresh" => {}
+        "-L" | "--print-build-logs" | "--offline" | "--no-net" => {}
         "--no-update-lock-file"
         | "--no-write-lock-file"
         | "--commit-lock-file"
@@ -174,6 +226,7 @@ fn evaluate(context: &Context, output: Output, mut flags: Flags, mut arguments: 
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
     world.as_reference = true;
     world.read_only = arguments.read_only;
+    world.refresh = flags.refresh;
     arguments.source.include = flags.include;
     eval::run(&Arc::new(world), &arguments, flags.arguments)
 }

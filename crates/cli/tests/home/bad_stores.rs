@@ -83,6 +83,7 @@ done
         .args(switch.get_args())
         .current_dir(stage.path(""))
         .env("HOME", stage.home(""))
+        .env("XDG_CACHE_HOME", stage.path("cache"))
         .output();
     let run = match run {
         Ok(run) if run.status.success() => Run::of(run),

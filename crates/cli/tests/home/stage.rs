@@ -86,9 +86,10 @@ impl Stage {
         entries(&self.home(""))
     }
 
-    /// The entries that are neither state of Nival's nor of profiles.
+    /// The entries that are neither state nor cache of Nival's, nor of profiles.
     pub(crate) fn visible_entries(&self) -> Vec<String> {
-        self.entries().into_iter().filter(|entry| !entry.starts_with(".local")).collect()
+        let is_state = |entry: &String| entry.starts_with(".local") || entry.starts_with(".cache");
+        self.entries().into_iter().filter(|entry| !is_state(entry)).collect()
     }
 
     /// The program with a command line, in the scratch folder, in an environment without surprises.

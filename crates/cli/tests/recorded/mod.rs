@@ -12,7 +12,7 @@ struct Case {
 }
 
 /// Calls a program with the arguments of each case in a folder with the files of `recorded/files`, known as `/DIR`.
-pub fn check(program: &str, cases: &str) {
+pub(crate) fn check(program: &str, cases: &str) {
     let cases: Vec<Case> = serde_json::from_str(cases).unwrap();
     let mut wrong = Vec::new();
     for case in &cases {

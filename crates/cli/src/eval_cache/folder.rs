@@ -1,0 +1,134 @@
+//! The folder of the cache: one file per command, replaced as a whole, the longest unused ones deleted first.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// Bounds of the whole folder.
+const MOST_FILES: usize = 1024;
+const MOST_BYTES: u64 = 512 << 20;
+/// A larger answer is not kept.
+const LARGEST_FILE: usize = 128 << 20;
+/// Age at which a temporary file was left behind by a process that died.
+const ABANDONED: Duration = Duration::from_hours(1);
+/// A file's time of last use is noted again after this long.
+const USE_NOTED_EVERY: Duration = Duration::from_hours(1);
+
+pub(super) struct Folder {
+    path: PathBuf,
+    uid: u32,
+}
+
+impl Folder {
+    pub(super) fn new(path: PathBuf, uid: u32) -> Self {
+        Self { path, uid }
+    }
+
+    fn file(&self, key: &[u8; 32]) -> PathBuf {
+        let mut name = String::with_capacity(64);
+        for byte in key {
+            name.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
+            name.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
+        }
+        self.path.join(name)
+    }
+
+    /// The file of a key. One that another user wrote is none: with `sudo` and a kept `$HOME` it could be anybody's.
+    pub(super) fn read(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
+        let mut file = File::open(self.file(key)).ok()?;
+        let metadata = file.metadata().ok()?;
+        if metadata.uid() != self.uid || metadata.len() > LARGEST_FILE as u64 {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        file.read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    /// Notes that a file was of use, so that others are deleted before it.
+    pub(super) fn mark_used(&self, key: &[u8; 32]) {
+        let Ok(file) = File::open(self.file(key)) else { return };
+        let now = SystemTime::now();
+        let noted = file.metadata().and_then(|metadata| metadata.modified());
+        if noted.is_ok_and(|noted| now.duration_since(noted).is_ok_and(|age| age < USE_NOTED_EVERY)) {
+            return;
+        }
+        // Nothing depends on it.
+        let _ = file.set_modified(now);
+    }
+
+    /// Puts a file in its place, whole or not at all. What cannot be written is not kept, and nobody is told: the
+    /// command has its answer already.
+    pub(super) fn write(&self, key: &[u8; 32], bytes: &[u8]) {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        if bytes.len() > LARGEST_FILE {
+            return;
+        }
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.path.join(format!("tmp-{}-{number}", std::process::id()));
+        let write = || {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(bytes)?;
+            fs::rename(&temporary, self.file(key))
+        };
+        if write().is_err() {
+            let _ = fs::remove_file(&temporary);
+            return;
+        }
+        self.trim();
+    }
+
+    /// Deletes the longest unused files until the rest is within bounds.
+    fn trim(&self) {
+        let Ok(entries) = fs::read_dir(&self.path) else { return };
+        let now = SystemTime::now();
+        let mut files = Vec::new();
+        for entry in entries.flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            let Ok(used) = metadata.modified() else { continue };
+            if entry.file_name().as_encoded_bytes().starts_with(b"tmp-") {
+                if now.duration_since(used).is_ok_and(|age| age > ABANDONED) {
+                    let _ = fs::remove_file(entry.path());
+                }
+            } else {
+                files.push((used, metadata.len(), entry.path()));
+            }
+        }
+        for path in surplus(files) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Those of the files, by last use and size, that are too many.
+fn surplus(mut files: Vec<(SystemTime, u64, PathBuf)>) -> impl Iterator<Item = PathBuf> {
+    files.sort_unstable_by_key(|(used, ..)| std::cmp::Reverse(*used));
+    let mut count = 0;
+    let mut bytes = 0;
+    files.into_iter().filter_map(move |(_, size, path)| {
+        count += 1;
+        bytes += size;
+        (count > MOST_FILES || bytes > MOST_BYTES).then_some(path)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_unused_go_first() {
+        let file =
+            |age, size| (SystemTime::now() - Duration::from_secs(age), size, PathBuf::from(age.to_string()));
+        let third = MOST_BYTES / 3 + 1;
+        let gone: Vec<_> = surplus(vec![file(3, third), file(1, third), file(2, third)]).collect();
+        assert_eq!(gone, [PathBuf::from("3")]);
+        let many = (0..MOST_FILES as u64 + 2).map(|age| file(age * 10, 1)).collect();
+        assert_eq!(surplus(many).count(), 2);
+        assert_eq!(surplus(Vec::new()).count(), 0);
+    }
+}

@@ -1,0 +1,466 @@
+//! A host that notes what it is asked.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nival_eval::ContextElement;
+use nival_eval::host::{
+    EMBEDDED, FetchRequest, Fetched, FileType, Host, HostError, MessageKind, SourceRequest,
+};
+use nival_formats::{Derivation, StoreDir, StorePath};
+
+use super::entry::{Entry, Said};
+use super::inputs::{Hash, Inputs, Kind, Seen, Stamp, hash, hash_listing, is_executable, reliable};
+use super::lock;
+use crate::host::WorldHost;
+use crate::world::World;
+
+/// For how long something fetched without a hash counts as fresh: the default of `tarball-ttl` (C++ Nix manual,
+/// `nix.conf`).
+const FRESH_FOR: u64 = 3600;
+
+/// Passes everything on to another host and notes it.
+pub(crate) struct Recorder {
+    inner: WorldHost,
+    store: Option<StoreFolder>,
+    /// Nothing once something was seen that cannot be looked at again.
+    record: Mutex<Option<Record>>,
+}
+
+/// Where the store's files are.
+struct StoreFolder {
+    logical: PathBuf,
+    real: PathBuf,
+    /// The same with all links followed.
+    canonical: PathBuf,
+}
+
+#[derive(Default)]
+struct Record {
+    files: HashMap<PathBuf, Seen>,
+    variables: BTreeMap<String, Option<Hash>>,
+    /// Until when what was fetched counts as fresh.
+    expires: Option<u64>,
+    /// Store paths that were asked for, or are the result of a fetch.
+    asked: HashSet<StorePath>,
+    /// Store paths that were asked for and were not there.
+    absent: HashSet<StorePath>,
+    /// What was put into the store.
+    added: HashSet<StorePath>,
+    /// What of it others of it refer to: valid whenever these are.
+    referenced: HashSet<StorePath>,
+    said: Vec<Said>,
+    /// Folders of the store, and whether links lead out of the store from there.
+    folders: HashMap<PathBuf, bool>,
+}
+
+/// How a path is noted.
+enum Place {
+    /// It is in the binary.
+    Embedded,
+    /// It is in a store path, which does not change: this is where that really is.
+    Store(PathBuf),
+    /// This is where it really is.
+    Elsewhere(PathBuf),
+}
+
+impl Recorder {
+    pub(crate) fn new(inner: WorldHost) -> Self {
+        let store = inner.0.store_config().map(|config| StoreFolder {
+            logical: PathBuf::from(config.store_dir.as_str()),
+            real: config.real_store_dir.clone(),
+            canonical: config.real_store_dir.canonicalize().unwrap_or_else(|_| config.real_store_dir.clone()),
+        });
+        Self { inner, store, record: Mutex::new(Some(Record::default())) }
+    }
+
+    /// Notes a part of the command's answer.
+    pub(crate) fn say(&self, bytes: &[u8]) {
+        self.note(|record| record.said.push(Said::Data(bytes.to_vec())));
+    }
+
+    /// All that was noted, if the answer can be kept.
+    pub(super) fn finish(&self, world: &World) -> Option<Entry> {
+        let record = lock(&self.record).take()?;
+        if record.absent.iter().any(|path| !record.asked.contains(path) && !record.added.contains(path)) {
+            // It was not fetched either, so that somebody else may put it there.
+            return None;
+        }
+        if record.files.is_empty() && record.added.is_empty() && record.asked.is_empty() {
+            // Nothing was read: to evaluate again is as quick as to look it up.
+            return None;
+        }
+        let mut paths: HashSet<StorePath> = record.asked.difference(&record.added).cloned().collect();
+        if world.keeps_what_is_added() {
+            paths.extend(record.added.difference(&record.referenced).cloned());
+        }
+        let mut paths: Vec<_> = paths.into_iter().collect();
+        paths.sort_unstable();
+        let mut files: Vec<_> = record.files.into_iter().collect();
+        files.sort_unstable_by(|a, b| a.0.as_os_str().cmp(b.0.as_os_str()));
+        Some(Entry {
+            inputs: Inputs { files, variables: record.variables, expires: record.expires },
+            paths,
+            said: record.said,
+        })
+    }
+
+    fn note(&self, write: impl FnOnce(&mut Record)) {
+        if let Some(record) = lock(&self.record).as_mut() {
+            write(record);
+        }
+    }
+
+    /// The answer depends on something that cannot be looked at again.
+    fn give_up(&self) {
+        lock(&self.record).take();
+    }
+
+    fn gave_up(&self) -> bool {
+        lock(&self.record).is_none()
+    }
+
+    /// Notes what `look` says of a path; an error ends the recording.
+    fn see(&self, path: PathBuf, look: impl FnOnce(&Path, &mut Seen) -> io::Result<()>) {
+        let mut record = lock(&self.record);
+        let Some(files) = record.as_mut().map(|record| &mut record.files) else { return };
+        let seen = files.entry(path.clone()).or_default();
+        if look(&path, seen).is_err() {
+            *record = None;
+        }
+    }
+
+    /// Where a path is noted. `follows`: what the link at its end points to is looked at, not the link.
+    fn place(&self, path: &Path, follows: bool) -> Place {
+        if path.starts_with(EMBEDDED) {
+            return Place::Embedded;
+        }
+        let Some(store) = &self.store else { return Place::Elsewhere(path.to_owned()) };
+        let Ok(inside) = path.strip_prefix(&store.logical) else {
+            return Place::Elsewhere(path.to_owned());
+        };
+        let real = store.real.join(inside);
+        let mut parts = inside.components();
+        let Some(name) = parts.next() else { return Place::Elsewhere(real) };
+        let root = store.real.join(name);
+        let is_root = parts.next().is_none();
+        let leaves = if is_root { false } else { self.leaves_store(store, real.parent().unwrap_or(&root)) };
+        let is_link = follows && std::fs::symlink_metadata(&real).is_ok_and(|metadata| metadata.is_symlink());
+        if leaves || is_link { Place::Elsewhere(real) } else { Place::Store(root) }
+    }
+
+    /// Whether a folder of the store is really somewhere else, through links.
+    fn leaves_store(&self, store: &StoreFolder, folder: &Path) -> bool {
+        let mut record = lock(&self.record);
+        let Some(record) = record.as_mut() else { return true };
+        if let Some(known) = record.folders.get(folder) {
+            return *known;
+        }
+        let leaves = !folder.canonicalize().is_ok_and(|real| real.starts_with(&store.canonical));
+        record.folders.insert(folder.to_owned(), leaves);
+        leaves
+    }
+
+    /// Notes that a store path was looked into.
+    fn see_root(&self, root: PathBuf) {
+        self.see(root, |root, seen| {
+            if seen.kind.is_some() {
+                return Ok(());
+            }
+            let metadata = match std::fs::symlink_metadata(root) {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    seen.kind = Some(Kind::Absent);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            };
+            let kind = crate::host::file_type(metadata.file_type());
+            seen.kind = Some(Kind::of(Some(kind)));
+            match kind {
+                FileType::Symlink => seen.link = Some(std::fs::read_link(root)?),
+                // What is in it does not change: the same inode will do.
+                _ => {
+                    let fingerprint = Some(super::Fingerprint::of(&metadata));
+                    seen.contents = Some(Stamp { fingerprint, hash: None });
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// Notes one file, folder or link of a tree that is copied into the store.
+    fn see_source(&self, path: &Path) {
+        let path = match self.place(path, false) {
+            Place::Embedded => return,
+            Place::Store(root) => return self.see_root(root),
+            Place::Elsewhere(path) => path,
+        };
+        self.see(path, |path, seen| {
+            let metadata = std::fs::symlink_metadata(path)?;
+            let kind = crate::host::file_type(metadata.file_type());
+            seen.kind = Some(Kind::of(Some(kind)));
+            match kind {
+                FileType::Symlink => seen.link = Some(std::fs::read_link(path)?),
+                FileType::Directory if seen.listing.is_none() => {
+                    seen.listing = Some(Stamp::unread(path, &metadata)?);
+                }
+                FileType::Regular => {
+                    seen.executable = Some(is_executable(&metadata));
+                    if seen.contents.is_none() {
+                        seen.contents = Some(Stamp::unread(path, &metadata)?);
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        });
+    }
+
+    /// Passes an error on, after which nothing is recorded any more: it might not come again.
+    fn watched<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
+        result.inspect_err(|_| self.give_up())
+    }
+}
+
+impl Host for Recorder {
+    fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        if self.gave_up() {
+            return self.inner.read_file(path);
+        }
+        let real = match self.place(path, true) {
+            Place::Embedded => return self.inner.read_file(path),
+            Place::Store(root) => {
+                self.see_root(root);
+                return self.watched(self.inner.read_file(path));
+            }
+            Place::Elsewhere(real) => real,
+        };
+        // Looked at before it is read: what changes meanwhile changes the fingerprint.
+        let before = std::fs::metadata(&real).map(|before| (before.is_file(), reliable(&real, &before)));
+        let contents = self.watched(self.inner.read_file(path))?;
+        self.see(real, |_, seen| {
+            let (true, fingerprint) = before? else { return Err(io::ErrorKind::InvalidInput.into()) };
+            if seen.contents.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
+                seen.contents = Some(Stamp::of_contents(fingerprint, &contents));
+            }
+            Ok(())
+        });
+        Ok(contents)
+    }
+
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+        let real = match self.place(path, true) {
+            Place::Embedded => return self.inner.read_dir(path),
+            Place::Store(root) => {
+                self.see_root(root);
+                return self.watched(self.inner.read_dir(path));
+            }
+            Place::Elsewhere(real) => real,
+        };
+        let before = std::fs::metadata(&real).map(|before| reliable(&real, &before));
+        let entries = self.watched(self.inner.read_dir(path))?;
+        self.see(real, |_, seen| {
+            let fingerprint = before?;
+            if seen.listing.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
+                let listing = entries.iter().map(|(name, kind)| (name.clone(), Kind::of(Some(*kind))));
+                let hash = Some(hash_listing(listing));
+                seen.listing = Some(Stamp { fingerprint, hash });
+            }
+            Ok(())
+        });
+        Ok(entries)
+    }
+
+    fn file_type(&self, path: &Path) -> io::Result<Option<FileType>> {
+        let kind = self.watched(self.inner.file_type(path))?;
+        match self.place(path, false) {
+            Place::Embedded => {}
+            Place::Store(root) => self.see_root(root),
+            Place::Elsewhere(real) => self.see(real, |_, seen| {
+                seen.kind = Some(Kind::of(kind));
+                Ok(())
+            }),
+        }
+        Ok(kind)
+    }
+
+    fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
+        let target = self.watched(self.inner.read_link(path))?;
+        match self.place(path, false) {
+            Place::Embedded => {}
+            Place::Store(root) => self.see_root(root),
+            Place::Elsewhere(real) => self.see(real, |_, seen| {
+                seen.kind = Some(Kind::Symlink);
+                seen.link = Some(target.clone());
+                Ok(())
+            }),
+        }
+        Ok(target)
+    }
+
+    fn env(&self, name: &str) -> Option<Vec<u8>> {
+        let value = self.inner.env(name);
+        self.note(|record| {
+            record.variables.insert(name.to_owned(), value.as_deref().map(hash));
+        });
+        value
+    }
+
+    fn current_time(&self) -> i64 {
+        self.give_up();
+        self.inner.current_time()
+    }
+
+    fn store_dir(&self) -> &StoreDir {
+        self.inner.store_dir()
+    }
+
+    fn add_text(
+        &self,
+        name: &str,
+        contents: &[u8],
+        references: &[StorePath],
+    ) -> Result<StorePath, HostError> {
+        let path = self.watched(self.inner.add_text(name, contents, references))?;
+        self.note(|record| {
+            record.added.insert(path.clone());
+            record.referenced.extend(references.iter().cloned());
+        });
+        Ok(path)
+    }
+
+    fn add_source(&self, source: SourceRequest<'_>) -> Result<StorePath, HostError> {
+        if self.gave_up() {
+            return self.inner.add_source(source);
+        }
+        let SourceRequest { name, path, method, mut filter, expected } = source;
+        self.see_source(path);
+        let mut noting = |path: &Path, kind: FileType| {
+            let wanted = match filter.as_mut() {
+                Some(filter) => filter(path, kind)?,
+                None => true,
+            };
+            if wanted {
+                self.see_source(path);
+            }
+            Ok(wanted)
+        };
+        let request = SourceRequest { name, path, method, filter: Some(&mut noting), expected };
+        let added = self.watched(self.inner.add_source(request))?;
+        self.note(|record| {
+            record.added.insert(added.clone());
+        });
+        Ok(added)
+    }
+
+    fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, HostError> {
+        let path = self.watched(self.inner.write_derivation(derivation))?;
+        self.note(|record| {
+            if record.added.insert(path.clone()) {
+                let inputs = derivation.input_derivations.keys().chain(&derivation.input_sources);
+                record.referenced.extend(inputs.cloned());
+            }
+        });
+        Ok(path)
+    }
+
+    fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
+        self.note(|record| {
+            record.asked.insert(path.clone());
+        });
+        self.watched(self.inner.read_derivation(path))
+    }
+
+    fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError> {
+        let replaced = self.watched(self.inner.realise(elements))?;
+        if !replaced.is_empty() {
+            // Where these outputs are is known to the store alone.
+            self.give_up();
+        }
+        Ok(replaced)
+    }
+
+    fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError> {
+        let valid = self.watched(self.inner.ensure_path(path))?;
+        self.note(|record| {
+            let answered = if valid { &mut record.asked } else { &mut record.absent };
+            answered.insert(path.clone());
+        });
+        Ok(valid)
+    }
+
+    fn closure(&self, path: &StorePath) -> Result<Vec<StorePath>, HostError> {
+        self.note(|record| {
+            record.asked.insert(path.clone());
+        });
+        self.watched(self.inner.closure(path))
+    }
+
+    fn fetch(&self, request: &FetchRequest) -> Result<Fetched, HostError> {
+        let fetched = self.watched(self.inner.fetch(request))?;
+        self.note(|record| {
+            record.asked.insert(fetched.path.clone());
+        });
+        match freshness(request) {
+            Freshness::Forever => {}
+            Freshness::ForAWhile => self.expire(),
+            Freshness::Unknown => self.give_up(),
+        }
+        Ok(fetched)
+    }
+
+    fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError> {
+        let resolved = self.watched(self.inner.resolve_search_entry(value))?;
+        if value.contains(':') {
+            self.expire();
+        }
+        Ok(resolved)
+    }
+
+    fn message(&self, kind: MessageKind, text: &[u8]) {
+        self.note(|record| record.said.push(Said::Message(kind, text.to_vec())));
+        self.inner.message(kind, text);
+    }
+}
+
+impl Recorder {
+    /// Something was fetched that may be another thing tomorrow.
+    fn expire(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        self.note(|record| {
+            let until = now + FRESH_FOR;
+            record.expires = Some(record.expires.map_or(until, |before| before.min(until)));
+        });
+    }
+}
+
+/// For how long the result of a fetch stays what it is.
+enum Freshness {
+    Forever,
+    ForAWhile,
+    Unknown,
+}
+
+fn freshness(request: &FetchRequest) -> Freshness {
+    use nival_eval::host::FetchValue::Text;
+    let has = |wanted: &[&str]| {
+        request.arguments.iter().any(|(name, value)| {
+            wanted.contains(&name.as_str()) && matches!(value, Text(text) if !text.is_empty())
+        })
+    };
+    let is_remote = request.arguments.iter().any(|(name, value)| {
+        let remote = ["http://", "https://", "ssh://", "git://", "s3://"];
+        name == "url" && matches!(value, Text(url) if remote.iter().any(|scheme| url.contains(scheme)))
+    });
+    match () {
+        () if has(&["sha256", "hash", "narHash"]) => Freshness::Forever,
+        () if is_remote && has(&["rev"]) => Freshness::Forever,
+        () if is_remote => Freshness::ForAWhile,
+        // A repository or folder on this machine may change at any time.
+        () => Freshness::Unknown,
+    }
+}

@@ -1,0 +1,565 @@
+//! The evaluation cache: an unchanged command answers as it did, a changed world brings the fresh answer.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// A folder with a program under its names, files to evaluate, a store and a cache.
+struct Stage(TempDir);
+
+#[derive(Debug, PartialEq)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let stage = Self(tempfile::tempdir().unwrap());
+        for name in ["nival", "nix-instantiate"] {
+            symlink(env!("CARGO_BIN_EXE_nival"), stage.path(name)).unwrap();
+        }
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().canonicalize().unwrap().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.path(words[0]));
+        command
+            .args(&words[1..])
+            .current_dir(self.path(""))
+            .env_clear()
+            .env("HOME", self.path("elsewhere"))
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("NIX_CONF_DIR", self.path("no-settings"))
+            .env("NIX_REMOTE", self.path("root"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn say(mut command: Command) -> Said {
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn run(&self, words: &[&str]) -> Said {
+        Self::say(self.command(words))
+    }
+
+    /// The files of the cache with their inodes: one that is written again is another inode.
+    fn entries(&self) -> Vec<(PathBuf, u64)> {
+        let Ok(entries) = fs::read_dir(self.path("cache/nival/eval")) else { return Vec::new() };
+        let mut entries: Vec<_> = entries
+            .map(|entry| entry.unwrap())
+            .map(|entry| (entry.path(), entry.metadata().unwrap().ino()))
+            .collect();
+        entries.sort();
+        entries
+    }
+
+    /// Whether the command is answered from the cache: evaluation would replace the file of its answer.
+    fn is_answered_from_cache(&self, words: &[&str]) -> bool {
+        // Files that were changed a moment ago are read again, and noted anew once their times can be relied on.
+        std::thread::sleep(Duration::from_millis(2_200));
+        let first = self.run(words);
+        let before = self.entries();
+        assert_eq!(self.run(words), first);
+        !before.is_empty() && self.entries() == before
+    }
+}
+
+const EVALUATE: [&str; 5] = ["nix-instantiate", "--eval", "--strict", "--read-write-mode", "main.nix"];
+
+/// An expression that reads something, and the change of what it reads.
+struct Case {
+    expression: &'static str,
+    set_up: fn(&Stage),
+    change: fn(&Stage),
+    /// The answers before and after.
+    answers: [&'static str; 2],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        expression: "import ./a.nix",
+        set_up: |stage| stage.write("a.nix", "1"),
+        change: |stage| stage.write("a.nix", "2"),
+        answers: ["1", "2"],
+    },
+    Case {
+        expression: "builtins.readFile ./a",
+        set_up: |stage| stage.write("a", "x"),
+        change: |stage| stage.write("a", "y"),
+        answers: ["\"x\"", "\"y\""],
+    },
+    Case {
+        expression: "builtins.hashString \"sha256\" (builtins.readFile ./a) == builtins.hashFile \"sha256\" ./b",
+        set_up: |stage| {
+            stage.write("a", "x");
+            stage.write("b", "x");
+        },
+        change: |stage| stage.write("b", "y"),
+        answers: ["true", "false"],
+    },
+    Case {
+        expression: "builtins.attrNames (builtins.readDir ./d)",
+        set_up: |stage| stage.write("d/a", ""),
+        change: |stage| stage.write("d/b", ""),
+        answers: ["[ \"a\" ]", "[ \"a\" \"b\" ]"],
+    },
+    Case {
+        expression: "builtins.readDir ./d",
+        set_up: |stage| stage.write("d/a", ""),
+        change: |stage| {
+            stage.remove("d/a");
+            fs::create_dir(stage.path("d/a")).unwrap();
+        },
+        answers: ["{ a = \"regular\"; }", "{ a = \"directory\"; }"],
+    },
+    Case {
+        expression: "builtins.pathExists ./a",
+        set_up: |_| {},
+        change: |stage| stage.write("a", ""),
+        answers: ["false", "true"],
+    },
+    Case {
+        expression: "builtins.pathExists ./d/a",
+        set_up: |stage| stage.write("d/a", ""),
+        change: |stage| fs::remove_dir_all(stage.path("d")).unwrap(),
+        answers: ["true", "false"],
+    },
+    Case {
+        expression: "builtins.readFileType ./a",
+        set_up: |stage| stage.write("a", ""),
+        change: |stage| {
+            stage.remove("a");
+            symlink("b", stage.path("a")).unwrap();
+        },
+        answers: ["\"regular\"", "\"symlink\""],
+    },
+    Case {
+        expression: "import ./link.nix",
+        set_up: |stage| {
+            stage.write("a.nix", "1");
+            stage.write("b.nix", "2");
+            symlink("a.nix", stage.path("link.nix")).unwrap();
+        },
+        change: |stage| {
+            stage.remove("link.nix");
+            symlink("b.nix", stage.path("link.nix")).unwrap();
+        },
+        answers: ["1", "2"],
+    },
+    Case {
+        expression: "import ./link/a.nix",
+        set_up: |stage| {
+            stage.write("one/a.nix", "1");
+            stage.write("two/a.nix", "2");
+            symlink("one", stage.path("link")).unwrap();
+        },
+        change: |stage| {
+            stage.remove("link");
+            symlink("two", stage.path("link")).unwrap();
+        },
+        answers: ["1", "2"],
+    },
+    Case {
+        expression: "import ./d",
+        set_up: |stage| stage.write("d/default.nix", "1"),
+        change: |stage| {
+            fs::remove_dir_all(stage.path("d")).unwrap();
+            stage.write("d", "2");
+        },
+        answers: ["1", "2"],
+    },
+    Case {
+        expression: "import <found/a.nix>",
+        set_up: |stage| {
+            fs::create_dir(stage.path("first")).unwrap();
+            stage.write("second/a.nix", "2");
+        },
+        change: |stage| stage.write("first/a.nix", "1"),
+        answers: ["2", "1"],
+    },
+    Case {
+        expression: "let f = n: import (./. + \"/${n}.nix\"); in f \"a\" + f \"b\" + f \"c\"",
+        set_up: |stage| {
+            stage.write("a.nix", "1");
+            stage.write("b.nix", "10");
+            stage.write("c.nix", "100");
+        },
+        change: |stage| stage.write("b.nix", "20"),
+        answers: ["111", "121"],
+    },
+];
+
+#[test]
+fn every_kind_of_input() {
+    std::thread::scope(|scope| {
+        for case in CASES {
+            scope.spawn(|| {
+                let stage = Stage::new();
+                stage.write("main.nix", case.expression);
+                (case.set_up)(&stage);
+                let run = |words: &[&str]| {
+                    let mut command = stage.command(words);
+                    command.env("NIX_PATH", "found=first:found=second");
+                    Stage::say(command)
+                };
+                for changed in [false, true] {
+                    if changed {
+                        (case.change)(&stage);
+                    }
+                    for round in 0..2 {
+                        let said = run(&EVALUATE);
+                        let expected = case.answers[usize::from(changed)];
+                        assert_eq!(
+                            said.out.trim_end(),
+                            expected,
+                            "{} round {round}: {said:?}",
+                            case.expression
+                        );
+                    }
+                }
+                assert_eq!(stage.entries().len(), 1, "{}", case.expression);
+            });
+        }
+    });
+}
+
+/// The copies in the store of what is below a folder, by what is done to the folder.
+#[test]
+fn sources() {
+    let stage = Stage::new();
+    stage.write(
+        "main.nix",
+        "{ whole = \"${./d}\"; part = builtins.path { path = ./d; name = \"p\"; filter = p: t: baseNameOf p != \"out\"; };
+           file = \"${./d/a}\"; }",
+    );
+    for name in ["d/a", "d/b/c", "d/b/out"] {
+        stage.write(name, "x");
+    }
+    symlink("a", stage.path("d/link")).unwrap();
+    type Change = (&'static str, fn(&Stage), [bool; 3]);
+    let changes: [Change; 7] = [
+        ("a file", |stage| stage.write("d/a", "y"), [true, true, true]),
+        ("a file further below", |stage| stage.write("d/b/c", "y"), [true, true, false]),
+        ("what the filter leaves out", |stage| stage.write("d/b/out", "y"), [true, false, false]),
+        ("one more", |stage| stage.write("d/b/new", ""), [true, true, false]),
+        (
+            "permission",
+            |stage| fs::set_permissions(stage.path("d/a"), fs::Permissions::from_mode(0o755)).unwrap(),
+            [true, true, true],
+        ),
+        (
+            "a link",
+            |stage| {
+                stage.remove("d/link");
+                symlink("b", stage.path("d/link")).unwrap();
+            },
+            [true, true, false],
+        ),
+        ("a folder gone", |stage| fs::remove_dir_all(stage.path("d/b")).unwrap(), [true, true, false]),
+    ];
+    let look = || {
+        let said = stage.run(&["nival", "eval", "--json", "-f", "main.nix"]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let value: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+        ["whole", "part", "file"].map(|name| value[name].as_str().unwrap().to_owned())
+    };
+    let mut before = look();
+    assert_eq!(look(), before);
+    for (what, change, expected) in changes {
+        change(&stage);
+        let after = look();
+        let changed = [0, 1, 2].map(|index| after[index] != before[index]);
+        assert_eq!(changed, expected, "{what}");
+        assert_eq!(look(), after, "{what}");
+        before = after;
+    }
+}
+
+#[test]
+fn what_the_command_is_given() {
+    let stage = Stage::new();
+    stage.write(
+        "main.nix",
+        "{ a ? builtins.getEnv \"A\" }: [ a builtins.currentSystem (builtins.pathExists ./x) ]",
+    );
+    let mut answers = Vec::new();
+    let variants: [(&[&str], &str); 6] = [
+        (&[], ""),
+        (&[], "one"),
+        (&[], "two"),
+        (&["--argstr", "a", "three"], ""),
+        (&["--arg", "a", "4"], ""),
+        (&["--option", "system", "riscv64-linux"], ""),
+    ];
+    for _ in 0..2 {
+        for (more, variable) in variants {
+            let mut command = stage.command(&EVALUATE);
+            // A call is made only where there is an argument.
+            command.args(["--argstr", "unused", ""]).args(more).env("A", variable);
+            let said = Stage::say(command);
+            assert_eq!(said.code, Some(0), "{said:?}");
+            answers.push(said.out);
+        }
+    }
+    let (first, second) = answers.split_at(variants.len());
+    assert_eq!(first, second);
+    for (index, answer) in first.iter().enumerate() {
+        assert!(!first[..index].contains(answer), "{first:?}");
+    }
+}
+
+#[test]
+fn the_time_is_never_the_same() {
+    let stage = Stage::new();
+    stage.write("main.nix", "{ t = builtins.currentTime; a = builtins.pathExists ./a; }");
+    assert_eq!(stage.run(&EVALUATE).code, Some(0));
+    assert_eq!(stage.entries(), []);
+}
+
+#[test]
+fn an_answer_that_reads_nothing_and_one_that_fails_are_not_kept() {
+    let stage = Stage::new();
+    assert_eq!(stage.run(&["nix-instantiate", "--eval", "-E", "1 + 1"]).out, "2\n");
+    stage.write("main.nix", "if builtins.pathExists ./a then 1 else throw \"not yet\"");
+    let failed = stage.run(&EVALUATE);
+    assert_eq!((failed.code, failed.out.as_str()), (Some(1), ""));
+    assert_eq!(stage.entries(), []);
+    assert_eq!(stage.run(&EVALUATE), failed);
+    stage.write("a", "");
+    assert_eq!(stage.run(&EVALUATE).out, "1\n");
+    assert_eq!(stage.entries().len(), 1);
+}
+
+#[test]
+fn messages_are_said_again() {
+    let stage = Stage::new();
+    stage.write(
+        "main.nix",
+        "builtins.trace \"one\" (builtins.warn \"two\" (builtins.trace { a = import ./a.nix; } 3))",
+    );
+    stage.write("a.nix", "7");
+    let said = stage.run(&EVALUATE);
+    assert_eq!(said.out, "3\n");
+    assert_eq!(said.err, "trace: one\nevaluation warning: two\ntrace: { a = «thunk»; }\n");
+    assert!(stage.is_answered_from_cache(&EVALUATE));
+    assert_eq!(stage.run(&EVALUATE), said);
+}
+
+const PACKAGE: &str = "builtins.derivation { name = \"p\"; system = \"x\"; builder = import ./b.nix; \
+    input = builtins.derivation { name = \"i\"; system = \"x\"; builder = builtins.toFile \"t\" \"text\"; }; }";
+
+#[test]
+fn derivations_are_in_the_store_afterwards() {
+    let stage = Stage::new();
+    stage.write("main.nix", PACKAGE);
+    stage.write("b.nix", "\"/bin/a\"");
+    let words = ["nix-instantiate", "main.nix"];
+    let said = stage.run(&words);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let derivation = PathBuf::from(said.out.trim_end());
+    let real = stage.path("root").join(derivation.strip_prefix("/").unwrap());
+    assert!(real.exists(), "{said:?}");
+    assert!(stage.is_answered_from_cache(&words));
+
+    let collected = stage.run(&["nival", "gc"]);
+    assert_eq!(collected.code, Some(0), "{collected:?}");
+    assert!(!real.exists());
+    assert_eq!(stage.run(&words).out, said.out);
+    assert!(real.exists(), "it is written again");
+
+    // Neither does the folder alone count: the database must know the path.
+    fs::remove_dir_all(stage.path("root/nix/var/nix/db")).unwrap();
+    assert_eq!(stage.run(&words).out, said.out);
+    let valid = stage.run(&["nival", "build", "--dry-run", said.out.trim_end()]);
+    assert!(valid.out.contains("-p.drv"), "{valid:?}");
+
+    stage.write("b.nix", "\"/bin/b\"");
+    assert_ne!(stage.run(&words).out, said.out);
+}
+
+#[test]
+fn roots_are_made_each_time() {
+    let stage = Stage::new();
+    stage.write("main.nix", PACKAGE);
+    stage.write("b.nix", "\"/bin/a\"");
+    let words = ["nix-instantiate", "main.nix", "--add-root", "result"];
+    let said = stage.run(&words);
+    assert_eq!((said.code, said.out), (Some(0), format!("{}\n", stage.path("result").display())));
+    stage.remove("result");
+    assert_eq!(stage.run(&words).code, Some(0));
+    assert!(fs::symlink_metadata(stage.path("result")).unwrap().is_symlink());
+}
+
+#[test]
+fn flakes_and_homes() {
+    let stage = Stage::new();
+    stage.write("flake/flake.nix", "{ outputs = { self, ... }: { x = import ./x.nix; }; }");
+    stage.write("flake/x.nix", "1");
+    let words = ["nival", "eval", "./flake#x"];
+    assert_eq!(stage.run(&words).out, "1\n");
+    assert!(stage.is_answered_from_cache(&words));
+    stage.write("flake/x.nix", "2");
+    assert_eq!(stage.run(&words).out, "2\n");
+
+    let home = |text: &str| {
+        let rest = "home.username = \"u\"; home.homeDirectory = \"/home/u\"; home.stateVersion = \"24.05\";";
+        stage.write("home.nix", &format!("{{ {rest} home.file.x.text = \"{text}\"; }}"));
+    };
+    home("one");
+    let words = ["nival", "home", "build", "--no-link", "home.nix"];
+    let first = stage.run(&words);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!(stage.run(&words).out, first.out);
+    assert!(stage.is_answered_from_cache(&words));
+    home("two");
+    let second = stage.run(&words);
+    assert_eq!(second.code, Some(0), "{second:?}");
+    assert_ne!(second.out, first.out);
+}
+
+#[test]
+fn flags_and_settings() {
+    let stage = Stage::new();
+    stage.write("main.nix", "import ./a.nix");
+    stage.write("a.nix", "1");
+    for words in [
+        &["nival", "eval", "-f", "main.nix", "--no-eval-cache"][..],
+        &["nival", "eval", "-f", "main.nix", "--option", "eval-cache", "false"],
+        &["nix-instantiate", "--eval", "main.nix", "--no-eval-cache"],
+        &["nix-instantiate", "--eval", "main.nix", "--option", "eval-cache", "false"],
+    ] {
+        assert_eq!(stage.run(words).out, "1\n");
+        assert_eq!(stage.entries(), [], "{words:?}");
+    }
+    let words = ["nival", "eval", "-f", "main.nix"];
+    assert!(stage.is_answered_from_cache(&words));
+    let before = stage.entries();
+    assert_eq!(stage.run(&["nival", "eval", "-f", "main.nix", "--refresh"]).out, "1\n");
+    let after = stage.entries();
+    assert_eq!(after.len(), 1);
+    assert_ne!(after, before, "it was evaluated and kept");
+}
+
+#[test]
+fn a_damaged_cache_is_replaced() {
+    let stage = Stage::new();
+    stage.write("main.nix", "import ./a.nix");
+    stage.write("a.nix", "1");
+    assert_eq!(stage.run(&EVALUATE).out, "1\n");
+    let (file, _) = stage.entries().remove(0);
+    let whole = fs::read(&file).unwrap();
+    let mut flipped = whole.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    for damaged in [&whole[..whole.len() / 2], &flipped, b"", b"nonsense", &[0xff; 4096]] {
+        fs::write(&file, damaged).unwrap();
+        let said = stage.run(&EVALUATE);
+        assert_eq!((said.out.as_str(), said.err.as_str()), ("1\n", ""));
+        assert_eq!(fs::read(&file).unwrap().len(), whole.len());
+    }
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert_eq!(stage.run(&EVALUATE).out, "1\n");
+}
+
+#[test]
+fn a_cache_that_cannot_be_written() {
+    let stage = Stage::new();
+    stage.write("main.nix", "import ./a.nix");
+    stage.write("a.nix", "1");
+    stage.write("a-file", "");
+    fs::create_dir(stage.path("read-only")).unwrap();
+    fs::set_permissions(stage.path("read-only"), fs::Permissions::from_mode(0o500)).unwrap();
+    for place in ["a-file", "read-only", "/proc/nowhere", "/dev/full"] {
+        for _ in 0..2 {
+            let mut command = stage.command(&EVALUATE);
+            command.env("XDG_CACHE_HOME", stage.path(place));
+            assert_eq!(Stage::say(command), Said { code: Some(0), out: "1\n".into(), err: String::new() });
+        }
+    }
+}
+
+/// The cache is on a file system without room, where a mount is granted.
+#[test]
+fn a_full_disk() {
+    let stage = Stage::new();
+    stage.write("main.nix", "import ./a.nix");
+    stage.write("a.nix", &format!("{:?}", "long ".repeat(20_000)));
+    fs::create_dir(stage.path("cache")).unwrap();
+    let script = r#"
+mount -t tmpfs -o size=16k none "$XDG_CACHE_HOME" || exit 77
+"$@" >/dev/null && "$@" && ls -R "$XDG_CACHE_HOME" >&2
+"#;
+    let evaluate = stage.command(&EVALUATE);
+    let mut command = Command::new("unshare");
+    command
+        .args(["--map-root-user", "--mount", "sh", "-c", script, "sh"])
+        .arg(evaluate.get_program())
+        .args(evaluate.get_args())
+        .current_dir(stage.path(""))
+        .env("XDG_CACHE_HOME", stage.path("cache"))
+        .env("NIX_REMOTE", stage.path("root"));
+    match command.output() {
+        Ok(output) if output.status.success() => {
+            assert_eq!(output.stdout.len(), "long ".len() * 20_000 + 3);
+            let listed = String::from_utf8(output.stderr).unwrap();
+            assert!(!listed.contains("tmp-"), "{listed}");
+        }
+        other => {
+            let failed = other.unwrap();
+            assert!(!failed.status.success() && failed.stdout.is_empty(), "no mount: {failed:?}");
+        }
+    }
+}
+
+#[test]
+fn many_at_once() {
+    let stage = Stage::new();
+    stage.write("main.nix", "map (n: import (./. + \"/${toString n}.nix\")) (builtins.genList (n: n) 50)");
+    let fill = |text: &str| (0..50).for_each(|number| stage.write(&format!("{number}.nix"), text));
+    for value in ["1", "2"] {
+        fill(value);
+        let expected = format!("[ {}]\n", format!("{value} ").repeat(50));
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    for _ in 0..4 {
+                        let said = stage.run(&EVALUATE);
+                        assert_eq!((said.out, said.err), (expected.clone(), String::new()));
+                    }
+                });
+            }
+        });
+        let names: Vec<_> = stage.entries().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        assert!(is_private(&names[0]));
+    }
+    assert!(stage.is_answered_from_cache(&EVALUATE));
+}
+
+fn is_private(file: &Path) -> bool {
+    fs::metadata(file).unwrap().mode().trailing_zeros() >= 6
+}
