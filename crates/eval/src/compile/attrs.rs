@@ -38,13 +38,7 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     Op::new(&ev.heap, MakeMixedSet { names, values, in_froms, froms, dynamic })
 }
 
-pub(super) fn compile_let(
-    ev: &Evaluator,
-    unit: &'static Unit,
-    id: ExprId,
-    set: SetId,
-    body: ExprId,
-) -> Op {
+pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId, body: ExprId) -> Op {
     let place = Place::of(unit, id);
     let frame = Filling::compile(ev, unit, set, place, false);
     let body = expression(ev, unit, body);
@@ -98,13 +92,7 @@ struct Filling {
 }
 
 impl Filling {
-    fn compile(
-        ev: &Evaluator,
-        unit: &'static Unit,
-        set: SetId,
-        place: Place,
-        all_thunks: bool,
-    ) -> Filling {
+    fn compile(ev: &Evaluator, unit: &'static Unit, set: SetId, place: Place, all_thunks: bool) -> Filling {
         let (mut inherited, mut own) = (Vec::new(), Vec::new());
         let (start, size) = match place {
             Place::OwnFrame(size) => (0, size),
