@@ -111,18 +111,30 @@ impl Code {
     }
 }
 
-/// The code of a function.
+/// The code of a function. One whose body is a function again has a frame for the arguments of both: called
+/// with all of them at once, nothing is made in between.
 pub(crate) struct LambdaCode {
     pub(crate) unit: &'static Unit,
     pub(crate) id: LambdaId,
     /// What it was bound to, for messages.
     pub(crate) name: Option<Symbol>,
     pub(crate) pos: Pos,
-    /// How many values its frame has.
-    pub(crate) frame_size: usize,
+    /// How many values the frame has in the end.
+    pub(crate) frame_size: u32,
+    /// Where in the frame the arguments of this function start; before are those of functions around it.
+    pub(crate) start: u32,
+    /// How many arguments it and the functions that are its body take.
+    pub(crate) arity: u32,
     pub(crate) has_formals: bool,
+    /// Whether the frame is that of a function around it.
+    pub(crate) continues: bool,
+    /// Whether its frame is new, and none of the functions that it consists of has formal arguments.
+    pub(crate) is_plain: bool,
+    /// The function that is its body.
+    pub(crate) next: Option<&'static LambdaCode>,
+    /// The body, if it is no function.
     pub(crate) body: Code,
-    pub(crate) binder: OnceLock<Binder>,
+    pub(crate) binder: OnceLock<&'static Binder>,
 }
 
 impl LambdaCode {
@@ -130,6 +142,27 @@ impl LambdaCode {
     #[inline(always)]
     pub(crate) fn binder(&self, ev: &Evaluator) -> &Binder {
         self.binder.get_or_init(|| compile::binder(ev, self))
+    }
+
+    /// Whether so many arguments are all that it takes, and can be put into a new frame as they are.
+    #[inline(always)]
+    pub(crate) fn takes_plainly(&self, count: usize) -> bool {
+        self.is_plain && self.arity as usize == count
+    }
+
+    /// What is left of it after so many arguments.
+    pub(crate) fn after(&'static self, count: usize) -> &'static LambdaCode {
+        (0..count).fold(self, |code, _| code.next.unwrap_or(code))
+    }
+
+    /// The innermost of the functions that it consists of: the one with a body.
+    #[inline(always)]
+    pub(crate) fn last(&'static self) -> &'static LambdaCode {
+        let mut code = self;
+        while let Some(next) = code.next {
+            code = next;
+        }
+        code
     }
 
     /// `'f'`, or `anonymous lambda`.

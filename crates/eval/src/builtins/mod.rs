@@ -11,6 +11,7 @@ mod json;
 mod lists;
 mod numbers;
 mod sets;
+mod strictness;
 mod strings;
 mod toml;
 mod types;
@@ -23,6 +24,8 @@ use nival_syntax::Pos;
 use crate::error::{EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::value::{Builtin, Constant, Value};
+
+pub(crate) use strictness::evaluated_first;
 
 /// All built-in functions.
 pub fn functions() -> impl Iterator<Item = &'static Builtin> {

@@ -4,7 +4,7 @@ use nival_syntax::ast::{Attr as AttrNode, AttrKind, SetId};
 use nival_syntax::{ExprId, Pos, Symbol};
 
 use super::expr::Constant;
-use super::resolve::is_plain_variable;
+use super::resolve::{Place, is_plain_variable};
 use super::{Frame, Lazy, Unit, expression, lazy, thunk_code};
 use crate::code::{Op, Run};
 use crate::error::{EvalError, Result};
@@ -17,7 +17,7 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     let (names, order) = names(ev, unit, set);
     if recursive {
         let has_overrides = names.keys.find(Symbol::OVERRIDES).is_some();
-        let frame = Filling::compile(ev, unit, set, has_overrides);
+        let frame = Filling::compile(ev, unit, set, Place::of(unit, id), has_overrides);
         return Op::new(&ev.heap, MakeRecursive { frame, names, order, dynamic, has_overrides });
     }
     let froms: Box<[Lazy]> =
@@ -25,7 +25,6 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     let attrs: Vec<&AttrNode> = unit.ast.attrs(set).collect();
     let values: Box<[Lazy]> =
         order.iter().map(|index| value(ev, unit, attrs[*index as usize], Frame::Complete)).collect();
-    let _ = id;
     if dynamic.is_empty() && froms.is_empty() {
         if values.is_empty() {
             return Op::new(
@@ -39,9 +38,14 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     Op::new(&ev.heap, MakeMixedSet { names, values, in_froms, froms, dynamic })
 }
 
-pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, set: SetId, body: ExprId) -> Op {
-    let frame = Filling::compile(ev, unit, set, false);
-    Op::new(&ev.heap, Let { frame, body: expression(ev, unit, body) })
+pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId, body: ExprId) -> Op {
+    let place = Place::of(unit, id);
+    let frame = Filling::compile(ev, unit, set, place, false);
+    let body = expression(ev, unit, body);
+    match place {
+        Place::OwnFrame(_) => Op::new(&ev.heap, Let { frame, body }),
+        Place::InFrame(_) => Op::new(&ev.heap, LetInFrame { frame, body }),
+    }
 }
 
 /// The names of a literal that are known, and where they stand.
@@ -77,9 +81,10 @@ fn uses_slot(unit: &Unit, attr: &AttrNode) -> bool {
     matches!(attr.kind, AttrKind::InheritedFrom(from) if !is_plain_variable(&unit.ast, from))
 }
 
-/// Fills the frame of a `rec` set or a `let`.
+/// Fills the frame of a `rec` set or a `let`, or the part of the frame around that is theirs.
 struct Filling {
-    size: usize,
+    /// How large the frame is, if it is their own.
+    size: u32,
     /// Values made in the frame around.
     inherited: Box<[(u32, Lazy)]>,
     /// Values made in the frame itself.
@@ -87,36 +92,46 @@ struct Filling {
 }
 
 impl Filling {
-    fn compile(ev: &Evaluator, unit: &'static Unit, set: SetId, all_thunks: bool) -> Filling {
+    fn compile(ev: &Evaluator, unit: &'static Unit, set: SetId, place: Place, all_thunks: bool) -> Filling {
         let (mut inherited, mut own) = (Vec::new(), Vec::new());
-        let mut size = 0;
+        let (start, size) = match place {
+            Place::OwnFrame(size) => (0, size),
+            Place::InFrame(start) => (start, 0),
+        };
+        let mut index = start;
         for attr in unit.ast.attrs(set) {
             if attr.kind == AttrKind::Inherited {
-                inherited.push((size, lazy(ev, unit, attr.value, Frame::Complete)));
+                inherited.push((index, lazy(ev, unit, attr.value, Frame::Complete)));
             } else if all_thunks {
-                own.push((size, Lazy::Thunk(thunk_code(ev, unit, attr.value))));
+                own.push((index, Lazy::Thunk(thunk_code(ev, unit, attr.value))));
             } else {
-                own.push((size, value(ev, unit, attr, Frame::BeingFilled)));
+                own.push((index, value(ev, unit, attr, Frame::FilledTo(start))));
             }
-            size += 1;
+            index += 1;
         }
         for from in stored_froms(unit, set) {
-            own.push((size, lazy(ev, unit, from, Frame::BeingFilled)));
-            size += 1;
+            own.push((index, lazy(ev, unit, from, Frame::FilledTo(start))));
+            index += 1;
         }
-        Filling { size: size as usize, inherited: inherited.into(), own: own.into() }
+        Filling { size, inherited: inherited.into(), own: own.into() }
+    }
+
+    /// Makes the frame.
+    #[inline(always)]
+    fn frame(&self, ev: &Evaluator, env: Env) -> Env {
+        let inner = Env::new(&ev.heap, env, self.size);
+        self.fill(ev, env, inner);
+        inner
     }
 
     #[inline(always)]
-    fn fill(&self, ev: &Evaluator, env: Env) -> Env {
-        let inner = Env::new(&ev.heap, env, self.size);
+    fn fill(&self, ev: &Evaluator, env: Env, inner: Env) {
         for (index, lazy) in &self.inherited {
             inner.set(*index, lazy.make(ev, env));
         }
         for (index, lazy) in &self.own {
             inner.set(*index, lazy.make(ev, inner));
         }
-        inner
     }
 }
 
@@ -128,8 +143,22 @@ struct Let {
 impl Run for Let {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let inner = self.frame.fill(ev, env);
+        let inner = self.frame.frame(ev, env);
         self.body.run(ev, inner)
+    }
+}
+
+/// A `let` whose frame is the one around.
+struct LetInFrame {
+    frame: Filling,
+    body: Op,
+}
+
+impl Run for LetInFrame {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        self.frame.fill(ev, env, env);
+        self.body.run(ev, env)
     }
 }
 
@@ -163,7 +192,7 @@ impl Run for MakeMixedSet {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let mut inner = env;
         if !self.froms.is_empty() {
-            inner = Env::new(&ev.heap, env, self.froms.len());
+            inner = Env::new(&ev.heap, env, self.froms.len() as u32);
             for (index, from) in self.froms.iter().enumerate() {
                 inner.set(index as u32, from.make(ev, env));
             }
@@ -187,7 +216,7 @@ struct MakeRecursive {
 
 impl Run for MakeRecursive {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let inner = self.frame.fill(ev, env);
+        let inner = self.frame.frame(ev, env);
         let values = self.order.iter().map(|index| inner.slot(*index).get());
         let mut attrs = Attrs::from_values(&ev.heap, self.names.keys, self.names.origins, values);
         if self.has_overrides {

@@ -5,6 +5,7 @@ use nival_syntax::{ExprId, Pos};
 
 use super::resolve::VarRef;
 use super::{Frame, Lazy, Unit, expression, lazy};
+use crate::builtins::evaluated_first;
 use crate::code::{Op, Run};
 use crate::error::Result;
 use crate::evaluator::{Env, Evaluator};
@@ -23,11 +24,13 @@ pub(super) fn compile(
     if let Some(builtin) = known_builtin(unit, function)
         && builtin.arity() == lazies.len()
     {
-        return match *lazies {
-            [first] => Op::new(&ev.heap, CallBuiltin { builtin, arguments: [first], pos }),
-            [first, second] => Op::new(&ev.heap, CallBuiltin { builtin, arguments: [first, second], pos }),
-            _ => call_any(ev, unit, function, lazies, pos),
-        };
+        let first = evaluated_first(builtin.name);
+        match *lazies {
+            [a] => return Op::new(&ev.heap, CallBuiltin { builtin, first, arguments: [a], pos }),
+            [a, b] => return Op::new(&ev.heap, CallBuiltin { builtin, first, arguments: [a, b], pos }),
+            [a, b, c] => return Op::new(&ev.heap, CallBuiltin { builtin, first, arguments: [a, b, c], pos }),
+            _ => {}
+        }
     }
     call_any(ev, unit, function, lazies, pos)
 }
@@ -62,9 +65,44 @@ impl<const N: usize> Run for Call<N> {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let function = self.function.run(ev, env)?;
-        let arguments: [Value; N] = std::array::from_fn(|index| self.arguments[index].make(ev, env));
-        ev.call(function, &arguments, self.pos)
+        let arguments = &self.arguments;
+        match function.view() {
+            View::Lambda(lambda) if lambda.code().takes_plainly(N) => {
+                let _depth = ev.enter(self.pos)?;
+                let code = lambda.code();
+                let frame = Env::new(&ev.heap, lambda.env(), code.frame_size);
+                for (index, lazy) in (0..).zip(arguments) {
+                    frame.set(index, lazy.make(ev, env));
+                }
+                ev.run_body(code, frame, self.pos)
+            }
+            View::Builtin(builtin) if builtin.arity() == N => {
+                let has_thunks =
+                    arguments.iter().any(|lazy| matches!(lazy, Lazy::Thunk(_) | Lazy::Select(_)));
+                let first = if has_thunks { evaluated_first(builtin.name) } else { None };
+                call_builtin(ev, env, builtin, first, arguments, self.pos)
+            }
+            _ => ev.call(function, &arguments.each_ref().map(|lazy| lazy.make(ev, env)), self.pos),
+        }
     }
+}
+
+/// Calls a built-in function with all of its arguments, the one that it evaluates first being evaluated.
+#[inline(always)]
+fn call_builtin<const N: usize>(
+    ev: &Evaluator,
+    env: Env,
+    builtin: &'static Builtin,
+    first: Option<usize>,
+    arguments: &[Lazy; N],
+    pos: Pos,
+) -> Result<Value> {
+    let _depth = ev.enter(pos)?;
+    let argument = |index: usize| match &arguments[index] {
+        lazy if first == Some(index) => lazy.evaluate(ev, env),
+        lazy => lazy.make(ev, env),
+    };
+    ev.call_builtin(builtin, &std::array::from_fn::<Value, N, _>(argument), pos)
 }
 
 struct CallMany {
@@ -83,6 +121,7 @@ impl Run for CallMany {
 
 struct CallBuiltin<const N: usize> {
     builtin: &'static Builtin,
+    first: Option<usize>,
     arguments: [Lazy; N],
     pos: Pos,
 }
@@ -90,8 +129,6 @@ struct CallBuiltin<const N: usize> {
 impl<const N: usize> Run for CallBuiltin<N> {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let _depth = ev.enter(self.pos)?;
-        let arguments: [Value; N] = std::array::from_fn(|index| self.arguments[index].make(ev, env));
-        ev.call_builtin(self.builtin, &arguments, self.pos)
+        call_builtin(ev, env, self.builtin, self.first, &self.arguments, self.pos)
     }
 }

@@ -3,6 +3,7 @@
 use nival_syntax::ast::{BinaryOp, Expr};
 use nival_syntax::{ExprId, Pos, Symbol, print};
 
+use super::resolve::Place;
 use super::{Frame, Lazy, Unit, attrs, call, implicit, lambda, lazy, ops, select, strings, variable};
 use crate::code::{Op, Run};
 use crate::context::Context;
@@ -35,14 +36,18 @@ pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op 
             Op::new(heap, lambda::MakeLambda(lambda::lambda_code(ev, unit, id, id_of_lambda)))
         }
         Expr::Set(set) => attrs::compile_set(ev, unit, id, set),
-        Expr::Let { bindings, body } => attrs::compile_let(ev, unit, bindings, body),
+        Expr::Let { bindings, body } => attrs::compile_let(ev, unit, id, bindings, body),
         Expr::List(range) => {
             let elements: Box<[Lazy]> =
                 unit.ast.list(range).iter().map(|id| lazy(ev, unit, *id, Frame::Complete)).collect();
             Op::new(heap, MakeList(elements))
         }
         Expr::With { scope, body } => {
-            Op::new(heap, With { scope: lazy(ev, unit, scope, Frame::Complete), body: compile(body) })
+            let (scope, body) = (lazy(ev, unit, scope, Frame::Complete), compile(body));
+            match Place::of(unit, id) {
+                Place::OwnFrame(size) => Op::new(heap, With { scope, size, body }),
+                Place::InFrame(index) => Op::new(heap, WithInFrame { scope, index, body }),
+            }
         }
         Expr::If { condition, then, otherwise } => Op::new(
             heap,
@@ -110,15 +115,31 @@ impl Run for MakeList {
 
 struct With {
     scope: Lazy,
+    size: u32,
     body: Op,
 }
 
 impl Run for With {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let inner = Env::new(&ev.heap, env, 1);
+        let inner = Env::new(&ev.heap, env, self.size);
         inner.set(0, self.scope.make(ev, env));
         self.body.run(ev, inner)
+    }
+}
+
+/// A `with` whose frame is the one around.
+struct WithInFrame {
+    scope: Lazy,
+    index: u32,
+    body: Op,
+}
+
+impl Run for WithInFrame {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        env.set(self.index, self.scope.make(ev, env));
+        self.body.run(ev, env)
     }
 }
 

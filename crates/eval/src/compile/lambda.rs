@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
-use nival_syntax::ast::LambdaId;
+use nival_syntax::ast::{Expr, LambdaId};
 use nival_syntax::{ExprId, Pos, Symbol, suggestions};
 
+use super::resolve::Place;
 use super::{Frame, Lazy, Unit, lazy};
 use crate::code::{Code, LambdaCode, Run};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
@@ -17,20 +18,50 @@ pub(super) fn lambda_code(
     expr: ExprId,
     id: LambdaId,
 ) -> &'static LambdaCode {
-    let lambda = unit.ast.lambda(id);
-    let formals = lambda.formals.map_or(0, |formals| unit.ast.formals(formals).len());
-    let code = LambdaCode {
-        unit,
-        id,
-        name: lambda.name,
-        pos: unit.pos(expr),
-        frame_size: usize::from(lambda.argument.is_some()) + formals,
-        has_formals: lambda.formals.is_some(),
-        body: Code::new(unit, lambda.body),
-        binder: OnceLock::new(),
+    let Place::OwnFrame(frame_size) = Place::of(unit, expr) else {
+        unreachable!("what continues another function is made with it")
     };
-    // SAFETY: what the heap keeps is never moved or freed.
-    unsafe { ev.heap.keep(code).as_ref() }
+    let mut functions = vec![(expr, 0, id)];
+    while let (body, Some((id, start))) = function_in(unit, functions[functions.len() - 1].2) {
+        functions.push((body, start, id));
+    }
+    let plain = functions.iter().all(|(_, _, id)| unit.ast.lambda(*id).formals.is_none());
+    let mut next: Option<&'static LambdaCode> = None;
+    for (index, (expr, start, id)) in functions.into_iter().enumerate().rev() {
+        let lambda = unit.ast.lambda(id);
+        let has_formals = lambda.formals.is_some();
+        let code = LambdaCode {
+            unit,
+            id,
+            name: lambda.name,
+            pos: unit.pos(expr),
+            frame_size,
+            start,
+            arity: next.map_or(1, |next| next.arity + 1),
+            has_formals,
+            continues: index > 0,
+            is_plain: index == 0 && plain,
+            next,
+            body: Code::new(unit, lambda.body),
+            binder: OnceLock::new(),
+        };
+        // SAFETY: what the heap keeps is never moved or freed.
+        next = Some(unsafe { ev.heap.keep(code).as_ref() });
+    }
+    next.expect("there is one function at least")
+}
+
+/// The body of a function, and if it is a function in the same frame, which one and where it starts.
+fn function_in(unit: &Unit, id: LambdaId) -> (ExprId, Option<(LambdaId, u32)>) {
+    let body = unit.ast.lambda(id).body;
+    let inner = match unit.expr(body) {
+        Expr::Lambda(id) => match Place::of(unit, body) {
+            Place::InFrame(start) => Some((id, start)),
+            Place::OwnFrame(_) => None,
+        },
+        _ => None,
+    };
+    (body, inner)
 }
 
 pub(super) struct MakeLambda(pub(super) &'static LambdaCode);
@@ -57,11 +88,11 @@ pub(crate) struct BoundFormal {
     pub(crate) default: Option<Lazy>,
 }
 
-pub(crate) fn binder(ev: &Evaluator, code: &LambdaCode) -> Binder {
+pub(crate) fn binder(ev: &Evaluator, code: &LambdaCode) -> &'static Binder {
     let unit = code.unit;
     let lambda = unit.ast.lambda(code.id);
     let formals = lambda.formals.map_or(&[][..], |formals| unit.ast.formals(formals));
-    Binder {
+    let binder = Binder {
         whole: lambda.argument.is_some(),
         ellipsis: lambda.formals.is_none_or(|formals| formals.ellipsis),
         formals: formals
@@ -69,10 +100,12 @@ pub(crate) fn binder(ev: &Evaluator, code: &LambdaCode) -> Binder {
             .map(|formal| BoundFormal {
                 name: formal.name,
                 pos: formal.pos,
-                default: formal.default.map(|default| lazy(ev, unit, default, Frame::BeingFilled)),
+                default: formal.default.map(|default| lazy(ev, unit, default, Frame::FilledTo(code.start))),
             })
             .collect(),
-    }
+    };
+    // SAFETY: what the heap keeps is never moved or freed.
+    unsafe { ev.heap.keep(binder).as_ref() }
 }
 
 impl BoundFormal {
@@ -98,10 +131,10 @@ impl Binder {
         let frame = "while evaluating the value passed for the lambda argument";
         let from_call_site = if pos.is_none() { "" } else { "from call site" };
         let attrs = ev.force_attrs(argument, code.pos, frame).frame(from_call_site, pos)?;
-        let mut index = 0;
+        let mut index = code.start;
         if self.whole {
-            env.set(0, argument);
-            index = 1;
+            env.set(index, argument);
+            index += 1;
         }
         let mut used = 0;
         let keys = attrs.flat_keys().map(crate::value::Keys::names);

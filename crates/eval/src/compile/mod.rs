@@ -32,6 +32,7 @@ use crate::evaluator::{Env, Evaluator, LintLevel};
 use crate::host::MessageKind;
 use crate::value::{Attrs, Lambda, Thunk, Value};
 use resolve::{Resolved, VarRef};
+use select::LazySelect;
 
 /// A parsed text with its variables resolved.
 pub(crate) struct Unit {
@@ -128,6 +129,8 @@ pub(crate) enum Lazy {
     Unfilled(u32, &'static Code),
     /// It must be computed.
     Thunk(&'static Code),
+    /// It must be computed, unless it is known by now.
+    Select(&'static LazySelect),
     /// A function.
     Lambda(&'static LambdaCode),
 }
@@ -143,22 +146,54 @@ impl Lazy {
                 env.slot(index).get_if_set().unwrap_or_else(|| Thunk::new_code(&ev.heap, code, env))
             }
             Lazy::Thunk(code) => Thunk::new_code(&ev.heap, code, env),
+            Lazy::Select(select) => {
+                select.known(env).unwrap_or_else(|| Thunk::new_code(&ev.heap, select.code, env))
+            }
             Lazy::Lambda(code) => Lambda::new(&ev.heap, code, env).into(),
+        }
+    }
+
+    /// The same, but what would be computed later is so now. If that fails, the value is a thunk that failed.
+    #[inline(always)]
+    pub(crate) fn evaluate(&self, ev: &Evaluator, env: Env) -> Value {
+        match *self {
+            Lazy::Thunk(code) => now(ev, env, code),
+            Lazy::Select(select) => now(ev, env, select.code),
+            _ => self.make(ev, env),
         }
     }
 }
 
-/// Whether a frame is complete when a lazy expression in it is made.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[inline(always)]
+fn now(ev: &Evaluator, env: Env, code: &'static Code) -> Value {
+    match code.run(ev, env) {
+        Ok(value) => value,
+        Err(error) => ev.failed_thunk(code, env, error),
+    }
+}
+
+/// How much of a frame is there when a lazy expression in it is made.
+#[derive(Clone, Copy)]
 enum Frame {
+    /// All that the expression can name.
     Complete,
-    BeingFilled,
+    /// What comes before this place.
+    FilledTo(u32),
+}
+
+impl Frame {
+    fn has(self, index: u32) -> bool {
+        match self {
+            Frame::Complete => true,
+            Frame::FilledTo(end) => index < end,
+        }
+    }
 }
 
 fn lazy(ev: &Evaluator, unit: &'static Unit, id: ExprId, frame: Frame) -> Lazy {
     match unit.expr(id) {
         Expr::Var(_) => match unit.var(id) {
-            VarRef::Frame { depth: 0, index } if frame == Frame::BeingFilled => {
+            VarRef::Frame { depth: 0, index } if !frame.has(index) => {
                 Lazy::Unfilled(index, thunk_code(ev, unit, id))
             }
             VarRef::Frame { depth: 0, index } => Lazy::Local(index),
@@ -167,6 +202,12 @@ fn lazy(ev: &Evaluator, unit: &'static Unit, id: ExprId, frame: Frame) -> Lazy {
             _ => Lazy::Thunk(thunk_code(ev, unit, id)),
         },
         Expr::Lambda(lambda) => Lazy::Lambda(lambda::lambda_code(ev, unit, id, lambda)),
+        Expr::Select { subject, path, default: None } => {
+            match select::lazy_select(ev, unit, id, subject, path, frame) {
+                Some(select) => Lazy::Select(select),
+                None => Lazy::Thunk(thunk_code(ev, unit, id)),
+            }
+        }
         _ => match expr::constant(ev, unit, id) {
             Some(value) => Lazy::Value(value),
             None => Lazy::Thunk(thunk_code(ev, unit, id)),

@@ -1,11 +1,16 @@
 //! Variables: which frame and place each one means.
+//!
+//! A frame belongs to a function with all the arguments it takes one after the other (`a: b: …`), to a `let`,
+//! a `with` or a `rec` set. What a body consists of, down through `let`, `with` and `assert`, runs exactly
+//! once for each frame, so the variables that are bound there get places in the same frame: fewer frames are
+//! made, and fewer steps lead outwards.
 
 use std::cell::RefCell;
 
 use nival_syntax::ast::{AttrKind, AttrName, Expr, LambdaId, SetId};
 use nival_syntax::{Ast, ExprId, Pos, Symbol};
 
-use super::{Implicit, Scope};
+use super::{Implicit, Scope, Unit};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::value::Value;
@@ -25,9 +30,33 @@ pub(super) enum VarRef {
     InheritSlot(u32),
     /// The same, but of a variable: `expr` itself.
     InheritVar(ExprId),
+    /// Not a variable, but what binds some: [`Place::OwnFrame`].
+    OwnFrame(u32),
+    /// The same: [`Place::InFrame`].
+    InFrame(u32),
 }
 
 const _: () = assert!(size_of::<VarRef>() == 8);
+
+/// Where bindings have their values.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// In a frame of their own with so many places.
+    OwnFrame(u32),
+    /// In the frame around, from this place on.
+    InFrame(u32),
+}
+
+impl Place {
+    /// Where those of an expression are that binds variables.
+    pub(super) fn of(unit: &Unit, id: ExprId) -> Place {
+        match unit.var(id) {
+            VarRef::OwnFrame(size) => Place::OwnFrame(size),
+            VarRef::InFrame(start) => Place::InFrame(start),
+            _ => unreachable!("variables were resolved before"),
+        }
+    }
+}
 
 /// All variables of a text.
 pub(super) struct Resolved {
@@ -35,8 +64,24 @@ pub(super) struct Resolved {
     pub(super) vars: Vec<VarRef>,
     pub(super) implicit: Implicit,
     pub(super) globals: Vec<Value>,
-    /// From the innermost `with` outwards: how many frames further out it is, and where it stands.
-    pub(super) with_chains: Vec<Box<[(u32, Pos)]>>,
+    /// The `with`s around a variable, from the innermost outwards.
+    pub(super) with_chains: Vec<Box<[WithPlace]>>,
+}
+
+/// Where the set of a `with` is.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct WithPlace {
+    /// How many frames further out than the one before.
+    pub(super) distance: u32,
+    pub(super) index: u32,
+    pub(super) pos: Pos,
+}
+
+/// How the `with` of a variable is found before it is known from where.
+struct With {
+    level: u32,
+    index: u32,
+    pos: Pos,
 }
 
 /// Symbols to the innermost binding, kept between texts so that it need not be cleared for each.
@@ -57,7 +102,9 @@ struct Resolver<'a> {
     table: &'a mut Vec<u32>,
     bindings: Vec<Binding>,
     level: u32,
-    withs: Vec<(u32, Pos)>,
+    /// How many places the current frame has by now.
+    size: u32,
+    withs: Vec<With>,
     /// The chain for the current `withs`, if one was made.
     chain: Option<u32>,
     global_places: std::collections::HashMap<Symbol, u32>,
@@ -72,6 +119,7 @@ pub(super) fn resolve(ev: &Evaluator, ast: &Ast, scope: &Scope) -> Result<Resolv
         table: &mut table,
         bindings: Vec::new(),
         level: 0,
+        size: 0,
         withs: Vec::new(),
         chain: None,
         global_places: std::collections::HashMap::new(),
@@ -116,18 +164,25 @@ impl Resolver<'_> {
         }
     }
 
-    fn in_frame(
-        &mut self,
-        bind: impl FnOnce(&mut Self),
-        inner: impl FnOnce(&mut Self) -> Result<()>,
-    ) -> Result<()> {
+    /// Resolves what is in a frame of its own, which `id` makes.
+    fn in_own_frame(&mut self, id: ExprId, inner: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        self.check_depth(self.ast.pos(id))?;
         let length = self.bindings.len();
+        let size_around = std::mem::take(&mut self.size);
         self.level += 1;
-        bind(self);
         let result = inner(self);
         self.level -= 1;
         self.unbind_to(length);
+        self.result.vars[id.index()] = VarRef::OwnFrame(self.size);
+        self.size = size_around;
         result
+    }
+
+    /// Places for values that have no name, or get it by [`Resolver::bind`].
+    fn reserve(&mut self, count: usize) -> u32 {
+        let start = self.size;
+        self.size += count as u32;
+        start
     }
 
     fn find_bound(&self, name: Symbol) -> Option<VarRef> {
@@ -157,14 +212,13 @@ impl Resolver<'_> {
                 EvalError::new(ErrorKind::UndefinedVariable, format!("undefined variable '{name}'")).at(pos)
             );
         }
-        let level = self.level;
-        let mut from = level;
-        let chain = self.withs.iter().rev().map(|(level, pos)| {
-            let distance = from - level;
-            from = *level;
-            (distance, *pos)
+        let mut from = self.level;
+        let chain = self.withs.iter().rev().map(|with| {
+            let distance = from - with.level;
+            from = with.level;
+            WithPlace { distance, index: with.index, pos: with.pos }
         });
-        let chain: Box<[(u32, Pos)]> = chain.collect();
+        let chain: Box<[WithPlace]> = chain.collect();
         let place = match self.chain {
             Some(place) if self.result.with_chains[place as usize] == chain => place,
             _ => {
@@ -223,19 +277,13 @@ impl Resolver<'_> {
                 self.expr(function)?;
                 self.all(ast.list(arguments))
             }
-            Expr::Lambda(lambda) => self.lambda(id, lambda),
+            Expr::Lambda(lambda) => self.in_own_frame(id, |this| this.lambda(lambda)),
             Expr::Set(set) => self.set(id, set),
-            Expr::Let { bindings, body } => self.recursive(id, bindings, Some(body)),
-            Expr::List(range) => self.all(ast.list(range)),
-            Expr::With { scope, body } => {
-                self.expr(scope)?;
-                let outer_chain = self.chain.take();
-                let result =
-                    self.in_frame(|this| this.withs.push((this.level, ast.pos(id))), |this| this.expr(body));
-                self.withs.pop();
-                self.chain = outer_chain;
-                result
+            Expr::Let { .. } | Expr::With { .. } => {
+                self.before_binding(id)?;
+                self.in_own_frame(id, |this| this.binding(id))
             }
+            Expr::List(range) => self.all(ast.list(range)),
             Expr::If { condition, then, otherwise } => self.all(&[condition, then, otherwise]),
             Expr::Assert { condition, body } => self.all(&[condition, body]),
             Expr::Not(operand) => self.expr(operand),
@@ -253,25 +301,72 @@ impl Resolver<'_> {
         }
     }
 
-    fn lambda(&mut self, id: ExprId, lambda: LambdaId) -> Result<()> {
-        let pos = self.ast.pos(id);
-        self.check_depth(pos)?;
-        let lambda = self.ast.lambda(lambda);
-        let formals = lambda.formals.map_or(&[][..], |formals| self.ast.formals(formals));
-        self.in_frame(
-            |this| {
-                let names = lambda.argument.iter().chain(formals.iter().map(|formal| &formal.name));
-                for (index, name) in (0..).zip(names) {
-                    this.bind(*name, index);
-                }
-            },
-            |this| {
-                for default in formals.iter().filter_map(|formal| formal.default) {
-                    this.expr(default)?;
-                }
-                this.expr(lambda.body)
-            },
-        )
+    /// A body: what runs once for each frame.
+    fn body(&mut self, id: ExprId) -> Result<()> {
+        match self.ast.expr(id) {
+            Expr::Let { .. } | Expr::With { .. } => {
+                self.ev.check_stack(self.ast.pos(id))?;
+                self.before_binding(id)?;
+                let (length, start) = (self.bindings.len(), self.size);
+                let result = self.binding(id);
+                self.unbind_to(length);
+                self.result.vars[id.index()] = VarRef::InFrame(start);
+                result
+            }
+            Expr::Assert { condition, body } => {
+                self.expr(condition)?;
+                self.body(body)
+            }
+            _ => self.expr(id),
+        }
+    }
+
+    /// What of a `let` or `with` is outside of its scope.
+    fn before_binding(&mut self, id: ExprId) -> Result<()> {
+        match self.ast.expr(id) {
+            Expr::Let { bindings, .. } => self.inherited(bindings),
+            Expr::With { scope, .. } => self.expr(scope),
+            _ => Ok(()),
+        }
+    }
+
+    /// `let` or `with`, in the current frame.
+    fn binding(&mut self, id: ExprId) -> Result<()> {
+        match self.ast.expr(id) {
+            Expr::Let { bindings, body } => {
+                self.recursive(bindings)?;
+                self.body(body)
+            }
+            Expr::With { body, .. } => {
+                let index = self.reserve(1);
+                let outer_chain = self.chain.take();
+                self.withs.push(With { level: self.level, index, pos: self.ast.pos(id) });
+                let result = self.body(body);
+                self.withs.pop();
+                self.chain = outer_chain;
+                result
+            }
+            _ => unreachable!("other expressions bind nothing here"),
+        }
+    }
+
+    /// A function and those that it consists of alone, in the current frame.
+    fn lambda(&mut self, lambda: LambdaId) -> Result<()> {
+        let mut lambda = self.ast.lambda(lambda);
+        loop {
+            let formals = lambda.formals.map_or(&[][..], |formals| self.ast.formals(formals));
+            let names = lambda.argument.iter().chain(formals.iter().map(|formal| &formal.name));
+            for name in names {
+                let index = self.reserve(1);
+                self.bind(*name, index);
+            }
+            for default in formals.iter().filter_map(|formal| formal.default) {
+                self.expr(default)?;
+            }
+            let Expr::Lambda(inner) = self.ast.expr(lambda.body) else { return self.body(lambda.body) };
+            self.result.vars[lambda.body.index()] = VarRef::InFrame(self.size);
+            lambda = self.ast.lambda(inner);
+        }
     }
 
     /// Depths are stored in 16 bits, and resolving recurses.
@@ -284,7 +379,11 @@ impl Resolver<'_> {
 
     fn set(&mut self, id: ExprId, set: SetId) -> Result<()> {
         if self.ast.set(set).recursive {
-            return self.recursive(id, set, None);
+            self.inherited(set)?;
+            return self.in_own_frame(id, |this| {
+                this.recursive(set)?;
+                this.dynamic(set)
+            });
         }
         let ast = self.ast;
         self.ev.check_stack(ast.pos(id))?;
@@ -300,37 +399,34 @@ impl Resolver<'_> {
         self.dynamic(set)
     }
 
-    /// The bindings of a `rec` set or a `let`.
-    fn recursive(&mut self, id: ExprId, set: SetId, body: Option<ExprId>) -> Result<()> {
+    /// Those bindings of a `rec` set or a `let` that are variables of the scope around.
+    fn inherited(&mut self, set: SetId) -> Result<()> {
         let ast = self.ast;
-        self.check_depth(ast.pos(id))?;
+        let mut inherited = ast.attrs(set).filter(|attr| attr.kind == AttrKind::Inherited);
+        inherited.try_for_each(|attr| self.expr(attr.value))
+    }
+
+    /// The other bindings of a `rec` set or a `let`, in the current frame.
+    fn recursive(&mut self, set: SetId) -> Result<()> {
+        let ast = self.ast;
+        let count = ast.attrs(set).len();
+        let start = self.reserve(count);
+        for (index, attr) in (start..).zip(ast.attrs(set)) {
+            self.bind(attr.name, index);
+        }
+        let froms = ast.inherit_from(set).filter(|from| !is_plain_variable(ast, **from)).count();
+        let first_from = self.reserve(froms);
+        for from in ast.inherit_from(set) {
+            self.expr(*from)?;
+        }
         for attr in ast.attrs(set) {
-            if attr.kind == AttrKind::Inherited {
-                self.expr(attr.value)?;
+            match attr.kind {
+                AttrKind::Inherited => {}
+                AttrKind::InheritedFrom(from) => self.inherited_from(set, attr.value, from, first_from),
+                AttrKind::Plain => self.expr(attr.value)?,
             }
         }
-        let count = ast.attrs(set).len() as u32;
-        self.in_frame(
-            |this| {
-                for (index, attr) in ast.attrs(set).enumerate() {
-                    this.bind(attr.name, index as u32);
-                }
-            },
-            |this| {
-                for from in ast.inherit_from(set) {
-                    this.expr(*from)?;
-                }
-                for attr in ast.attrs(set) {
-                    match attr.kind {
-                        AttrKind::Inherited => {}
-                        AttrKind::InheritedFrom(from) => this.inherited_from(set, attr.value, from, count),
-                        AttrKind::Plain => this.expr(attr.value)?,
-                    }
-                }
-                this.dynamic(set)?;
-                body.map_or(Ok(()), |body| this.expr(body))
-            },
-        )
+        Ok(())
     }
 
     fn dynamic(&mut self, set: SetId) -> Result<()> {

@@ -6,12 +6,12 @@ use nival_syntax::ast::{AttrName, Expr, PathId};
 use nival_syntax::{ExprId, Pos, Symbol, print, suggestions};
 
 use super::resolve::VarRef;
-use super::variable::Local;
-use super::{Unit, expression};
-use crate::code::{Op, Run};
+use super::variable::{Local, Outer};
+use super::{Frame, Unit, expression, thunk_code};
+use crate::code::{Code, Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Attrs, Value, View, is_being_evaluated};
+use crate::value::{Attrs, Tag, Thunk, Value, View, is_being_evaluated};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -24,13 +24,23 @@ pub(super) fn compile(
     let pos = unit.pos(id);
     let path = unit.ast.path(path);
     if let ([AttrName::Static(name)], None) = (path, default) {
-        if let (Expr::Var(_), VarRef::Frame { depth: 0, index }) = (unit.expr(subject), unit.var(subject)) {
-            let subject = Local { index, pos: unit.pos(subject) };
-            return Op::new(&ev.heap, SelectOne::new(subject, *name, pos));
-        }
-        return Op::new(&ev.heap, SelectOne::new(expression(ev, unit, subject), *name, pos));
+        let (heap, subject_pos) = (&ev.heap, unit.pos(subject));
+        return match (unit.expr(subject), unit.var(subject)) {
+            (Expr::Var(_), VarRef::Frame { depth: 0, index }) => {
+                Op::new(heap, SelectOne::new(Local { index, pos: subject_pos }, *name, pos))
+            }
+            (Expr::Var(_), VarRef::Frame { depth, index }) => {
+                let subject = Outer { depth: u32::from(depth), index, pos: subject_pos };
+                Op::new(heap, SelectOne::new(subject, *name, pos))
+            }
+            _ => Op::new(heap, SelectOne::new(expression(ev, unit, subject), *name, pos)),
+        };
     }
     let subject = expression(ev, unit, subject);
+    if let ([AttrName::Static(name)], Some(default)) = (path, default) {
+        let default = expression(ev, unit, default);
+        return Op::new(&ev.heap, SelectOneOr { select: SelectOne::new(subject, *name, pos), default });
+    }
     let names = names(ev, unit, path);
     match default {
         None => Op::new(&ev.heap, SelectPath { subject, names, pos }),
@@ -48,8 +58,12 @@ pub(super) fn compile_has(
     subject: ExprId,
     path: PathId,
 ) -> Op {
-    let names = names(ev, unit, unit.ast.path(path));
-    Op::new(&ev.heap, HasAttr { subject: expression(ev, unit, subject), names, pos: unit.pos(id) })
+    let (path, pos) = (unit.ast.path(path), unit.pos(id));
+    let subject = expression(ev, unit, subject);
+    if let [AttrName::Static(name)] = path {
+        return Op::new(&ev.heap, HasOne(SelectOne::new(subject, *name, pos)));
+    }
+    Op::new(&ev.heap, HasAttr { subject, names: names(ev, unit, path), pos })
 }
 
 fn names(ev: &Evaluator, unit: &'static Unit, path: &[AttrName]) -> Box<[Name]> {
@@ -65,31 +79,91 @@ fn names(ev: &Evaluator, unit: &'static Unit, path: &[AttrName]) -> Box<[Name]> 
     path.iter().map(name).collect()
 }
 
-/// The last names seen in one place of the code, and where the attribute is in it: one word, so that
+/// `variable.a.b` where it may not be needed. What is known already needs no thunk, if it is compared by what
+/// it is: sets, lists and functions are equal to what is in the same place, whatever is in them, and so must
+/// get places of their own.
+pub(crate) struct LazySelect {
+    depth: u32,
+    index: u32,
+    names: Box<[(Symbol, InlineCache)]>,
+    pub(super) code: &'static Code,
+}
+
+impl LazySelect {
+    #[inline]
+    pub(super) fn known(&self, env: Env) -> Option<Value> {
+        let mut value = env.outer(self.depth).slot(self.index).get();
+        for (name, cache) in &self.names {
+            let View::Attrs(attrs) = value.view() else { return None };
+            value = cache.find(attrs, *name)?;
+        }
+        let value = match Thunk::of(value) {
+            Some(thunk) => thunk.result()?,
+            None => value,
+        };
+        matches!(value.tag(), Tag::String | Tag::Int | Tag::Immediate).then_some(value)
+    }
+}
+
+/// How to get at `subject.path`, if that is of this kind.
+pub(super) fn lazy_select(
+    ev: &Evaluator,
+    unit: &'static Unit,
+    id: ExprId,
+    subject: ExprId,
+    path: PathId,
+    frame: Frame,
+) -> Option<&'static LazySelect> {
+    let (Expr::Var(_), VarRef::Frame { depth, index }) = (unit.expr(subject), unit.var(subject)) else {
+        return None;
+    };
+    if depth == 0 && !frame.has(index) {
+        return None;
+    }
+    let name = |name: &AttrName| match name {
+        AttrName::Static(name) => Some((*name, InlineCache::default())),
+        AttrName::Dynamic(_) => None,
+    };
+    let names = unit.ast.path(path).iter().map(name).collect::<Option<_>>()?;
+    let select = LazySelect { depth: u32::from(depth), index, names, code: thunk_code(ev, unit, id) };
+    // SAFETY: what the heap keeps is never moved or freed.
+    Some(unsafe { ev.heap.keep(select).as_ref() })
+}
+
+/// The last names seen in one place of the code, and where the attribute is among them: one word, so that
 /// threads never see half of it.
 #[derive(Default)]
-struct InlineCache(AtomicU64);
+pub(super) struct InlineCache(AtomicU64);
 
 const INDEX_BITS: u32 = 16;
+/// In place of an index: the attribute is not among the names.
+const ABSENT: u64 = (1 << INDEX_BITS) - 1;
 
 impl InlineCache {
     #[inline(always)]
-    fn find(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
+    pub(super) fn find(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
         let cached = self.0.load(Ordering::Relaxed);
         if cached >> INDEX_BITS == attrs.keys_word() {
-            let index = (cached & ((1 << INDEX_BITS) - 1)) as usize;
+            let index = cached & ABSENT;
+            if index == ABSENT {
+                return None;
+            }
             // SAFETY: what the cache holds was found in a flat set with these names.
-            return Some(unsafe { attrs.slot_unchecked(index) }.get());
+            return Some(unsafe { attrs.slot_unchecked(index as usize) }.get());
         }
         self.find_slowly(attrs, name)
     }
 
+    #[inline(never)]
     fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
-        let (flat, index) = attrs.lookup(name)?;
-        if attrs.flat_keys().is_some() && index < 1 << INDEX_BITS {
-            self.0.store(attrs.keys_word() << INDEX_BITS | index as u64, Ordering::Relaxed);
+        let found = attrs.lookup(name);
+        if attrs.flat_keys().is_some() {
+            let index = found.map_or(ABSENT, |(_, index)| index as u64);
+            if index < ABSENT || found.is_none() {
+                self.0.store(attrs.keys_word() << INDEX_BITS | index, Ordering::Relaxed);
+            }
         }
-        Some(flat.value(index))
+        found.map(|(flat, index)| flat.value(index))
     }
 }
 
@@ -119,6 +193,42 @@ impl<S: Run> Run for SelectOne<S> {
             return Ok(value);
         }
         force_attribute(ev, value, attrs, self.name, self.pos)
+    }
+}
+
+/// `subject.name or default`
+struct SelectOneOr {
+    select: SelectOne<Op>,
+    default: Op,
+}
+
+impl Run for SelectOneOr {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let select = &self.select;
+        let subject = select.subject.run(ev, env)?;
+        match subject.view() {
+            View::Attrs(attrs) => match select.cache.find(attrs, select.name) {
+                Some(value) if value.is_forced() => Ok(value),
+                Some(value) => force_attribute(ev, value, attrs, select.name, select.pos),
+                None => self.default.run(ev, env),
+            },
+            _ => self.default.run(ev, env),
+        }
+    }
+}
+
+/// `subject ? name`
+struct HasOne(SelectOne<Op>);
+
+impl Run for HasOne {
+    #[inline]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let subject = self.0.subject.run(ev, env)?;
+        Ok(Value::bool(match subject.view() {
+            View::Attrs(attrs) => self.0.cache.find(attrs, self.0.name).is_some(),
+            _ => false,
+        }))
     }
 }
 
@@ -244,23 +354,25 @@ impl SelectPath {
                     return Err(error);
                 }
             };
-            let found = match forced.view() {
-                View::Attrs(attrs) => name.find(attrs, symbol).ok_or(attrs),
-                _ if has_default => return Ok(None),
-                _ => {
-                    *last_pos = position_in(found_in);
-                    return Err(not_a_set(ev, forced, self.pos));
+            let View::Attrs(attrs) = forced.view() else {
+                if has_default {
+                    return Ok(None);
                 }
+                *last_pos = position_in(found_in);
+                return Err(not_a_set(ev, forced, self.pos));
             };
-            match found {
-                Ok(found) => *value = found,
-                Err(_) if has_default => return Ok(None),
-                Err(attrs) => {
+            match name.find(attrs, symbol) {
+                Some(found) => *value = found,
+                None if has_default => return Ok(None),
+                None => {
                     *last_pos = position_in(found_in);
                     return Err(missing(ev, attrs, symbol, self.pos));
                 }
             }
-            found_in = forced.as_attrs().map(|attrs| (attrs, symbol));
+            found_in = Some((attrs, symbol));
+        }
+        if value.is_forced() {
+            return Ok(Some(*value));
         }
         let pos = match found_in {
             Some((attrs, name)) if is_being_evaluated(*value) => attribute_pos(attrs, name, self.pos),

@@ -2,13 +2,13 @@
 
 use nival_syntax::{ExprId, Pos, Symbol};
 
-use super::resolve::VarRef;
-use super::select::SelectOne;
+use super::resolve::{VarRef, WithPlace};
+use super::select::{InlineCache, SelectOne};
 use super::{Unit, expression};
 use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::Value;
+use crate::value::{Attrs, Value};
 
 pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, name: Symbol) -> Op {
     from_ref(ev, unit, unit.var(id), name, unit.pos(id))
@@ -23,7 +23,8 @@ pub(super) fn from_ref(ev: &Evaluator, unit: &'static Unit, var: VarRef, name: S
         VarRef::Global(index) => Op::new(heap, Global { value: unit.resolved.globals[index as usize], pos }),
         VarRef::With(chain) => {
             let chain = &unit.resolved.with_chains[chain as usize];
-            Op::new(heap, FromWith { chain, name, pos })
+            let caches = chain.iter().map(|_| InlineCache::default()).collect();
+            Op::new(heap, FromWith { chain, caches, name, pos })
         }
         VarRef::InheritSlot(index) => {
             let subject = Op::new(heap, Local { index, pos });
@@ -33,7 +34,9 @@ pub(super) fn from_ref(ev: &Evaluator, unit: &'static Unit, var: VarRef, name: S
             let subject = expression(ev, unit, from);
             Op::new(heap, SelectOne::new(subject, name, pos))
         }
-        VarRef::None => unreachable!("variables were resolved before"),
+        VarRef::None | VarRef::OwnFrame(_) | VarRef::InFrame(_) => {
+            unreachable!("variables were resolved before")
+        }
     }
 }
 
@@ -61,10 +64,10 @@ impl Run for Outer1 {
     }
 }
 
-struct Outer {
-    depth: u32,
-    index: u32,
-    pos: Pos,
+pub(super) struct Outer {
+    pub(super) depth: u32,
+    pub(super) index: u32,
+    pub(super) pos: Pos,
 }
 
 impl Run for Outer {
@@ -88,7 +91,8 @@ impl Run for Global {
 
 /// A variable that only the sets of the `with`s around can have.
 struct FromWith {
-    chain: &'static [(u32, Pos)],
+    chain: &'static [WithPlace],
+    caches: Box<[InlineCache]>,
     name: Symbol,
     pos: Pos,
 }
@@ -96,25 +100,27 @@ struct FromWith {
 impl Run for FromWith {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let mut env = env;
-        for (distance, pos) in self.chain {
-            env = env.outer(*distance);
+        let mut outermost = None;
+        for (place, cache) in self.chain.iter().zip(&self.caches) {
+            env = env.outer(place.distance);
             let frame = "while evaluating the first subexpression of a with expression";
-            let attrs = ev.force_attrs(env.slot(0).get(), *pos, frame)?;
-            if let Some(value) = attrs.get(self.name) {
+            let attrs = ev.force_attrs(env.slot(place.index).get(), place.pos, frame)?;
+            if let Some(value) = cache.find(attrs, self.name) {
                 return ev.force(value, self.pos);
             }
+            outermost = Some(attrs);
         }
-        Err(self.undefined(ev, env))
+        Err(self.undefined(ev, outermost))
     }
 }
 
 impl FromWith {
     /// The sets are asked for a hint, from the outermost inwards.
     #[cold]
-    fn undefined(&self, ev: &Evaluator, outermost: Env) -> EvalError {
+    fn undefined(&self, ev: &Evaluator, outermost: Option<Attrs>) -> EvalError {
         let message = format!("undefined variable '{}'", self.name);
         let mut error = EvalError::new(ErrorKind::UndefinedVariable, message).at(self.pos);
-        if let Some(attrs) = outermost.slot(0).get().as_attrs()
+        if let Some(attrs) = outermost
             && let Some(hint) = super::select::missing_hint(ev, attrs)
         {
             error = error.with_hint(hint);

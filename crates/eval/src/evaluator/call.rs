@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nival_syntax::{Pos, Symbol};
 
 use super::{Env, Evaluator};
+use crate::code::LambdaCode;
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 use crate::value::{Attr, AttrsBuilder, Builtin, Lambda, Value, View};
 
@@ -13,12 +14,23 @@ impl Evaluator {
     pub fn call(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
         let _depth = self.enter(pos)?;
         let mut current = self.force(function, pos)?;
+        if let View::Lambda(lambda) = current.view()
+            && lambda.code().takes_plainly(arguments.len())
+        {
+            let code = lambda.code();
+            let frame = Env::new(&self.heap, lambda.env(), code.frame_size);
+            for (index, argument) in (0..).zip(arguments) {
+                frame.set(index, *argument);
+            }
+            return self.run_body(code, frame, pos);
+        }
         let mut rest = arguments;
         while let Some((first, others)) = rest.split_first() {
             match current.view() {
                 View::Lambda(lambda) => {
-                    current = self.call_lambda(lambda, *first, pos)?;
-                    rest = others;
+                    let taken = rest.len().min(lambda.code().arity as usize);
+                    current = self.call_lambda(lambda, &rest[..taken], pos)?;
+                    rest = &rest[taken..];
                 }
                 View::Builtin(builtin) => {
                     let arity = builtin.arity();
@@ -55,22 +67,54 @@ impl Evaluator {
         Ok(current)
     }
 
-    #[inline]
-    fn call_lambda(&self, lambda: Lambda, argument: Value, pos: Pos) -> Result<Value> {
+    /// Calls a function with as many arguments as it takes, or fewer: that makes a function of the rest.
+    fn call_lambda(&self, lambda: Lambda, arguments: &[Value], pos: Pos) -> Result<Value> {
         let code = lambda.code();
-        let env = Env::new(&self.heap, lambda.env(), code.frame_size);
-        if code.has_formals {
-            code.binder(self).bind(self, code, env, argument, pos)?;
+        let is_partial = arguments.len() < code.arity as usize;
+        let mut size = code.frame_size;
+        if is_partial {
+            size = code.after(arguments.len()).start;
+        }
+        let env = if code.continues {
+            lambda.env().continued(&self.heap, code.start, size)
         } else {
-            env.set(0, argument);
+            Env::new(&self.heap, lambda.env(), size)
+        };
+        let mut function = code;
+        let mut rest = arguments;
+        while let [argument, others @ ..] = rest {
+            if function.has_formals {
+                function.binder(self).bind(self, function, env, *argument, pos)?;
+            } else {
+                env.set(function.start, *argument);
+            }
+            rest = others;
+            match function.next {
+                Some(next) => function = next,
+                None => return self.run_body(function, env, pos),
+            }
         }
-        let result = code.body.run(self, env);
-        if result.is_err() && self.settings().show_trace {
-            return result
-                .frame_with(|| format!("while calling {}", code.display_name()), code.pos)
-                .frame(if pos.is_none() { "" } else { "from call site" }, pos);
+        Ok(Lambda::new(&self.heap, function, env).into())
+    }
+
+    /// Runs the body of a function whose frame was filled. The caller has gone a call deeper.
+    #[inline(always)]
+    pub(crate) fn run_body(&self, code: &'static LambdaCode, env: Env, pos: Pos) -> Result<Value> {
+        let code = code.last();
+        match code.body.run(self, env) {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.in_call(error, code, pos)),
         }
-        result
+    }
+
+    #[cold]
+    fn in_call(&self, error: EvalError, code: &LambdaCode, pos: Pos) -> EvalError {
+        if !self.settings().show_trace {
+            return error;
+        }
+        error
+            .with_frame(format!("while calling {}", code.display_name()), code.pos)
+            .with_frame(if pos.is_none() { "" } else { "from call site" }, pos)
     }
 
     #[inline]

@@ -19,11 +19,20 @@ impl Env {
 
     /// A frame whose values are still to be set.
     #[inline(always)]
-    pub(crate) fn new(heap: &Heap, up: Env, size: usize) -> Env {
-        let object = heap.words(1 + size);
+    pub(crate) fn new(heap: &Heap, up: Env, size: u32) -> Env {
+        let object = heap.words(1 + size as usize);
         // SAFETY: a fresh object of at least one word.
         unsafe { object.write(up.to_bits()) };
         Env(Some(object))
+    }
+
+    /// A frame with the first values of this one, `count` of them, and room for others.
+    pub(crate) fn continued(self, heap: &Heap, count: u32, size: u32) -> Env {
+        let frame = Env::new(heap, self.up(), size);
+        for index in 0..count {
+            frame.set(index, self.slot(index).get());
+        }
+        frame
     }
 
     #[inline(always)]

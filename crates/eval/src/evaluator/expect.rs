@@ -53,6 +53,9 @@ impl Evaluator {
     }
 
     pub(crate) fn expect_no_context(&self, string: Str) -> Result<Str> {
+        if string.context().is_empty() {
+            return Ok(string);
+        }
         let Some(element) = string.context().elements().first().copied() else { return Ok(string) };
         Err(EvalError::new(
             ErrorKind::Context,

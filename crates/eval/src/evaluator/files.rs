@@ -114,7 +114,7 @@ impl Evaluator {
     pub fn eval_file_in_scope(&self, path: &Path, scope: crate::value::Attrs) -> Result<Value> {
         let resolved = self.resolve_import(path)?;
         let unit = self.parse_file(&resolved, &Scope::of(scope))?;
-        let env = Env::new(&self.heap, Env::ROOT, scope.len());
+        let env = Env::new(&self.heap, Env::ROOT, scope.len() as u32);
         for (index, attr) in scope.iter().enumerate() {
             env.set(index as u32, attr.value);
         }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use nival_syntax::Pos;
 
-use super::Evaluator;
+use super::{Env, Evaluator};
+use crate::code::Code;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::value::{State, Suspension, Thunk, Value, View};
 
@@ -49,6 +50,16 @@ impl Evaluator {
             }
             Err(error) => Err(fail(thunk, error)),
         }
+    }
+
+    /// A thunk whose evaluation gave this error.
+    #[cold]
+    pub(crate) fn failed_thunk(&self, code: &'static Code, env: Env, error: EvalError) -> Value {
+        let value = Thunk::new_code(&self.heap, code, env);
+        if let Some(thunk) = Thunk::of(value) {
+            thunk.fail(error);
+        }
+        value
     }
 
     /// Someone else, or this evaluator itself, is at it or is done by now.

@@ -49,6 +49,7 @@ pub struct Evaluator {
     /// This evaluator's number, above zero.
     owner: u32,
     depth: Cell<u32>,
+    max_depth: u32,
     stack_limit: usize,
     pub(crate) shared: Arc<Shared>,
 }
@@ -98,6 +99,7 @@ impl Evaluator {
             pieces: RefCell::default(),
             owner,
             depth: Cell::new(0),
+            max_depth: shared.0.settings.max_call_depth,
             stack_limit: stack::current_limit(),
             shared: shared.0.clone(),
         }
@@ -122,7 +124,7 @@ impl Evaluator {
     #[inline(always)]
     pub(crate) fn enter(&self, pos: Pos) -> Result<DepthGuard<'_>> {
         let depth = self.depth.get();
-        if depth > self.shared.settings.max_call_depth || stack::current_address() < self.stack_limit {
+        if depth > self.max_depth || stack::current_address() < self.stack_limit {
             return Err(stack_overflow(pos));
         }
         self.depth.set(depth + 1);

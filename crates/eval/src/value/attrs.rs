@@ -285,15 +285,29 @@ impl Attrs {
         if right == 0 {
             return self;
         }
-        let depth = self.depth() + 1;
-        if left >= LAYER_FROM && left >= right * LAYER_RATIO && depth < MAX_LAYERS {
-            return Attrs::layered(heap, self, other, depth);
+        if left >= LAYER_FROM && left >= right * LAYER_RATIO {
+            return self.layer(heap, plans, other);
         }
         let (left, right) = (self.flatten(), other.flatten());
         if std::ptr::eq(left.keys, right.keys) {
             return other;
         }
         merge(heap, plans.get(left.keys, right.keys), left, right)
+    }
+
+    /// Layers that are not much larger than what comes on top of them become one with it, so that there are
+    /// few, and a set that grows by one attribute at a time is copied seldom.
+    fn layer(self, heap: &Heap, plans: &MergePlans, other: Attrs) -> Attrs {
+        let (mut base, mut top) = (self, other);
+        while let Form::Layered { base: lower, top: upper, .. } = base.form()
+            && (upper.len() < top.len() * LAYER_RATIO || base.depth() + 1 >= MAX_LAYERS)
+        {
+            let (upper, over) = (upper.flatten(), top.flatten());
+            top = merge(heap, plans.get(upper.keys, over.keys), upper, over);
+            base = lower;
+        }
+        let depth = base.depth() + 1;
+        Attrs::layered(heap, base, top, depth)
     }
 
     fn depth(self) -> u64 {

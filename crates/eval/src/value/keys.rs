@@ -63,11 +63,24 @@ impl Keys {
     /// The indices of the names in the order of their bytes.
     pub(crate) fn name_order(&self) -> &[u32] {
         self.name_order.get_or_init(|| {
-            let mut order: Vec<u32> = (0..self.names.len() as u32).collect();
-            order.sort_by_key(|index| self.names[*index as usize].as_bytes());
-            order.into()
+            let start = |index: u32| first_bytes(self.names[index as usize].as_bytes());
+            let mut order: Vec<(u64, u32)> =
+                (0..self.names.len() as u32).map(|index| (start(index), index)).collect();
+            let bytes = |index: u32| self.names[index as usize].as_bytes();
+            order.sort_unstable_by(|low, high| {
+                low.0.cmp(&high.0).then_with(|| bytes(low.1).cmp(bytes(high.1)))
+            });
+            order.into_iter().map(|(_, index)| index).collect()
         })
     }
+}
+
+/// What decides the order of most names, as a number.
+fn first_bytes(name: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let length = name.len().min(8);
+    first[..length].copy_from_slice(&name[..length]);
+    u64::from_be_bytes(first)
 }
 
 /// Where the attributes of a set were written. Few are ever asked for, so a merged set only remembers of
