@@ -27,6 +27,14 @@ pub(crate) fn canonical(path: &[u8]) -> Vec<u8> {
     result
 }
 
+/// The folder and the name of a canonical path; nothing for `/`.
+pub(crate) fn split_last(path: &Path) -> Option<(&Path, &Path)> {
+    let bytes = path.as_os_str().as_bytes();
+    let slash = bytes.iter().rposition(|byte| *byte == b'/')?;
+    let name = &bytes[slash + 1..];
+    (!name.is_empty()).then(|| (to_path(&bytes[..slash.max(1)]), to_path(name)))
+}
+
 pub(crate) fn to_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }

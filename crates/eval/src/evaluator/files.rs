@@ -1,5 +1,6 @@
 //! Files: resolving, importing, the search path, what may be read, and copies in the store.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,8 +12,9 @@ use super::{Env, Evaluator, SearchEntry};
 use crate::code::Run;
 use crate::compile::{Scope, Unit};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::hash::WordHash;
 use crate::host::{EMBEDDED, FileType, SourceRequest};
-use crate::path::{to_bytes, to_path, to_path_buf};
+use crate::path::{split_last, to_bytes, to_path, to_path_buf};
 use crate::value::{Str, Value};
 
 /// `<nix/fetchurl.nix>`, which is a part of the language.
@@ -25,12 +27,11 @@ const MAX_LINKS: u32 = 1024;
 /// What is known of files.
 #[derive(Default)]
 pub(crate) struct Files {
-    /// What `import` makes of a path: links followed, `default.nix` added.
-    resolved: Mutex<HashMap<PathBuf, PathBuf>>,
-    /// The values of files, by resolved path.
-    values: Mutex<HashMap<PathBuf, Value>>,
-    /// Folders with all links in their names followed.
-    directories: Mutex<HashMap<PathBuf, PathBuf>>,
+    /// The values of files, by the path given to `import` and by what that is with links followed and
+    /// `default.nix` added.
+    values: Mutex<HashMap<Box<[u8]>, Value, WordHash>>,
+    /// Folders with all links in their names followed; nothing for those that stay what they are.
+    directories: Mutex<HashMap<Box<[u8]>, Option<PathBuf>, WordHash>>,
     /// Copies of paths in the store.
     stored: Mutex<HashMap<Vec<u8>, StorePath>>,
     /// What may be read in pure or restricted evaluation.
@@ -83,23 +84,26 @@ impl Evaluator {
 
     /// Evaluates a file (or the `default.nix` of a folder); each is evaluated once.
     pub fn eval_file(&self, path: &Path) -> Result<Value> {
-        let known = lock(&self.shared.files.resolved).get(path).cloned();
-        let resolved = match known {
-            Some(resolved) => resolved,
+        let bytes = path.as_os_str().as_encoded_bytes();
+        let known = lock(&self.shared.files.values).get(bytes).copied();
+        if let Some(value) = known {
+            return self.force(value, Pos::NONE);
+        }
+        let resolved = self.resolve_import(path)?;
+        let resolved_bytes = resolved.as_os_str().as_encoded_bytes();
+        let mut values = lock(&self.shared.files.values);
+        let value = match values.get(resolved_bytes) {
+            Some(value) => *value,
             None => {
-                let resolved = self.resolve_import(path)?;
-                lock(&self.shared.files.resolved).insert(path.to_path_buf(), resolved.clone());
-                resolved
+                let value = self.native_thunk(FileValue(resolved.to_path_buf()));
+                values.insert(resolved_bytes.into(), value);
+                value
             }
         };
-        let known = lock(&self.shared.files.values).get(&resolved).copied();
-        let value = match known {
-            Some(value) => value,
-            None => {
-                let thunk = self.native_thunk(FileValue(resolved.clone()));
-                *lock(&self.shared.files.values).entry(resolved).or_insert(thunk)
-            }
-        };
+        if bytes != resolved_bytes {
+            values.insert(bytes.into(), value);
+        }
+        drop(values);
         self.force(value, Pos::NONE)
     }
 
@@ -158,54 +162,56 @@ impl Evaluator {
     }
 
     /// Follows links at the end of a path and adds `default.nix` to a folder.
-    fn resolve_import(&self, path: &Path) -> Result<PathBuf> {
-        let mut path = path.to_path_buf();
+    fn resolve_import<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
+        let mut path = Cow::Borrowed(path);
         for _ in 0..MAX_LINKS {
-            let Some(parent) = path.parent() else { break };
-            let parent = self.resolve_directory(parent)?;
-            let here = parent.join(path.file_name().unwrap_or_default());
+            if path.parent().is_none() {
+                return Ok(path.join("default.nix").into());
+            }
+            let here = self.resolve_ancestors(&path)?;
             match self.file_type(&here)? {
                 Some(FileType::Symlink) => {
                     let target = self.host().read_link(&here).map_err(|error| file_error(&here, &error))?;
                     let joined = path.parent().unwrap_or(Path::new("/")).join(target);
-                    path = to_path_buf(&crate::path::canonical(joined.as_os_str().as_encoded_bytes()));
+                    path = to_path_buf(&crate::path::canonical(joined.as_os_str().as_encoded_bytes())).into();
                 }
-                Some(FileType::Directory) => return Ok(path.join("default.nix")),
+                Some(FileType::Directory) => return Ok(path.join("default.nix").into()),
                 Some(_) => return Ok(path),
                 None => return Err(missing(&path)),
             }
         }
-        if path.parent().is_none() {
-            return Ok(path.join("default.nix"));
-        }
         Err(too_many_links(&path))
     }
 
-    fn resolve_directory(&self, directory: &Path) -> Result<PathBuf> {
-        if directory.parent().is_none() {
-            return Ok(directory.to_path_buf());
+    /// What a folder is with its links followed, if that is something else.
+    fn moved_directory(&self, directory: &Path) -> Result<Option<PathBuf>> {
+        let bytes = directory.as_os_str().as_encoded_bytes();
+        if bytes == b"/" {
+            return Ok(None);
         }
-        if let Some(resolved) = lock(&self.shared.files.directories).get(directory) {
-            return Ok(resolved.clone());
+        if let Some(moved) = lock(&self.shared.files.directories).get(bytes) {
+            return Ok(moved.clone());
         }
         let resolved = self.resolve_links_cached(directory)?;
-        lock(&self.shared.files.directories).insert(directory.to_path_buf(), resolved.clone());
-        Ok(resolved)
+        let moved = (resolved != directory).then(|| resolved.into_owned());
+        lock(&self.shared.files.directories).insert(bytes.into(), moved.clone());
+        Ok(moved)
     }
 
     /// The path with the links in all but its last part followed.
-    pub(crate) fn resolve_ancestors(&self, path: &Path) -> Result<PathBuf> {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-            return Ok(path.to_path_buf());
-        };
-        Ok(self.resolve_directory(parent)?.join(name))
+    pub(crate) fn resolve_ancestors<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
+        let Some((directory, name)) = split_last(path) else { return Ok(path.into()) };
+        Ok(match self.moved_directory(directory)? {
+            Some(moved) => moved.join(name).into(),
+            None => path.into(),
+        })
     }
 
     /// As [`Evaluator::resolve_links`], for a path beside others that were asked for.
-    pub(crate) fn resolve_links_cached(&self, path: &Path) -> Result<PathBuf> {
+    pub(crate) fn resolve_links_cached<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let path = self.resolve_ancestors(path)?;
         let kind = self.host().file_type(&path).map_err(|error| file_error(&path, &error))?;
-        if kind == Some(FileType::Symlink) { self.resolve_links(&path) } else { Ok(path) }
+        if kind == Some(FileType::Symlink) { Ok(self.resolve_links(&path)?.into()) } else { Ok(path) }
     }
 
     /// The path with all symbolic links in it followed. What isn't there is left as it is.
@@ -331,9 +337,7 @@ impl Evaluator {
         if Path::new(&*name).extension().is_some_and(|extension| extension == "drv") {
             return Err(EvalError::other("file names are not allowed to end in '.drv'"));
         }
-        let parent =
-            source.parent().map_or_else(|| Ok(PathBuf::from("/")), |dir| self.resolve_directory(dir))?;
-        let real = parent.join(source.file_name().unwrap_or_default());
+        let real = self.resolve_ancestors(source)?;
         self.check_access(&real)?;
         if self.file_type(&real)?.is_none() {
             return Err(missing(source));
