@@ -4,7 +4,9 @@
 //! parser.
 
 use crate::ast::DocComment;
-use crate::{Code, Diagnostic, Source};
+use crate::scan::{Bytes, chunk, find};
+use crate::symbol::Word;
+use crate::{Code, Diagnostic, Source, Symbol};
 
 /// A kind of token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,12 +84,30 @@ enum Mode {
     PathAfterSlash,
 }
 
+/// An identifier in the text.
+#[derive(Clone, Copy)]
+pub(crate) struct Name {
+    word: Word,
+    start: usize,
+    end: usize,
+}
+
+impl Name {
+    pub(crate) fn is_cur_pos(self) -> bool {
+        self.word == CUR_POS && self.end - self.start <= Word::MAX
+    }
+}
+
+const CUR_POS: Word = Word::first(*b"__curPos\0\0\0\0\0\0\0\0", 8);
+
 pub(crate) struct Lexer<'s> {
     pub(crate) source: &'s Source,
     pub(crate) text: &'s [u8],
     /// The bytes of the token read last.
     pub(crate) start: usize,
     pub(crate) end: usize,
+    /// The identifier read last, if it is short enough.
+    word: Word,
     /// Whether the string token read last is free of escapes and carriage returns.
     pub(crate) plain: bool,
     /// The value of the integer token read last.
@@ -111,11 +131,10 @@ const IDENTIFIER: u8 = 1;
 const PATH: u8 = 2;
 const SCHEME: u8 = 4;
 const URI: u8 = 8;
-const SPACE: u8 = 16;
-const LETTER: u8 = 32;
-const STRING_STOP: u8 = 64;
+/// What a name begins with.
+const FIRST: u8 = 16;
 /// What can make a path or a URL of an identifier before it.
-const EXTENDS: u8 = 128;
+const EXTENDS: u8 = 32;
 
 static CLASS: [u8; 256] = {
     let mut table = [0; 256];
@@ -123,8 +142,8 @@ static CLASS: [u8; 256] = {
     while byte < 256 {
         let c = byte as u8;
         let mut class = 0;
-        if c.is_ascii_alphabetic() {
-            class |= LETTER;
+        if c.is_ascii_alphabetic() || c == b'_' {
+            class |= FIRST;
         }
         if c.is_ascii_alphanumeric() {
             class |= IDENTIFIER | PATH | SCHEME | URI;
@@ -159,18 +178,28 @@ static CLASS: [u8; 256] = {
         ) {
             class |= URI;
         }
-        if matches!(c, b' ' | b'\t' | b'\r' | b'\n') {
-            class |= SPACE;
-        }
-        if matches!(c, b'"' | b'\\' | b'$' | b'\r' | 0) {
-            class |= STRING_STOP;
-        }
         if class & PATH != 0 || matches!(c, b'/' | b':') {
             class |= EXTENDS;
         }
         table[byte] = class;
         byte += 1;
     }
+    table
+};
+
+/// The tokens of those bytes that are one whatever comes after them.
+static SINGLE: [Token; 256] = {
+    let mut table = [Token::Invalid; 256];
+    table[b'*' as usize] = Token::Star;
+    table[b'?' as usize] = Token::Question;
+    table[b':' as usize] = Token::Colon;
+    table[b';' as usize] = Token::Semicolon;
+    table[b'@' as usize] = Token::At;
+    table[b',' as usize] = Token::Comma;
+    table[b'(' as usize] = Token::ParenOpen;
+    table[b')' as usize] = Token::ParenClose;
+    table[b'[' as usize] = Token::BracketOpen;
+    table[b']' as usize] = Token::BracketClose;
     table
 };
 
@@ -186,6 +215,7 @@ impl<'s> Lexer<'s> {
             text,
             start: 0,
             end: 0,
+            word: Word::EMPTY,
             plain: true,
             integer: 0,
             float: 0.0,
@@ -203,6 +233,22 @@ impl<'s> Lexer<'s> {
     /// The bytes of the token read last.
     pub(crate) fn bytes(&self) -> &'s [u8] {
         &self.text[self.start..self.end]
+    }
+
+    /// The identifier read last.
+    #[inline]
+    pub(crate) fn name(&self) -> Name {
+        Name { word: self.word, start: self.start, end: self.end }
+    }
+
+    /// The symbol of an identifier.
+    #[inline]
+    pub(crate) fn symbol(&self, name: Name) -> Symbol {
+        if name.end - name.start <= Word::MAX {
+            Symbol::of_word(name.word)
+        } else {
+            Symbol::intern(&self.text[name.start..name.end])
+        }
     }
 
     /// Reads a token and sets `start` and `end`.
@@ -248,36 +294,49 @@ impl<'s> Lexer<'s> {
     }
 
     /// Skips space and comments; whatever comment stands unclosed is left for the parser to stumble on.
+    #[inline]
     fn trivia(&mut self) {
-        let mut doc = None;
-        let mut index = self.end;
-        while let Some(&byte) = self.text.get(index) {
-            if is(byte, SPACE) {
-                index += 1;
-            } else if byte == b'#' {
-                index += 1;
-                while index < self.text.len() && !matches!(self.text[index], b'\n' | b'\r') {
-                    index += 1;
-                }
-            } else if byte == b'/' && self.at(index + 1) == b'*' {
-                let Some(end) = self.comment_end(index + 2) else { break };
-                if self.at(index + 2) == b'*' && !matches!(self.at(index + 3), b'*' | b'/') {
-                    doc = Some((index, end));
-                }
-                index = end;
-            } else {
-                break;
-            }
+        let space = Bytes::new(chunk(self.text, self.end)).space();
+        let mut index = self.end + (!space).first();
+        if matches!(self.at(index), b' ' | b'\n' | b'\r' | b'\t' | b'#' | b'/') {
+            index = self.long_trivia(index);
         }
         self.start = index;
+    }
+
+    fn long_trivia(&mut self, mut index: usize) -> usize {
+        let mut doc = None;
+        loop {
+            index = find(self.text, index, |bytes| !bytes.space());
+            match self.at(index) {
+                b'#' => {
+                    index = find(self.text, index + 1, |bytes| bytes.equal(b'\n') | bytes.equal(b'\r'));
+                }
+                b'/' if self.at(index + 1) == b'*' => {
+                    let Some(end) = self.comment_end(index + 2) else { break };
+                    if self.at(index + 2) == b'*' && !matches!(self.at(index + 3), b'*' | b'/') {
+                        doc = Some((index, end));
+                    }
+                    index = end;
+                }
+                _ => break,
+            }
+        }
         if let Some((start, end)) = doc {
             let comment = DocComment { start: self.source.pos(start), end: self.source.pos(end) };
             self.docs.push((index, comment));
         }
+        index
     }
 
-    fn comment_end(&self, from: usize) -> Option<usize> {
-        self.text[from..].windows(2).position(|pair| pair == b"*/").map(|offset| from + offset + 2)
+    fn comment_end(&self, mut from: usize) -> Option<usize> {
+        loop {
+            let star = find(self.text, from, |bytes| bytes.equal(b'*'));
+            match self.text.get(star + 1)? {
+                b'/' => return Some(star + 2),
+                _ => from = star + 1,
+            }
+        }
     }
 
     fn default(&mut self) -> Result<Token, Box<Diagnostic>> {
@@ -287,15 +346,25 @@ impl<'s> Lexer<'s> {
             self.end = start;
             return Ok(Token::End);
         };
-        if is(byte, LETTER) || byte == b'_' {
-            let end = self.run(start, IDENTIFIER);
-            if !is(self.at(end), EXTENDS) {
-                self.end = end;
-                return Ok(keyword(self.bytes()));
+        if is(byte, FIRST) {
+            let token = self.word();
+            let next = self.at(self.end);
+            if !is(next, EXTENDS) || next == b':' && !is(self.at(self.end + 1), URI) {
+                return Ok(token);
+            }
+            // Runs are looked for once, not from each token in them: `a+b+c` is one run of path characters.
+            if start >= self.path_run_end {
+                self.path_run_end = self.run(start, PATH);
+            }
+            if !matches!(self.at(self.path_run_end), b'/' | b':') {
+                return Ok(token);
             }
         }
+        let single = SINGLE[byte as usize];
+        if single != Token::Invalid {
+            return Ok(self.token(1, single));
+        }
         if is(byte, PATH) || byte == b'/' {
-            // Runs are looked for once, not from each token in them: `a+b+c` is one run of path characters.
             if start >= self.path_run_end {
                 self.path_run_end = self.run(start, PATH);
             }
@@ -325,8 +394,7 @@ impl<'s> Lexer<'s> {
                         return Ok(Token::Uri);
                     }
                 }
-                self.end = self.run(start, IDENTIFIER);
-                Ok(keyword(self.bytes()))
+                Ok(self.word())
             }
             b'0'..=b'9' => self.number(),
             b'.' if second.is_ascii_digit() => self.number(),
@@ -348,16 +416,6 @@ impl<'s> Lexer<'s> {
             b'+' => Ok(self.token(1, Token::Plus)),
             b'/' if second == b'/' => Ok(self.token(2, Token::Update)),
             b'/' => Ok(self.token(1, Token::Slash)),
-            b'*' => Ok(self.token(1, Token::Star)),
-            b'?' => Ok(self.token(1, Token::Question)),
-            b':' => Ok(self.token(1, Token::Colon)),
-            b';' => Ok(self.token(1, Token::Semicolon)),
-            b'@' => Ok(self.token(1, Token::At)),
-            b',' => Ok(self.token(1, Token::Comma)),
-            b'(' => Ok(self.token(1, Token::ParenOpen)),
-            b')' => Ok(self.token(1, Token::ParenClose)),
-            b'[' => Ok(self.token(1, Token::BracketOpen)),
-            b']' => Ok(self.token(1, Token::BracketClose)),
             b'{' => {
                 self.push(Mode::Default);
                 Ok(self.token(1, Token::BraceOpen))
@@ -399,6 +457,19 @@ impl<'s> Lexer<'s> {
             }
             _ => Ok(self.token(1, Token::Invalid)),
         }
+    }
+
+    /// Reads an identifier or keyword, whatever comes after it.
+    #[inline]
+    fn word(&mut self) -> Token {
+        let first = chunk(self.text, self.start);
+        let length = (!Bytes::new(first).identifier()).first();
+        self.end = self.start + length;
+        self.word = Word::first(first, length);
+        if length == Word::MAX {
+            self.end = find(self.text, self.end, |bytes| !bytes.identifier());
+        }
+        keyword(self.word)
     }
 
     fn pipe(&mut self, token: Token) -> Result<Token, Box<Diagnostic>> {
@@ -544,9 +615,13 @@ impl<'s> Lexer<'s> {
         let mut index = self.start;
         self.plain = true;
         loop {
-            while index < self.text.len() && !is(self.text[index], STRING_STOP) {
-                index += 1;
-            }
+            index = find(self.text, index, |bytes| {
+                bytes.equal(b'"')
+                    | bytes.equal(b'\\')
+                    | bytes.equal(b'$')
+                    | bytes.equal(b'\r')
+                    | bytes.equal(0)
+            });
             let left = self.text.len() - index;
             if left == 0 {
                 break;
@@ -614,19 +689,13 @@ impl<'s> Lexer<'s> {
         self.start = self.end;
         let mut index = self.start;
         self.plain = true;
-        while let Some(&byte) = self.text.get(index) {
-            let Some(&second) = self.text.get(index + 1) else {
-                if !matches!(byte, b'$' | b'\'') {
-                    index += 1;
-                }
-                break;
-            };
-            index += match byte {
-                b'$' if matches!(second, b'{' | b'\'') => break,
-                b'\'' if matches!(second, b'\'' | b'$') => break,
-                b'$' | b'\'' => 2,
-                _ => 1,
-            };
+        loop {
+            index = find(self.text, index, |bytes| bytes.equal(b'$') | bytes.equal(b'\''));
+            let Some(&second) = self.text.get(index + 1) else { break };
+            match (self.text[index], second) {
+                (b'$', b'{' | b'\'') | (b'\'', b'\'' | b'$') => break,
+                _ => index += 2,
+            }
         }
         self.end = index;
         if index > self.start {
@@ -654,18 +723,44 @@ impl<'s> Lexer<'s> {
     }
 }
 
-fn keyword(word: &[u8]) -> Token {
-    match word {
-        b"if" => Token::If,
-        b"then" => Token::Then,
-        b"else" => Token::Else,
-        b"assert" => Token::Assert,
-        b"with" => Token::With,
-        b"let" => Token::Let,
-        b"in" => Token::In,
-        b"rec" => Token::Rec,
-        b"inherit" => Token::Inherit,
-        b"or" => Token::Or,
-        _ => Token::Identifier,
+/// The keywords, each where [`keyword_place`] sends it.
+static KEYWORDS: [(Word, Token); 16] = {
+    let words: [(&[u8], Token); 10] = [
+        (b"if", Token::If),
+        (b"then", Token::Then),
+        (b"else", Token::Else),
+        (b"assert", Token::Assert),
+        (b"with", Token::With),
+        (b"let", Token::Let),
+        (b"in", Token::In),
+        (b"rec", Token::Rec),
+        (b"inherit", Token::Inherit),
+        (b"or", Token::Or),
+    ];
+    let mut table = [(Word::EMPTY, Token::Identifier); 16];
+    let mut index = 0;
+    while index < words.len() {
+        let (text, token) = words[index];
+        let mut bytes = [0; Word::MAX];
+        bytes.split_at_mut(text.len()).0.copy_from_slice(text);
+        let word = Word::first(bytes, text.len());
+        let place = &mut table[keyword_place(word)];
+        assert!(matches!(place.1, Token::Identifier), "no two keywords have one place");
+        *place = (word, token);
+        index += 1;
     }
+    table
+};
+
+const fn keyword_place(word: Word) -> usize {
+    (word.start().wrapping_mul(KEYWORD_FACTOR) >> 60) as usize
+}
+
+/// Sends each keyword to a place of its own; found by trying.
+const KEYWORD_FACTOR: u64 = 0xcd61_3e30_d8f1_6adf;
+
+#[inline]
+fn keyword(word: Word) -> Token {
+    let (known, token) = KEYWORDS[keyword_place(word)];
+    if known == word { token } else { Token::Identifier }
 }

@@ -13,6 +13,7 @@ mod lint;
 mod parser;
 pub mod print;
 mod render;
+mod scan;
 mod source;
 mod suggest;
 mod symbol;

@@ -15,7 +15,7 @@ use self::function::PendingLambda;
 use self::operation::Operator;
 use self::strings::Piece;
 use crate::ast::{AttrName, Expr, ExprId, Formal, Part, PathId, Range, SetId};
-use crate::lexer::{Lexer, Token};
+use crate::lexer::{Lexer, Name, Token};
 use crate::{Ast, Code, Diagnostic, Lint, LintKind, Pos, Source, Symbol, expected};
 
 /// What parsing depends on besides the text.
@@ -371,10 +371,17 @@ impl<'s> Parser<'s> {
 
     fn variable(&mut self) -> ExprId {
         let pos = self.pos(self.start());
-        match self.lexer.bytes() {
-            b"__curPos" => self.add(pos, Expr::CurPos),
-            name => self.add(pos, Expr::Var(Symbol::intern(name))),
-        }
+        let expr = self.variable_of(self.lexer.name());
+        self.add(pos, expr)
+    }
+
+    fn variable_of(&self, name: Name) -> Expr {
+        if name.is_cur_pos() { Expr::CurPos } else { Expr::Var(self.lexer.symbol(name)) }
+    }
+
+    /// The symbol of the identifier that is the current token.
+    fn symbol(&self) -> Symbol {
+        self.lexer.symbol(self.lexer.name())
     }
 
     fn lint(&mut self, kind: LintKind, literal: &[u8]) {

@@ -1,14 +1,14 @@
 //! Names as numbers: one process-wide, append-only table of byte strings.
 //!
 //! A [`Symbol`] is made once per distinct byte string and lives as long as the process, so that it can be
-//! copied, compared and hashed as a number. Making one takes a lock on a part of the table; reading one
-//! takes none.
+//! copied, compared and hashed as a number. Making a new one takes a lock on a part of the table; finding
+//! and reading one takes none.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, OnceLock};
 
 /// An interned byte string. `Option<Symbol>` is as small as `Symbol`.
@@ -94,19 +94,31 @@ impl Symbol {
     /// The symbol of these bytes, made if it is new.
     pub fn intern(bytes: impl AsRef<[u8]>) -> Symbol {
         let bytes = bytes.as_ref();
-        let hash = hash(bytes);
-        CACHE.with_borrow_mut(|cache| {
-            let slot = &mut cache[(hash >> (64 - CACHE_BITS)) as usize];
-            if let Some((cached_hash, text, symbol)) = *slot
-                && cached_hash == hash
-                && text == bytes
-            {
-                return symbol;
+        match Word::new(bytes) {
+            Some(word) => Symbol::of_word(word),
+            None => Symbol::of_long(bytes),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn of_word(word: Word) -> Symbol {
+        let hash = word.hash();
+        CACHE.with(|cache| {
+            let place = &cache[(hash >> (64 - CACHE_BITS)) as usize];
+            let known = place.get();
+            match NonZeroU32::new(known.id) {
+                Some(id) if known.word == word => Symbol(id),
+                _ => {
+                    let symbol = TABLE.intern(word.bytes(&mut [0; 16]), hash);
+                    place.set(Known { word, id: symbol.0.get() });
+                    symbol
+                }
             }
-            let symbol = TABLE.intern(bytes, hash);
-            *slot = Some((hash, symbol.as_bytes(), symbol));
-            symbol
         })
+    }
+
+    fn of_long(bytes: &[u8]) -> Symbol {
+        TABLE.intern(bytes, hash_long(bytes))
     }
 
     /// The bytes this symbol stands for.
@@ -153,19 +165,103 @@ impl From<&str> for Symbol {
     }
 }
 
-/// One symbol's bytes, published once. Slots lie in buckets of doubling size that never move.
-struct Slot {
-    text: AtomicPtr<&'static [u8]>,
+/// A byte string of up to sixteen bytes by value: most names are no longer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word {
+    /// The bytes, with zeros behind them.
+    low: u64,
+    high: u64,
+    length: u32,
 }
+
+impl Word {
+    /// The longest byte string that is a word.
+    pub(crate) const MAX: usize = 16;
+
+    fn new(bytes: &[u8]) -> Option<Word> {
+        let mut word = [0; Word::MAX];
+        word.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(Word::first(word, bytes.len()))
+    }
+
+    pub(crate) const EMPTY: Word = Word { low: 0, high: 0, length: 0 };
+
+    /// The first bytes of sixteen.
+    #[inline]
+    pub(crate) const fn first(bytes: [u8; Word::MAX], length: usize) -> Word {
+        let mask = if length == 0 { 0 } else { u128::MAX >> (128 - 8 * length) };
+        let value = u128::from_le_bytes(bytes) & mask;
+        Word { low: value as u64, high: (value >> 64) as u64, length: length as u32 }
+    }
+
+    /// Its first eight bytes as a number.
+    pub(crate) const fn start(self) -> u64 {
+        self.low
+    }
+
+    fn bytes(self, room: &mut [u8; Word::MAX]) -> &[u8] {
+        *room = (u128::from(self.low) | u128::from(self.high) << 64).to_le_bytes();
+        &room[..self.length as usize]
+    }
+
+    #[inline]
+    fn hash(self) -> u64 {
+        mix(mix(self.low ^ K0, self.high ^ K1) ^ u64::from(self.length), K0)
+    }
+}
+
+const K0: u64 = 0x9e37_79b9_7f4a_7c15;
+const K1: u64 = 0xa076_1d64_78bd_642f;
+
+#[inline]
+fn mix(left: u64, right: u64) -> u64 {
+    let wide = u128::from(left) * u128::from(right);
+    wide as u64 ^ (wide >> 64) as u64
+}
+
+/// The hash of more bytes than make a word.
+fn hash_long(bytes: &[u8]) -> u64 {
+    let (chunks, _) = bytes.as_chunks::<8>();
+    let state = chunks.iter().fold(K1, |state, chunk| mix(state ^ u64::from_le_bytes(*chunk), K0));
+    let last = bytes.last_chunk::<8>().map_or(0, |last| u64::from_le_bytes(*last));
+    mix(state ^ last, K1 ^ bytes.len() as u64)
+}
+
+const CACHE_BITS: u32 = 12;
+
+#[derive(Clone, Copy)]
+struct Known {
+    word: Word,
+    /// The number of its symbol; zero in an empty place.
+    id: u32,
+}
+
+thread_local! {
+    /// The short names this thread has lately met, so that most need no look at the table.
+    static CACHE: [Cell<Known>; 1 << CACHE_BITS] =
+        const { [const { Cell::new(Known { word: Word::EMPTY, id: 0 }) }; 1 << CACHE_BITS] };
+}
+
+/// One symbol's bytes, published once: their count, then themselves. Slots lie in buckets of
+/// doubling size that never move.
+struct Slot {
+    text: AtomicPtr<u8>,
+}
+
+const COUNT: usize = size_of::<usize>();
 
 impl Slot {
     fn read(&self) -> &'static [u8] {
         loop {
             let text = self.text.load(Ordering::Acquire);
             if !text.is_null() {
-                // SAFETY: a pointer that is not null comes from `Box::leak` in `Table::intern`, is never
-                // freed or written again, and the acquiring load sees what was written before its store.
-                return unsafe { *text };
+                // SAFETY: a pointer that is not null comes from `Writer::keep`: it leads to a count and so many
+                // bytes, which are never freed or written again, and the acquiring load sees what was written
+                // before its store.
+                return unsafe {
+                    let length = usize::from_ne_bytes(text.cast::<[u8; COUNT]>().read());
+                    std::slice::from_raw_parts(text.add(COUNT), length)
+                };
             }
             // Only a symbol handed over without synchronisation gets here, for an instant.
             std::hint::spin_loop();
@@ -186,127 +282,139 @@ fn slot(index: u32) -> &'static Slot {
     &bucket[(shifted - (1 << bits)) as usize]
 }
 
-const CACHE_BITS: u32 = 12;
-type CacheEntry = Option<(u64, &'static [u8], Symbol)>;
+const SHARD_BITS: u32 = 4;
+const FIRST_SIZE: usize = 256;
 
-thread_local! {
-    /// The symbols this thread has lately met: most names are met again soon, and then need no lock.
-    static CACHE: RefCell<Box<[CacheEntry]>> = RefCell::new(vec![None; 1 << CACHE_BITS].into());
-}
-
-const SHARD_BITS: u32 = 6;
-
+/// From bytes to symbols: open addressing, in parts of which each is read without a lock.
 struct Table {
-    shards: Vec<Mutex<Shard>>,
+    shards: [Shard; 1 << SHARD_BITS],
 }
 
-/// An open-addressing table from bytes to symbols; zero marks a free place.
-#[derive(Default)]
 struct Shard {
-    entries: Vec<(u32, u32)>,
+    /// Half a hash and a symbol's number each, or zero in a free place. A larger array takes the place of
+    /// one that fills up; readers may still be in the old one, which is kept.
+    places: AtomicPtr<Box<[AtomicU64]>>,
+    writer: Mutex<Writer>,
+}
+
+struct Writer {
     used: usize,
     /// Room for the bytes of coming symbols.
     arena: &'static mut [u8],
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let table = Table { shards: (0..1 << SHARD_BITS).map(|_| Mutex::default()).collect() };
+    let table = Table { shards: std::array::from_fn(|_| Shard::new()) };
     for (index, text) in WELL_KNOWN.iter().enumerate() {
-        let hash = hash(text);
-        let mut shard = table.shard(hash).lock().expect("nothing panics under this lock");
-        shard.insert(hash, index as u32 + 1);
+        let hash = Word::new(text).map_or_else(|| hash_long(text), Word::hash);
+        let shard = table.shard(hash);
+        let mut writer = shard.writer.lock().expect("nothing panics under this lock");
+        shard.insert(&mut writer, hash, index as u32 + 1);
     }
     table
 });
 
 impl Table {
-    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+    fn shard(&self, hash: u64) -> &Shard {
         &self.shards[(hash & ((1 << SHARD_BITS) - 1)) as usize]
     }
 
     fn intern(&self, bytes: &[u8], hash: u64) -> Symbol {
-        let mut shard = self.shard(hash).lock().expect("nothing panics under this lock");
+        let shard = self.shard(hash);
+        if let Some(symbol) = shard.find(bytes, hash) {
+            return symbol;
+        }
+        let mut writer = shard.writer.lock().expect("nothing panics under this lock");
         if let Some(symbol) = shard.find(bytes, hash) {
             return symbol;
         }
         let index = NEXT.fetch_add(1, Ordering::Relaxed);
         let id = index.checked_add(1).and_then(NonZeroU32::new).expect("memory ends before 2^32 symbols do");
-        let text: &'static [u8] = shard.keep(bytes);
-        slot(index).text.store(Box::leak(Box::new(text)), Ordering::Release);
-        shard.insert(hash, id.get());
+        slot(index).text.store(writer.keep(bytes), Ordering::Release);
+        shard.insert(&mut writer, hash, id.get());
         Symbol(id)
     }
 }
 
 impl Shard {
+    fn new() -> Shard {
+        let places = AtomicPtr::new(places_for(FIRST_SIZE));
+        Shard { places, writer: Mutex::new(Writer { used: 0, arena: &mut [] }) }
+    }
+
+    fn places(&self) -> &'static [AtomicU64] {
+        // SAFETY: the pointer comes from `places_for`, which leaks what it leads to.
+        unsafe { &*self.places.load(Ordering::Acquire) }
+    }
+
     fn find(&self, bytes: &[u8], hash: u64) -> Option<Symbol> {
-        let mask = self.entries.len().checked_sub(1)?;
-        let short = (hash >> 32) as u32;
-        let mut place = short as usize & mask;
+        let places = self.places();
+        let mut place = (hash >> 32) as usize;
         loop {
-            let (entry_hash, id) = self.entries[place];
-            let symbol = Symbol(NonZeroU32::new(id)?);
-            if entry_hash == short && symbol.as_bytes() == bytes {
+            place &= places.len() - 1;
+            let entry = places[place].load(Ordering::Acquire);
+            let symbol = Symbol(NonZeroU32::new(entry as u32)?);
+            if entry >> 32 == hash >> 32 && symbol.as_bytes() == bytes {
                 return Some(symbol);
             }
-            place = (place + 1) & mask;
+            place += 1;
         }
     }
 
-    fn insert(&mut self, hash: u64, id: u32) {
-        if self.used * 2 >= self.entries.len() {
-            let size = (self.entries.len() * 2).max(64);
-            for (hash, id) in std::mem::replace(&mut self.entries, vec![(0, 0); size]) {
-                if id != 0 {
-                    self.place(hash, id);
+    fn insert(&self, writer: &mut Writer, hash: u64, id: u32) {
+        let mut places = self.places();
+        if writer.used * 2 >= places.len() {
+            let larger = places_for(places.len() * 2);
+            // SAFETY: as in `places`.
+            let larger_places: &'static [AtomicU64] = unsafe { &*larger };
+            for entry in places {
+                let entry = entry.load(Ordering::Relaxed);
+                if entry != 0 {
+                    put(larger_places, entry);
                 }
             }
+            self.places.store(larger, Ordering::Release);
+            places = larger_places;
         }
-        self.place((hash >> 32) as u32, id);
-        self.used += 1;
-    }
-
-    fn place(&mut self, hash: u32, id: u32) {
-        let mask = self.entries.len() - 1;
-        let mut place = hash as usize & mask;
-        while self.entries[place].1 != 0 {
-            place = (place + 1) & mask;
-        }
-        self.entries[place] = (hash, id);
-    }
-
-    fn keep(&mut self, bytes: &[u8]) -> &'static [u8] {
-        const CHUNK: usize = 8 << 10;
-        if bytes.len() > CHUNK / 4 {
-            return Box::leak(bytes.into());
-        }
-        if self.arena.len() < bytes.len() {
-            self.arena = Box::leak(vec![0; CHUNK].into_boxed_slice());
-        }
-        let (text, rest) = std::mem::take(&mut self.arena).split_at_mut(bytes.len());
-        self.arena = rest;
-        text.copy_from_slice(bytes);
-        text
+        put(places, hash >> 32 << 32 | u64::from(id));
+        writer.used += 1;
     }
 }
 
-/// A fast hash for short strings; all bits of the result are good.
-fn hash(bytes: &[u8]) -> u64 {
-    const K: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut state = bytes.len() as u64 ^ K;
-    let mut mix = |word: u64| {
-        let wide = u128::from(state ^ word) * u128::from(K ^ 0x5851_f42d_4c95_7f2d);
-        state = (wide as u64) ^ (wide >> 64) as u64;
-    };
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        mix(u64::from_le_bytes(*word));
+fn places_for(count: usize) -> *mut Box<[AtomicU64]> {
+    Box::leak(Box::new((0..count).map(|_| AtomicU64::new(0)).collect()))
+}
+
+/// Only one thread at a time writes to an array.
+fn put(places: &[AtomicU64], entry: u64) {
+    let mut place = (entry >> 32) as usize & (places.len() - 1);
+    while places[place].load(Ordering::Relaxed) != 0 {
+        place = (place + 1) & (places.len() - 1);
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    mix(u64::from_le_bytes(last));
-    mix(K);
-    state
+    places[place].store(entry, Ordering::Release);
+}
+
+impl Writer {
+    /// Keeps bytes with their count in front.
+    fn keep(&mut self, bytes: &[u8]) -> *mut u8 {
+        const CHUNK: usize = 16 << 10;
+        let size = bytes.len() + COUNT;
+        if size > CHUNK / 4 {
+            return fill(Box::leak(vec![0; size].into_boxed_slice()), bytes);
+        }
+        if self.arena.len() < size {
+            self.arena = Box::leak(vec![0; CHUNK].into_boxed_slice());
+        }
+        let (room, rest) = std::mem::take(&mut self.arena).split_at_mut(size);
+        self.arena = rest;
+        fill(room, bytes)
+    }
+}
+
+fn fill(room: &'static mut [u8], bytes: &[u8]) -> *mut u8 {
+    room[..COUNT].copy_from_slice(&bytes.len().to_ne_bytes());
+    room[COUNT..].copy_from_slice(bytes);
+    room.as_mut_ptr()
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ impl Parser<'_> {
     fn attr_name(&mut self) -> Result<AttrName> {
         match self.token {
             Token::Identifier => {
-                let name = Symbol::intern(self.lexer.bytes());
+                let name = self.symbol();
                 self.advance()?;
                 Ok(AttrName::Static(name))
             }

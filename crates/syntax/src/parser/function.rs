@@ -18,12 +18,12 @@ impl Parser<'_> {
     /// A function `x: …` or `x@{ … }: …`, or only the variable `x`.
     pub(super) fn identifier_or_lambda(&mut self) -> Result<Result<PendingLambda, ExprId>> {
         let start = self.start();
-        let bytes = self.lexer.bytes();
+        let name = self.lexer.name();
         self.advance()?;
         match self.token {
             Token::Colon => {
                 self.advance()?;
-                let argument = Some(Symbol::intern(bytes));
+                let argument = Some(self.lexer.symbol(name));
                 Ok(Ok(PendingLambda { start, argument, formals: None, duplicate: None }))
             }
             Token::At => {
@@ -31,14 +31,11 @@ impl Parser<'_> {
                 self.expect(Token::BraceOpen)?;
                 let formals = self.formals(None)?;
                 self.expect(Token::Colon)?;
-                Ok(Ok(self.with_formals(start, formals, Some(Symbol::intern(bytes)))))
+                Ok(Ok(self.with_formals(start, formals, Some(self.lexer.symbol(name)))))
             }
             _ => {
                 let pos = self.pos(start);
-                let expr = match bytes {
-                    b"__curPos" => Expr::CurPos,
-                    name => Expr::Var(Symbol::intern(name)),
-                };
+                let expr = self.variable_of(name);
                 Ok(Err(self.add(pos, expr)))
             }
         }
@@ -52,7 +49,7 @@ impl Parser<'_> {
         let formals = match self.token {
             Token::Ellipsis => self.formals(None)?,
             Token::Identifier => {
-                let name = Symbol::intern(self.lexer.bytes());
+                let name = self.symbol();
                 let name_pos = self.pos(self.start());
                 self.advance()?;
                 if !matches!(self.token, Token::Comma | Token::Question | Token::BraceClose) {
@@ -79,7 +76,7 @@ impl Parser<'_> {
         if self.token == Token::At {
             self.advance()?;
             if self.token == Token::Identifier {
-                argument = Some(Symbol::intern(self.lexer.bytes()));
+                argument = Some(self.symbol());
             }
             self.expect(Token::Identifier)?;
         }
@@ -101,7 +98,7 @@ impl Parser<'_> {
                         break;
                     }
                     Token::Identifier => {
-                        let name = (Symbol::intern(self.lexer.bytes()), self.pos(self.start()));
+                        let name = (self.symbol(), self.pos(self.start()));
                         self.advance()?;
                         name
                     }
