@@ -120,6 +120,8 @@ pub enum Command {
     Home(HomeCommand),
     /// Evaluate an expression and print its value
     Eval(EvalArguments),
+    /// Evaluate line by line
+    Repl(ReplArguments),
     /// Build derivations and print where their outputs are
     Build(BuildArguments),
     /// Delete what no generation, root or running program needs
@@ -219,6 +221,16 @@ pub struct EvalArguments {
     /// Evaluate with this store instead of the one that is built in
     #[arg(long, value_name = "STORE")]
     pub eval_store: Option<String>,
+}
+
+/// `nival repl`.
+#[derive(Debug, Default, Args)]
+pub struct ReplArguments {
+    /// Attribute paths within the file or expression, or flakes, whose attributes become variables
+    pub installables: Vec<String>,
+    /// Where the expression comes from
+    #[command(flatten)]
+    pub source: SourceArguments,
 }
 
 /// `nival build`.

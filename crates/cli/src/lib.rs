@@ -14,6 +14,8 @@ mod host;
 mod json_lines;
 mod nix;
 pub mod output;
+mod pager;
+mod repl;
 pub mod settings;
 mod store_place;
 mod world;

@@ -123,7 +123,7 @@ impl FrameText {
     fn format(&self) -> String {
         match self {
             FrameText::Static(text) => (*text).to_owned(),
-            FrameText::Named(before, name, after) => format!("{before}{name}{after}"),
+            FrameText::Named(before, name, after) => format!("{before}{}{after}", name.to_identifier()),
             FrameText::Builtin(name) => format!("while calling the '{name}' builtin"),
             FrameText::Owned(text) => text.to_string(),
         }

@@ -76,7 +76,7 @@ impl Search<'_> {
                 for attr in attrs.by_name() {
                     if is_plain_name(attr.name.as_bytes()) {
                         self.attribute(attr.value, everything).frame_with(
-                            || format!("while evaluating the attribute '{}'", attr.name),
+                            || format!("while evaluating the attribute '{}'", attr.name.to_identifier()),
                             attr.pos(),
                         )?;
                     }

@@ -28,6 +28,8 @@ pub struct PrintOptions {
     pub indent: usize,
     /// What to do with errors on the way.
     pub errors: PrintErrors,
+    /// Whether values are coloured for a terminal.
+    pub colours: bool,
 }
 
 /// What becomes of an error while a value is printed.
@@ -52,6 +54,7 @@ impl Default for PrintOptions {
             max_string_length: usize::MAX,
             indent: 0,
             errors: PrintErrors::Show,
+            colours: false,
         }
     }
 }
@@ -59,17 +62,23 @@ impl Default for PrintOptions {
 impl Evaluator {
     /// Shows a value as `nix eval` does.
     pub fn print(&self, value: Value, options: &PrintOptions) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.print_into(&mut out, value, options)?;
+        Ok(out)
+    }
+
+    /// The same, where what was shown before an error is kept.
+    pub fn print_into(&self, out: &mut Vec<u8>, value: Value, options: &PrintOptions) -> Result<()> {
         let mut printer = Printer {
             ev: self,
             options,
-            out: Vec::new(),
+            out,
             seen: HashSet::new(),
             attrs_printed: 0,
             items_printed: 0,
             indent: 0,
         };
-        printer.value(value, 0)?;
-        Ok(printer.out)
+        printer.value(value, 0)
     }
 
     /// Shows a value in a message: not too much of it, and evaluating nothing.
@@ -142,10 +151,19 @@ impl Evaluator {
     }
 }
 
+// The colours of the reference (ansicolor.hh).
+const NORMAL: &str = "\x1b[0m";
+const FAINT: &str = "\x1b[2m";
+const RED: &str = "\x1b[31;1m";
+const GREEN: &str = "\x1b[32;1m";
+const BLUE: &str = "\x1b[34;1m";
+const MAGENTA: &str = "\x1b[35;1m";
+const CYAN: &str = "\x1b[36;1m";
+
 struct Printer<'a> {
     ev: &'a Evaluator,
     options: &'a PrintOptions,
-    out: Vec<u8>,
+    out: &'a mut Vec<u8>,
     seen: HashSet<Value>,
     attrs_printed: usize,
     items_printed: usize,
@@ -155,6 +173,20 @@ struct Printer<'a> {
 impl Printer<'_> {
     fn text(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
+    }
+
+    fn coloured(&mut self, colour: &str, text: &str) {
+        self.in_colour(colour, |out| out.extend_from_slice(text.as_bytes()));
+    }
+
+    fn in_colour(&mut self, colour: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.options.colours {
+            self.text(colour);
+        }
+        write(self.out);
+        if self.options.colours {
+            self.text(NORMAL);
+        }
     }
 
     fn space(&mut self, on_lines: bool) {
@@ -180,7 +212,7 @@ impl Printer<'_> {
         if fails || error.kind() == ErrorKind::StackOverflow {
             return Err(error);
         }
-        self.text(&format!("«error: {}»", error.message()));
+        self.coloured(RED, &format!("«error: {}»", error.message()));
         Ok(())
     }
 
@@ -193,30 +225,39 @@ impl Printer<'_> {
             View::Lambda(lambda) => {
                 let code = lambda.code();
                 let name = code.name.map_or_else(String::new, |name| format!(" {name}"));
-                self.text(&format!("«lambda{name} @ {}»", code.pos.display()));
+                self.coloured(BLUE, &format!("«lambda{name} @ {}»", code.pos.display()));
             }
-            View::Builtin(builtin) => self.text(&format!("«{}»", describe_builtin(builtin))),
+            View::Builtin(builtin) => self.coloured(BLUE, &format!("«{}»", describe_builtin(builtin))),
             View::Partial(partial) => {
-                self.text(&format!("«partially applied {}»", describe_builtin(partial.builtin())));
+                let text = format!("«partially applied {}»", describe_builtin(partial.builtin()));
+                self.coloured(BLUE, &text);
             }
             View::Thunk if crate::value::is_being_evaluated(value) => {
-                self.text("«potential infinite recursion»");
+                self.coloured(RED, "«potential infinite recursion»");
             }
-            View::Thunk => self.text("«thunk»"),
-            _ => write_simple(value, self.options.max_string_length, &mut self.out),
+            View::Thunk => self.coloured(MAGENTA, "«thunk»"),
+            simple => {
+                let colour = match simple {
+                    View::String(_) => MAGENTA,
+                    View::Path(_) => GREEN,
+                    _ => CYAN,
+                };
+                let length = self.options.max_string_length;
+                self.in_colour(colour, |out| write_simple(value, length, out));
+            }
         }
         Ok(())
     }
 
     fn elided(&mut self, count: usize, one: &str, many: &str) {
-        self.text(&format!("«{count} {} elided»", if count == 1 { one } else { many }));
+        self.coloured(FAINT, &format!("«{count} {} elided»", if count == 1 { one } else { many }));
     }
 
     fn attrs(&mut self, attrs: Attrs, depth: usize) -> Result<()> {
         // All empty sets are one in the reference.
         let identity = if attrs.is_empty() { Value::NULL } else { attrs.into() };
         if !self.seen.insert(identity) {
-            self.text("«repeated»");
+            self.coloured(MAGENTA, "«repeated»");
             return Ok(());
         }
         if self.options.force && self.options.derivation_paths && self.ev.is_derivation(attrs.into())? {
@@ -239,7 +280,7 @@ impl Printer<'_> {
                 self.elided(sorted.len() - printed, "attribute", "attributes");
                 break;
             }
-            print::identifier(&mut self.out, attr.name.as_bytes());
+            print::identifier(self.out, attr.name.as_bytes());
             self.text(" = ");
             self.value(attr.value, depth + 1)?;
             self.out.push(b';');
@@ -252,22 +293,23 @@ impl Printer<'_> {
     }
 
     fn derivation(&mut self, attrs: Attrs) -> Result<()> {
-        self.text("«derivation");
+        let mut text = "«derivation".to_owned();
         if let Some(path) = attrs.get_attr(Symbol::DRV_PATH) {
             let mut context = crate::context::Context::EMPTY;
             let frame = "while evaluating the drvPath of a derivation";
             let path = self.ev.coerce_to_store_path(path.value, &mut context, path.pos(), frame)?;
-            let shown = self.ev.host().store_dir().display(&path);
-            self.text(&format!(" {shown}"));
+            text.push(' ');
+            text.push_str(&self.ev.host().store_dir().display(&path));
         }
-        self.text("»");
+        text.push('»');
+        self.coloured(GREEN, &text);
         Ok(())
     }
 
     /// A list counts as repeated where the same element is met again (`place`), not the same list.
     fn list(&mut self, list: List, place: Value, depth: usize) -> Result<()> {
         if depth > 0 && !list.is_empty() && !self.seen.insert(place) {
-            self.text("«repeated»");
+            self.coloured(MAGENTA, "«repeated»");
             return Ok(());
         }
         if depth >= self.options.max_depth {

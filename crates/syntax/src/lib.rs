@@ -22,7 +22,7 @@ pub use ast::{Ast, Expr, ExprId};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Frame, Label, Level};
 pub use lint::{Lint, LintKind};
-pub use parser::{MAX_DEPTH, ParseOptions, parse};
+pub use parser::{MAX_DEPTH, NoBindings, ParseOptions, doc_comment_before, parse, parse_bindings};
 pub use render::{HumanStyle, render_human, render_reference};
 pub use source::{Origin, Place, Pos, Source, TooMuchText};
 pub use suggest::suggestions;

@@ -6,10 +6,13 @@
 
 mod bindings;
 mod function;
+mod interactive;
 mod operation;
 mod strings;
 
 use std::collections::HashMap;
+
+pub use self::interactive::{NoBindings, doc_comment_before, parse_bindings};
 
 use self::function::PendingLambda;
 use self::operation::Operator;

@@ -109,6 +109,12 @@ impl Source {
         Ok(source)
     }
 
+    /// The same source with more text at its end, for which there are no positions.
+    pub(crate) fn followed_by(&self, more: &[u8]) -> Source {
+        let text = [&self.text, more].concat();
+        Source { origin: self.origin.clone(), text, base: self.base, lines: OnceLock::new() }
+    }
+
     /// Where the text was found.
     pub fn origin(&self) -> &Origin {
         &self.origin

@@ -147,6 +147,15 @@ impl Symbol {
     }
 }
 
+impl Symbol {
+    /// The name as it stands in an expression, quoted if it must be: so messages show it.
+    pub fn to_identifier(self) -> String {
+        let mut shown = Vec::new();
+        crate::print::identifier(&mut shown, self.as_bytes());
+        String::from_utf8_lossy(&shown).into_owned()
+    }
+}
+
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from_utf8_lossy(self.as_bytes()))

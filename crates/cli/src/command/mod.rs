@@ -10,6 +10,7 @@ mod explain;
 mod gc;
 mod home;
 mod log;
+pub(crate) mod repl;
 
 use std::sync::Arc;
 
@@ -58,6 +59,10 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         Command::Eval(arguments) => {
             let given = given_arguments(&world.context, &arguments.source)?;
             eval::run(&world, &arguments, given)
+        }
+        Command::Repl(arguments) => {
+            let given = given_arguments(&world.context, &arguments.source)?;
+            repl::run(&world, arguments, given)
         }
         Command::Build(arguments) => build::run(&world, &arguments),
         Command::Gc(arguments) => gc::run(&world, &arguments),

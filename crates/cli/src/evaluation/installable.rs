@@ -90,6 +90,15 @@ pub(crate) enum Source {
     Flake,
 }
 
+/// What a flake without a fragment stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum FlakeDefault {
+    /// Its default package, as for most commands.
+    Package,
+    /// Its outputs.
+    Outputs,
+}
+
 /// A source, and what its functions are called with.
 #[derive(Debug)]
 pub(crate) struct Installables {
@@ -97,6 +106,7 @@ pub(crate) struct Installables {
     pub(crate) arguments: Arguments,
     pub(crate) base: String,
     pub(crate) system: String,
+    pub(crate) flake_default: FlakeDefault,
 }
 
 impl Installables {
@@ -120,6 +130,7 @@ impl Installables {
             arguments,
             base: world.context.directory.to_string_lossy().into_owned(),
             system: world.settings.this_system(),
+            flake_default: FlakeDefault::Package,
         })
     }
 
@@ -137,31 +148,31 @@ impl Installables {
             }
             Source::Stdin(text) => evaluator.eval_text(Origin::Stdin, text.clone(), &self.base)?,
             Source::File(file) => evaluator.eval_file(&file_argument(evaluator, context, file)?)?,
-            Source::Flake => return self.flake_value(evaluator, context, name),
+            Source::Flake => return self.flake_attribute(evaluator, context, name),
         };
         let arguments = argument_values(evaluator, &self.arguments, &self.base)?;
         let path = if name == "." { "" } else { name };
         evaluator.find_along_path(path, &arguments, root)
     }
 
-    fn flake_value(&self, evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<Value> {
-        let reference = FlakeRef::parse(name).map_err(|error| EvalError::other(error.to_string()))?;
-        let system = quote(&self.system);
-        let embedded = format!("import /__nival__/flake-outputs.nix {{ system = {system}; }}");
-        let (shown, text) = match reference.folder {
-            None => ("nival".to_owned(), format!("{{ outputs = {embedded}; }}")),
-            Some(folder) => {
-                let folder = context.absolute(folder);
-                let folder = folder.to_string_lossy();
-                let text = format!(
-                    "({CALL_FLAKE}) {{ embedded = {embedded}; source = builtins.path {{ name = \"source\"; \
-                     path = {}; filter = path: type: baseNameOf path != \".git\"; }}; }}",
-                    quote(&folder)
-                );
-                (format!("path:{folder}"), text)
+    /// Whether names are attributes of a file.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.source, Source::File(_) | Source::Stdin(_))
+    }
+
+    /// What is said of a name.
+    pub(crate) fn describe(&self, context: &Context, name: &str) -> String {
+        match (&self.source, parse_reference(name)) {
+            (Source::Flake, Ok(reference)) => {
+                format!("{}#{}", describe_flake(context, &reference), reference.fragment)
             }
-        };
-        let flake = evaluator.eval_text(Origin::String, text.into_bytes(), &self.base)?;
+            _ => without_outputs(if name == "." { "" } else { name }).to_owned(),
+        }
+    }
+
+    fn flake_attribute(&self, evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<Value> {
+        let reference = parse_reference(name)?;
+        let flake = flake_value(evaluator, context, &self.system, name)?;
         let outputs =
             flake.as_attrs().and_then(|flake| flake.get(Symbol::intern("outputs"))).unwrap_or(flake);
         let paths = self.flake_paths(&reference.fragment);
@@ -174,6 +185,7 @@ impl Installables {
         }
         similar.dedup();
         let shown_paths = listed(&paths);
+        let shown = describe_flake(context, &reference);
         let message = format!("flake '{shown}' does not provide attribute {shown_paths}");
         Err(EvalError::other(message).with_suggestions(similar))
     }
@@ -184,6 +196,9 @@ impl Installables {
         if let Some(exact) = fragment.strip_prefix('.') {
             return vec![exact.to_owned()];
         }
+        if fragment.is_empty() && self.flake_default == FlakeDefault::Outputs {
+            return vec![String::new()];
+        }
         if fragment.is_empty() {
             return vec![format!("packages.{system}.default"), format!("defaultPackage.{system}")];
         }
@@ -193,6 +208,39 @@ impl Installables {
             fragment.to_owned(),
         ]
     }
+}
+
+fn parse_reference(name: &str) -> Evaluated<FlakeRef> {
+    FlakeRef::parse(name).map_err(|error| EvalError::other(error.to_string()))
+}
+
+fn describe_flake(context: &Context, reference: &FlakeRef) -> String {
+    match &reference.folder {
+        None => "nival".to_owned(),
+        Some(folder) => format!("path:{}", context.absolute(folder).display()),
+    }
+}
+
+/// A flake with its outputs, inputs and source.
+pub(crate) fn flake_value(
+    evaluator: &Evaluator,
+    context: &Context,
+    system: &str,
+    name: &str,
+) -> Evaluated<Value> {
+    let reference = parse_reference(name)?;
+    let system = quote(system);
+    let embedded = format!("import /__nival__/flake-outputs.nix {{ system = {system}; }}");
+    let text = match reference.folder {
+        None => format!("{{ outputs = {embedded}; }}"),
+        Some(folder) => format!(
+            "({CALL_FLAKE}) {{ embedded = {embedded}; source = builtins.path {{ name = \"source\"; \
+             path = {}; filter = path: type: baseNameOf path != \".git\"; }}; }}",
+            quote(&context.absolute(folder).to_string_lossy())
+        ),
+    };
+    // Named as part of the library, so that errors show the user's own text first.
+    evaluator.eval_text(Origin::File("/__nival__/«flake»".to_owned()), text.into_bytes(), "/")
 }
 
 /// `'a', 'b' or 'c'`

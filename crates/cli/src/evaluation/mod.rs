@@ -5,13 +5,13 @@ mod installable;
 
 use std::sync::Arc;
 
-use nival_eval::{Evaluator, Host, SearchEntry, with_big_stack};
+use nival_eval::{EvalError, Evaluator, Host, SearchEntry, with_big_stack};
 use nival_syntax::{HumanStyle, Origin, Pos, render_human, render_reference};
 
 pub(crate) use home::{Home, home};
 pub(crate) use installable::{
-    Argument, Arguments, Installables, argument_file, argument_values, file_argument, given_arguments,
-    read_stdin,
+    Argument, Arguments, FlakeDefault, Installables, argument_file, argument_values, file_argument,
+    flake_value, given_arguments, read_stdin,
 };
 
 use crate::arguments::BuildArguments;
@@ -68,18 +68,11 @@ impl<'a> Session<'a> {
         work: impl FnOnce(&Evaluator) -> Evaluated<T> + Send,
     ) -> Result<T> {
         let settings = self.settings.clone();
-        let style = HumanStyle { colour: self.world.output.colour, show_trace: settings.show_trace };
-        let as_reference = self.world.as_reference;
+        let world = self.world;
         with_big_stack(move || {
             let evaluator = Evaluator::new(host, settings);
-            work(&evaluator).map_err(|error| {
-                let diagnostic = error.to_diagnostic();
-                CommandError::failure(if as_reference {
-                    render_reference(&diagnostic, style.show_trace)
-                } else {
-                    render_human(&diagnostic, style)
-                })
-            })
+            let failed = |error| CommandError::failure(render(world, &error, world.settings.show_trace));
+            work(&evaluator).map_err(failed)
         })
     }
 
@@ -154,6 +147,16 @@ impl<'a> Session<'a> {
             let value = evaluator.eval_text(origin, expression.as_bytes().to_vec(), "/")?;
             Ok(evaluator.force_string(value, Pos::NONE, "")?.bytes().to_vec())
         })
+    }
+}
+
+/// An error as the user of the program wants to read it.
+pub(crate) fn render(world: &World, error: &EvalError, show_trace: bool) -> String {
+    let diagnostic = error.to_diagnostic();
+    if world.as_reference {
+        render_reference(&diagnostic, show_trace)
+    } else {
+        render_human(&diagnostic, HumanStyle { colour: world.output.colour, show_trace })
     }
 }
 

@@ -15,6 +15,9 @@ use crate::output::Output;
 /// The release of C++ Nix that the programs of its names stand in for: scripts look for it in what `--version` says.
 const REFERENCE_VERSION: &str = "2.34.8";
 
+/// How a program of C++ Nix calls that release.
+pub(crate) const RELEASE: &str = "Nix 2.34.8";
+
 /// One of these programs.
 pub(crate) struct Program {
     name: &'static str,

@@ -6,8 +6,8 @@ use nival_syntax::suggestions;
 
 use super::flags::{CommandLine, Flags, Word, misuse, unrecognised};
 use super::{config, version};
-use crate::arguments::EvalArguments;
-use crate::command::{self, eval};
+use crate::arguments::{EvalArguments, ReplArguments, SourceArguments};
+use crate::command::{self, eval, repl};
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::Output;
@@ -22,7 +22,7 @@ pub(super) fn takes(context: &Context) -> bool {
         match word {
             Word::Plain(name) => {
                 return command::subcommand(&name).is_none()
-                    || matches!(name.as_str(), "eval" | "config" | "show-config" | "help");
+                    || matches!(name.as_str(), "eval" | "repl" | "config" | "show-config" | "help");
             }
             Word::Flag(flag) if matches!(flag.as_str(), "--version" | "--help") => return true,
             Word::Flag(flag) => {
@@ -79,6 +79,7 @@ fn did_you_mean(similar: &[String]) -> String {
 /// A sub-command while its arguments are read.
 enum Subcommand {
     Eval(Box<EvalArguments>),
+    Repl(Box<ReplArguments>),
     Config { words: Vec<String>, json: bool },
     Help { words: Vec<String> },
 }
@@ -126,6 +127,7 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
         }
         Some(Subcommand::Config { words, json }) => config::run(output, &flags.settings, &words, json),
         Some(Subcommand::Eval(arguments)) => evaluate(context, output, flags, *arguments),
+        Some(Subcommand::Repl(arguments)) => start_repl(context, output, flags, *arguments),
     }
 }
 
@@ -133,6 +135,7 @@ impl Subcommand {
     fn named(name: &str, output: Output) -> Result<Self> {
         Ok(match name {
             "eval" => Self::Eval(Box::default()),
+            "repl" => Self::Repl(Box::default()),
             "config" => Self::Config { words: Vec::new(), json: false },
             "show-config" => {
                 output.warn("warning: 'show-config' is a deprecated alias for 'config show'");
@@ -152,6 +155,7 @@ impl Subcommand {
     fn name(&self) -> &str {
         match self {
             Self::Eval(_) => "eval",
+            Self::Repl(_) => "repl",
             Self::Config { .. } => "config",
             Self::Help { .. } => "help",
         }
@@ -160,6 +164,7 @@ impl Subcommand {
     fn take_flag(&mut self, flag: &str, line: &mut CommandLine) -> Result<bool> {
         match self {
             Self::Eval(arguments) => take_eval_flag(arguments, flag, line),
+            Self::Repl(arguments) => take_source_flag(&mut arguments.source, flag, line),
             Self::Config { json, .. } if flag == "--json" => {
                 *json = true;
                 Ok(true)
@@ -172,6 +177,7 @@ impl Subcommand {
         match self {
             Self::Eval(arguments) if arguments.installable.is_none() => arguments.installable = Some(word),
             Self::Eval(_) => return Err(misuse(format!("unexpected argument '{word}'"))),
+            Self::Repl(arguments) => arguments.installables.push(word),
             Self::Config { words, .. } | Self::Help { words } => words.push(word),
         }
         Ok(())
@@ -208,10 +214,19 @@ fn take_eval_flag(arguments: &mut EvalArguments, flag: &str, line: &mut CommandL
         "--read-only" => arguments.read_only = true,
         "--apply" => arguments.apply = Some(value(line)?),
         "--write-to" => arguments.write_to = Some(value(line)?.into()),
-        "--expr" => arguments.source.expr = Some(value(line)?),
-        "-f" | "--file" => arguments.source.file = Some(value(line)?),
-        _ => return Ok(false),
+        _ => return take_source_flag(&mut arguments.source, flag, line),
     }
+    Ok(true)
+}
+
+fn take_source_flag(source: &mut SourceArguments, flag: &str, line: &mut CommandLine) -> Result<bool> {
+    let place = match flag {
+        "--expr" => &mut source.expr,
+        "-f" | "--file" => &mut source.file,
+        _ => return Ok(false),
+    };
+    let [value] = line.values(flag)?;
+    *place = Some(value);
     Ok(true)
 }
 
@@ -222,13 +237,29 @@ fn evaluate(context: &Context, output: Output, mut flags: Flags, mut arguments: 
         }
         flags.settings.pure_eval = false;
     }
+    arguments.source.include = std::mem::take(&mut flags.include);
+    let given = std::mem::take(&mut flags.arguments);
+    let mut world = world(context, output, flags)?;
+    world.read_only = arguments.read_only;
+    eval::run(&Arc::new(world), &arguments, given)
+}
+
+fn start_repl(context: &Context, output: Output, mut flags: Flags, mut arguments: ReplArguments) -> Result {
+    if !flags.settings.given.contains("pure-eval") {
+        flags.settings.pure_eval = false;
+    }
+    arguments.source.include = std::mem::take(&mut flags.include);
+    let given = std::mem::take(&mut flags.arguments);
+    repl::run(&Arc::new(world(context, output, flags)?), arguments, given)
+}
+
+fn world(context: &Context, output: Output, flags: Flags) -> Result<World> {
     let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
+    let output = Output { quiet: flags.verbosity < 2, ..output };
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
     world.as_reference = true;
-    world.read_only = arguments.read_only;
     world.refresh = flags.refresh;
-    arguments.source.include = flags.include;
-    eval::run(&Arc::new(world), &arguments, flags.arguments)
+    Ok(world)
 }
 
 /// The help of a sub-command: that of `nival`, which has the same options.

@@ -415,7 +415,8 @@ fn path(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
                 expected = Some(parse_hash(ev, &hash, Some(HashAlgo::Sha256), attr.pos())?);
             }
             _ => {
-                let message = format!("unsupported argument '{}' to 'builtins.path'", attr.name);
+                let message =
+                    format!("unsupported argument '{}' to 'builtins.path'", attr.name.to_identifier());
                 return Err(EvalError::other(message).at(attr.pos()));
             }
         }

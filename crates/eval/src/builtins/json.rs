@@ -178,8 +178,10 @@ impl Writer<'_> {
             }
             self.string(attr.name.as_bytes());
             self.out.push(b':');
-            self.value(attr.value, attr.pos())
-                .frame_with(|| format!("while evaluating attribute '{}'", attr.name), attr.pos())?;
+            self.value(attr.value, attr.pos()).frame_with(
+                || format!("while evaluating attribute '{}'", attr.name.to_identifier()),
+                attr.pos(),
+            )?;
         }
         self.out.push(b'}');
         Ok(())

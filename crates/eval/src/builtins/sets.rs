@@ -44,7 +44,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let attrs = set(ev, arguments[1], pos, "second", "getAttr")?;
             attrs.get(name).ok_or_else(|| {
                 let names = attrs.iter().map(|attr| attr.name.as_bytes());
-                EvalError::of_type(format!("attribute '{name}' missing"))
+                EvalError::of_type(format!("attribute '{}' missing", name.to_identifier()))
                     .at(pos)
                     .with_suggestions(suggestions(&name.to_string(), names))
                     .with_frame("in the attribute set under consideration", Pos::NONE)

@@ -272,6 +272,7 @@ fn add_dynamic(ev: &Evaluator, env: Env, attrs: Attrs, dynamic: &[DynamicAttr]) 
         let before = added.iter().copied().find(|other| other.name == name).or_else(|| attrs.get_attr(name));
         if let Some(before) = before {
             let first = before.pos().display();
+            let name = name.to_identifier();
             let message = format!("dynamic attribute '{name}' already defined at {first}");
             return Err(EvalError::other(message).at(attr.pos));
         }

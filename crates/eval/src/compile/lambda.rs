@@ -181,7 +181,11 @@ impl Binder {
         let is_formal = |name| self.formals.binary_search_by_key(&name, |formal| formal.name).is_ok();
         let name = attrs.iter().find(|attr| !is_formal(attr.name)).map_or(Symbol::EMPTY, |attr| attr.name);
         let names = self.formals.iter().map(|formal| formal.name.as_bytes());
-        let message = format!("function '{}' called with unexpected argument '{name}'", function_name(code));
+        let message = format!(
+            "function '{}' called with unexpected argument '{}'",
+            function_name(code),
+            name.to_identifier()
+        );
         EvalError::new(ErrorKind::UnexpectedArgument, message)
             .at(code.pos)
             .with_suggestions(suggestions(&name.to_string(), names))
@@ -191,7 +195,11 @@ impl Binder {
 
 #[cold]
 fn missing(code: &LambdaCode, name: Symbol, pos: Pos) -> EvalError {
-    let message = format!("function '{}' called without required argument '{name}'", function_name(code));
+    let message = format!(
+        "function '{}' called without required argument '{}'",
+        function_name(code),
+        name.to_identifier()
+    );
     EvalError::new(ErrorKind::MissingArgument, message).at(code.pos).with_frame("from call site", pos)
 }
 

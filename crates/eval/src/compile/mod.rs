@@ -49,7 +49,12 @@ pub(crate) struct Scope {
 impl Scope {
     /// The attributes of a set, in the set's order.
     pub(crate) fn of(attrs: Attrs) -> Scope {
-        Scope { names: Some(attrs.iter().map(|attr| attr.name).collect()) }
+        Scope::of_names(attrs.iter().map(|attr| attr.name))
+    }
+
+    /// Variables in the order in which they are in the frame.
+    pub(crate) fn of_names(names: impl IntoIterator<Item = Symbol>) -> Scope {
+        Scope { names: Some(names.into_iter().collect()) }
     }
 }
 
@@ -67,6 +72,11 @@ impl Unit {
             pipe_operators: settings.has_feature("pipe-operators"),
         };
         let ast = nival_syntax::parse(source, &options).map_err(|error| EvalError::syntax(*error))?;
+        Unit::resolve(ev, ast, scope)
+    }
+
+    /// Finds out what the variables of a text are.
+    pub(crate) fn resolve(ev: &Evaluator, ast: Ast, scope: &Scope) -> Result<&'static Unit> {
         for lint in ast.lints() {
             advise(ev, lint)?;
         }

@@ -262,9 +262,10 @@ fn not_a_set(ev: &Evaluator, value: Value, pos: Pos) -> EvalError {
 #[cold]
 fn missing(ev: &Evaluator, attrs: Attrs, name: Symbol, pos: Pos) -> EvalError {
     let names = attrs.iter().map(|attr| attr.name.as_bytes());
-    let error = EvalError::new(ErrorKind::MissingAttribute, format!("attribute '{name}' missing"))
-        .at(pos)
-        .with_suggestions(suggestions(&name.to_string(), names));
+    let error =
+        EvalError::new(ErrorKind::MissingAttribute, format!("attribute '{}' missing", name.to_identifier()))
+            .at(pos)
+            .with_suggestions(suggestions(&name.to_string(), names));
     match missing_hint(ev, attrs) {
         Some(hint) => error.with_hint(hint),
         None => error,
@@ -392,7 +393,7 @@ impl SelectPath {
     fn show(&self, ev: &Evaluator, env: Env) -> String {
         let names = self.names.iter().map(|name| match (name.symbol(ev, env), name) {
             (Ok(name), _) => name.to_string(),
-            (Err(_), Name::Static(name, _)) => name.to_string(),
+            (Err(_), Name::Static(name, _)) => name.to_identifier(),
             (Err(_), Name::Dynamic(name)) => {
                 let shown = print::attr_path(&name.unit.ast, &[AttrName::Dynamic(name.expr)]);
                 String::from_utf8_lossy(&shown).into_owned()

@@ -109,7 +109,7 @@ impl Evaluator {
 
     #[cold]
     fn in_call(&self, error: EvalError, code: &LambdaCode, pos: Pos) -> EvalError {
-        if !self.settings().show_trace {
+        if !self.shows_calls() {
             return error;
         }
         error
@@ -194,11 +194,12 @@ fn missing_automatic_argument(name: Symbol) -> EvalError {
     EvalError::new(
         ErrorKind::MissingArgument,
         format!(
-            "cannot evaluate a function that has an argument without a value ('{name}')\n\
+            "cannot evaluate a function that has an argument without a value ('{}')\n\
              Nix attempted to evaluate a function as a top level expression; in\n\
              this case it must have its arguments supplied either by default\n\
              values, or passed explicitly with '--arg' or '--argstr'. See\n\
-             https://nix.dev/manual/nix/stable/language/syntax.html#functions."
+             https://nix.dev/manual/nix/stable/language/syntax.html#functions.",
+            name.to_identifier()
         ),
     )
 }

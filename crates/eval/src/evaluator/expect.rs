@@ -123,7 +123,8 @@ impl Evaluator {
     /// An attribute that must be there.
     pub fn required_attr(&self, attrs: Attrs, name: Symbol, frame: impl Into<FrameText>) -> Result<Value> {
         attrs.get(name).ok_or_else(|| {
-            EvalError::of_type(format!("attribute '{name}' missing")).with_frame(frame, Pos::NONE)
+            let message = format!("attribute '{}' missing", name.to_identifier());
+            EvalError::of_type(message).with_frame(frame, Pos::NONE)
         })
     }
 

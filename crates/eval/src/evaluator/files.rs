@@ -82,6 +82,14 @@ impl Evaluator {
         Unit::parse(self, source, base, scope)
     }
 
+    /// Forgets what was read, so that changed files are read again.
+    pub fn forget_files(&self) {
+        let files = &self.shared.files;
+        lock(&files.values).clear();
+        lock(&files.directories).clear();
+        lock(&files.stored).clear();
+    }
+
     /// Evaluates a file (or the `default.nix` of a folder); each is evaluated once.
     pub fn eval_file(&self, path: &Path) -> Result<Value> {
         let bytes = path.as_os_str().as_encoded_bytes();

@@ -101,7 +101,8 @@ impl Evaluator {
                     (first.name, ("is contained in", "but not in"))
                 };
                 return Err(differ(format!(
-                    "attribute name '{name}' {} '{}', {} '{}'",
+                    "attribute name '{}' {} '{}', {} '{}'",
+                    name.to_identifier(),
                     how.0,
                     left_shown(),
                     how.1,
@@ -112,7 +113,7 @@ impl Evaluator {
             self.explain_elements(first.value, second.value, pos)
                 .frame(side("where right hand side is", second.pos()), second.pos())
                 .frame(side("where left hand side is", first.pos()), first.pos())
-                .frame_with(|| format!("while comparing attribute '{}'", first.name), pos)?;
+                .frame_with(|| format!("while comparing attribute '{}'", first.name.to_identifier()), pos)?;
         }
         Ok(())
     }

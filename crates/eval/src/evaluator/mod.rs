@@ -13,7 +13,7 @@ mod inequality;
 mod make;
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nival_syntax::{Pos, Symbol};
@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) files: files::Files,
     globals: OnceLock<Globals>,
+    /// The setting `show-trace`, which may change between two lines of a REPL.
+    show_trace: AtomicBool,
 }
 
 /// The numbers of evaluators that ended, to be used again.
@@ -73,9 +75,11 @@ impl Evaluator {
     /// # Panics
     /// When a thousand of them exist already.
     pub fn new(host: Arc<dyn Host>, settings: Settings) -> Evaluator {
+        let show_trace = AtomicBool::new(settings.show_trace);
         Evaluator::fork(&SharedState(Arc::new(Shared {
             host,
             settings,
+            show_trace,
             files: files::Files::default(),
             globals: OnceLock::new(),
         })))
@@ -113,6 +117,16 @@ impl Evaluator {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// Whether errors keep a frame for each call.
+    pub(crate) fn shows_calls(&self) -> bool {
+        self.shared.show_trace.load(Ordering::Relaxed)
+    }
+
+    /// Lets errors keep a frame for each call, or not.
+    pub fn show_calls(&self, show: bool) {
+        self.shared.show_trace.store(show, Ordering::Relaxed);
     }
 
     /// Bytes of values made so far.

@@ -47,6 +47,11 @@ impl Lambda {
         unsafe { &*std::ptr::with_exposed_provenance(self.0.read() as usize) }
     }
 
+    /// Where it stands.
+    pub fn pos(self) -> Pos {
+        self.code().pos
+    }
+
     #[inline(always)]
     pub(crate) fn env(self) -> Env {
         // SAFETY: the second word of a lambda is a frame.

@@ -1,0 +1,126 @@
+//! What interactive programs ask of the parser: lines of bindings, and the comments that document things.
+
+use super::{Failure, ParseOptions, Parser, Result};
+use crate::ast::{DocComment, Expr};
+use crate::lexer::Token;
+use crate::{Ast, ExprId, Pos, Source};
+
+/// Why a line is not read as bindings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBindings {
+    /// It may become bindings when more is typed.
+    Incomplete,
+    /// It is something else, or wrong.
+    Other,
+}
+
+/// Parses bindings such as `a = 1; inherit (b) c`, of which the last needs no semicolon. They become a set that is
+/// not recursive.
+pub fn parse_bindings(source: &Source, options: &ParseOptions<'_>) -> Result<Ast, NoBindings> {
+    let mut parser = Parser::new(source, options);
+    if let Ok(root) = parser.only_bindings() {
+        parser.ast.root = root;
+        return Ok(parser.ast);
+    }
+    let closed = source.followed_by(b";");
+    let mut parser = Parser::new(&closed, options);
+    match parser.only_bindings() {
+        Ok(root) => {
+            parser.ast.root = root;
+            Ok(parser.ast)
+        }
+        Err(Failure::Syntax) if parser.token == Token::End => Err(NoBindings::Incomplete),
+        Err(Failure::Other(diagnostic)) if diagnostic.message.contains("unexpected end of file") => {
+            Err(NoBindings::Incomplete)
+        }
+        Err(_) => Err(NoBindings::Other),
+    }
+}
+
+/// The text of the `/** … */` that stands before what is at a place, if its source can be parsed.
+pub fn doc_comment_before(pos: Pos, options: &ParseOptions<'_>) -> Option<String> {
+    let source = pos.source()?;
+    let mut parser = Parser::new(source, options);
+    parser.file().ok()?;
+    parser.doc_before(source.offset(pos)?)?.text()
+}
+
+impl Parser<'_> {
+    fn only_bindings(&mut self) -> Result<ExprId> {
+        self.advance()?;
+        let pos = self.pos(self.start());
+        let set = self.new_set(false);
+        self.bindings(set)?;
+        if self.token == Token::End { Ok(self.add(pos, Expr::Set(set))) } else { Err(Failure::Syntax) }
+    }
+}
+
+impl DocComment {
+    /// What it says: without its marks and without the indentation that all of its lines have.
+    pub fn text(&self) -> Option<String> {
+        let source = self.start.source()?;
+        let comment = source.text().get(source.offset(self.start)?..source.offset(self.end)?)?;
+        let inner = comment.strip_prefix(b"/**")?.strip_suffix(b"*/")?;
+        if inner.is_empty() {
+            return Some(String::new());
+        }
+        // The opening mark counts as indentation of the first line.
+        Some(without_indentation(&format!("   {}", String::from_utf8_lossy(inner))))
+    }
+}
+
+/// The lines without the spaces that all of them start with but empty ones.
+fn without_indentation(text: &str) -> String {
+    let spaces = |line: &&str| line.len() - line.trim_start_matches(' ').len();
+    let filled = text.split('\n').filter(|line| !line.trim_start_matches(' ').is_empty());
+    let common = filled.map(|line| spaces(&line)).min().unwrap_or(0);
+    let mut out = String::new();
+    for line in text.split('\n') {
+        out.push_str(line.get(common..).unwrap_or(""));
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Origin;
+
+    const OPTIONS: ParseOptions<'static> = ParseOptions { base_path: "/", home: None, pipe_operators: false };
+
+    #[test]
+    fn lines_of_bindings() {
+        let table = [
+            ("a = 1", Ok("{ a = 1; }")),
+            ("a = 1;", Ok("{ a = 1; }")),
+            ("a.b = 1; c = x: x", Ok("{ a = { b = 1; }; c = (x: x); }")),
+            ("inherit (a) b c", Ok("{ inherit (a) b c; }")),
+            ("# nothing", Ok("{ }")),
+            ("a", Err(NoBindings::Other)),
+            ("a b", Err(NoBindings::Other)),
+            ("1 + 1", Err(NoBindings::Other)),
+            ("{", Err(NoBindings::Other)),
+            ("a = {", Err(NoBindings::Incomplete)),
+            ("a = ''", Err(NoBindings::Incomplete)),
+            ("\"a", Err(NoBindings::Incomplete)),
+            ("a = (1", Err(NoBindings::Other)),
+        ];
+        for (text, expected) in table {
+            let source = Source::add(Origin::String, text).expect("room");
+            let shown = parse_bindings(source, &OPTIONS)
+                .map(|ast| String::from_utf8_lossy(&crate::print::print(&ast)).into_owned());
+            assert_eq!(shown, expected.map(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn comments() {
+        let text = "{\n  /**\n    One.\n\n      Two.\n  */\n  a = 1;\n  b = 2;\n}";
+        let source = Source::add(Origin::String, text).expect("room");
+        let at = |what: &str| source.pos(text.find(what).expect("it is there"));
+        let found = doc_comment_before(at("a = 1"), &OPTIONS);
+        assert_eq!(found.as_deref(), Some("\nOne.\n\n  Two.\n\n"));
+        assert_eq!(doc_comment_before(at("b = 2"), &OPTIONS), None);
+    }
+}
