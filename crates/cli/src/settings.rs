@@ -145,6 +145,8 @@ settings! {
     /// Whether a command that was evaluated before is answered from the evaluation cache, as long as everything that it
     /// read is unchanged.
     eval_cache: bool = "eval-cache", "true";
+    /// How many threads evaluate an expression; 0 stands for one for each core. Results, messages and errors are the same.
+    eval_cores: u64 = "eval-cores", "0";
     /// What `builtins.currentSystem` is; empty for `system`.
     eval_system: String = "eval-system", "";
     /// Features of the language and the commands that are not stable yet.

@@ -41,6 +41,7 @@ impl<'a> Session<'a> {
                 pure_eval: settings.pure_eval,
                 restrict_eval: settings.restrict_eval,
                 allow_import_from_derivation: settings.allow_import_from_derivation,
+                eval_cores: usize::try_from(settings.eval_cores).unwrap_or(usize::MAX),
                 max_call_depth: u32::try_from(settings.max_call_depth).unwrap_or(u32::MAX),
                 search_path: entries.iter().map(|entry| SearchEntry::parse(entry)).collect(),
                 trace_verbose: settings.trace_verbose,

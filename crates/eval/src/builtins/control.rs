@@ -102,7 +102,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let frame = "while evaluating the first argument; the message passed to builtins.warn";
             let text = ev.force_plain_string(arguments[0], pos, frame)?;
-            ev.host().message(MessageKind::EvaluationWarning, text.bytes());
+            ev.say(MessageKind::EvaluationWarning, text.bytes())?;
             if ev.settings().abort_on_warn {
                 return Err(EvalError::new(
                     ErrorKind::Abort,
@@ -130,7 +130,7 @@ fn show(ev: &Evaluator, value: Value, pos: Pos) -> Result<()> {
         View::String(text) => text.bytes().to_vec(),
         _ => ev.print(value, &crate::print::PrintOptions::default())?,
     };
-    ev.host().message(MessageKind::Trace, &text);
+    ev.say(MessageKind::Trace, &text)?;
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use nival_syntax::{Origin, Pos, Symbol};
 use super::text;
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::evaluator::{Coercion, Evaluator};
+use crate::evaluator::{Coercion, Evaluator, Need};
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Value};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[Builtin {
@@ -165,7 +165,9 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         content_addressed: false,
         impure: false,
     };
-    for attr in attrs.by_name() {
+    let by_name = attrs.by_name();
+    let _offer = ev.offer(Need::Text(Coercion::Derivation), by_name.iter().map(|attr| attr.value));
+    for attr in by_name.iter().copied() {
         if attr.name.as_bytes() == b"__ignoreNulls" {
             continue;
         }
@@ -389,7 +391,7 @@ fn take_attribute(
                  use 'outputChecks.<output>.{key}' instead",
                 drv.name
             );
-            ev.host().message(crate::host::MessageKind::Warning, text.as_bytes());
+            ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
         }
         _ => {}
     }
@@ -444,6 +446,6 @@ pub(super) fn parse_hash(ev: &Evaluator, hash: &str, algo: Option<HashAlgo>, pos
     let algo = algo.ok_or_else(|| EvalError::other("empty hash requires explicit hash algorithm").at(pos))?;
     let zero = Hash::zero(algo);
     let text = format!("found empty hash, assuming '{}'", zero.to_sri());
-    ev.host().message(crate::host::MessageKind::Warning, text.as_bytes());
+    ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
     Ok(zero)
 }

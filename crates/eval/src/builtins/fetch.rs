@@ -184,6 +184,7 @@ fn text_argument(name: &str, value: &str) -> (String, FetchValue) {
 }
 
 fn fetch(ev: &Evaluator, kind: &'static str, arguments: Vec<(String, FetchValue)>) -> Result<Fetched> {
+    ev.must_not_be_ahead()?;
     Ok(ev.host().fetch(&FetchRequest { kind, arguments, pure: ev.settings().pure_eval })?)
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::{EvalError, Result};
-use crate::evaluator::Evaluator;
+use crate::evaluator::{Evaluator, Need};
 use crate::value::{AttrsBuilder, Builtin, List, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -28,6 +28,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             "while evaluating the first argument passed to builtins.concatLists",
         )?;
         let frame = "while evaluating a value of the list passed to builtins.concatLists";
+        let _offer = ev.offer(Need::Value, lists.iter());
         let lists: Vec<List> =
             lists.iter().map(|list| ev.force_list(list, pos, frame)).collect::<Result<_>>()?;
         Ok(ev.concat_lists(&lists).into())

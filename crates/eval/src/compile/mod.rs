@@ -109,7 +109,7 @@ fn advise(ev: &Evaluator, lint: &Lint) -> Result<()> {
             warning.level = Level::Warning;
             let text = render_reference(&warning, false);
             let text = text.strip_prefix("warning: ").unwrap_or(&text);
-            ev.host().message(MessageKind::Warning, text.as_bytes());
+            ev.say(MessageKind::Warning, text.as_bytes())?;
             Ok(())
         }
         LintLevel::Fatal => Err(EvalError::syntax(Diagnostic::error(lint.message(true), lint.pos))),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use nival_formats::StorePath;
 use nival_syntax::{Pos, Symbol};
 
-use super::Evaluator;
+use super::{Evaluator, Need};
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 use crate::path;
@@ -70,6 +70,7 @@ impl Evaluator {
             View::Float(value) if how.takes_more() => Ok(self.text(format!("{value:.6}"), Context::EMPTY)),
             View::List(list) if how.takes_more() => {
                 let _depth = self.enter(pos)?;
+                let _offer = self.offer(Need::Text(how), list.iter());
                 let mut bytes = Vec::new();
                 let mut context = Context::EMPTY;
                 let last = list.len().wrapping_sub(1);
@@ -159,6 +160,7 @@ impl Evaluator {
 
     /// Builds what a text refers to, and replaces placeholders in it.
     pub fn realise(&self, text: &[u8], context: Context) -> Result<Vec<u8>> {
+        self.must_not_be_ahead()?;
         let elements = context.elements();
         if !self.settings().allow_import_from_derivation
             && let Some(ContextElement::Output { derivation, output }) =

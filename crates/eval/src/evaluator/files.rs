@@ -281,6 +281,7 @@ impl Evaluator {
 
     fn search_entry_root(&self, value: &str) -> Result<Option<PathBuf>> {
         if !value.starts_with('/') {
+            self.must_not_be_ahead()?;
             return Ok(self.host().resolve_search_entry(value)?);
         }
         let path = to_path_buf(&crate::path::canonical(value.as_bytes()));

@@ -29,6 +29,9 @@ pub struct Settings {
     pub lint_short_path_literals: LintLevel,
     /// The folder that `~/` stands for, if it may be known.
     pub home: Option<String>,
+    /// `eval-cores`: how many threads evaluate; 0 stands for one for each core. Who watches evaluation
+    /// (a debugger, a profiler) wants 1.
+    pub eval_cores: usize,
     /// `experimental-features`
     pub experimental_features: Vec<String>,
 }
@@ -77,6 +80,7 @@ impl Default for Settings {
             lint_absolute_path_literals: LintLevel::Ignore,
             lint_short_path_literals: LintLevel::Ignore,
             home: None,
+            eval_cores: 0,
             experimental_features: Vec::new(),
         }
     }
