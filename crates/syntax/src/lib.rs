@@ -18,11 +18,11 @@ mod source;
 mod suggest;
 mod symbol;
 
-pub use ast::{Ast, Expr, ExprId};
+pub use ast::{Ast, Expr, ExprId, Keep, Leak};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Frame, Label, Level};
 pub use lint::{Lint, LintKind};
-pub use parser::{MAX_DEPTH, ParseOptions, parse};
+pub use parser::{MAX_DEPTH, ParseOptions, parse, parse_and_keep};
 pub use render::{HumanStyle, render_human, render_reference};
 pub use source::{Origin, Place, Pos, Source, TooMuchText};
 pub use suggest::suggestions;

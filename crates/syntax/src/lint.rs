@@ -3,14 +3,13 @@
 use crate::Pos;
 
 /// A literal that some would rather not see.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lint {
     /// Why.
     pub kind: LintKind,
-    /// The literal as written.
-    pub literal: String,
     /// Where it is.
     pub pos: Pos,
+    pub(crate) length: u32,
 }
 
 /// What is unwanted in a literal.
@@ -36,9 +35,18 @@ impl Lint {
         }
     }
 
+    /// The literal as written.
+    pub fn literal(&self) -> String {
+        let literal = self.pos.source().and_then(|source| {
+            let start = source.offset(self.pos)?;
+            source.text().get(start..start + self.length as usize)
+        });
+        String::from_utf8_lossy(literal.unwrap_or_default()).into_owned()
+    }
+
     /// The message for a warning or an error.
     pub fn message(&self, fatal: bool) -> String {
-        let literal = &self.literal;
+        let literal = self.literal();
         let portable = |what: &str| {
             format!(
                 "{what} path literals are not portable. Consider replacing path literal '{literal}' by a \

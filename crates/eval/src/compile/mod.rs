@@ -24,7 +24,7 @@ use nival_syntax::{
 pub(crate) use expr::{expression, position_value};
 pub(crate) use lambda::{Binder, BoundFormal, binder};
 pub(crate) use ops::concat;
-pub(crate) use resolve::SymbolTable;
+pub(crate) use resolve::ResolverRoom;
 
 use crate::code::{Code, LambdaCode, Op};
 use crate::error::{EvalError, Result};
@@ -36,7 +36,7 @@ use select::LazySelect;
 
 /// A parsed text with its variables resolved.
 pub(crate) struct Unit {
-    pub(crate) ast: Ast,
+    pub(crate) ast: Ast<'static>,
     resolved: Resolved,
 }
 
@@ -66,7 +66,8 @@ impl Unit {
             home: settings.home.as_deref(),
             pipe_operators: settings.has_feature("pipe-operators"),
         };
-        let ast = nival_syntax::parse(source, &options).map_err(|error| EvalError::syntax(*error))?;
+        let ast = nival_syntax::parse_and_keep(source, &options, &ev.heap)
+            .map_err(|error| EvalError::syntax(*error))?;
         for lint in ast.lints() {
             advise(ev, lint)?;
         }

@@ -29,7 +29,7 @@ pub use settings::{LintLevel, SearchEntry, Settings};
 
 mod settings;
 
-use crate::compile::SymbolTable;
+use crate::compile::ResolverRoom;
 use crate::error::{ErrorKind, EvalError, FrameText, Result};
 use crate::host::Host;
 use crate::memory::Heap;
@@ -43,7 +43,7 @@ const MAX_EVALUATORS: u32 = 1 << 10;
 pub struct Evaluator {
     pub(crate) heap: Heap,
     pub(crate) merge_plans: MergePlans,
-    pub(crate) symbol_table: SymbolTable,
+    pub(crate) resolver_room: ResolverRoom,
     /// The strings of names, by symbol number.
     name_strings: RefCell<Vec<Option<Value>>>,
     /// Pieces of strings that are being put together.
@@ -111,7 +111,7 @@ impl Evaluator {
         Evaluator {
             heap: Heap::new(),
             merge_plans: MergePlans::default(),
-            symbol_table: SymbolTable::default(),
+            resolver_room: ResolverRoom::default(),
             name_strings: RefCell::default(),
             pieces: RefCell::default(),
             owner,

@@ -86,7 +86,7 @@ impl Parser<'_> {
 
     /// The formal arguments up to and with `}`; of the first one the name may have been read.
     fn formals(&mut self, mut first: Option<(Symbol, Pos)>) -> Result<Formals> {
-        let base = self.formals.len();
+        let base = self.room.formals.len();
         let mut ellipsis = false;
         loop {
             let (name, pos) = match first.take() {
@@ -111,21 +111,22 @@ impl Parser<'_> {
                 self.advance()?;
                 default = Some(self.expr()?);
             }
-            self.formals.push(Formal { name, pos, default });
+            self.room.formals.push(Formal { name, pos, default });
             if self.token != Token::Comma {
                 break;
             }
             self.advance()?;
         }
         self.expect(Token::BraceClose)?;
-        self.formals[base..].sort_unstable_by_key(|formal| (formal.name, formal.pos));
-        let range = Range { start: self.ast.formals.len() as u32, len: (self.formals.len() - base) as u32 };
-        self.ast.formals.extend(self.formals.drain(base..));
+        self.room.formals[base..].sort_unstable_by_key(|formal| (formal.name, formal.pos));
+        let range =
+            Range { start: self.room.ast.formals.len() as u32, len: (self.room.formals.len() - base) as u32 };
+        self.room.ast.formals.extend(self.room.formals.drain(base..));
         Ok(Formals { range, ellipsis })
     }
 
     fn with_formals(&self, start: usize, formals: Formals, argument: Option<Symbol>) -> PendingLambda {
-        let sorted = self.ast.formals(formals);
+        let sorted = self.room.ast.view().formals(formals);
         let twice = sorted.windows(2).find(|pair| pair[0].name == pair[1].name);
         let mut duplicate = twice.map(|pair| (pair[1].name, pair[1].pos));
         if let Some(argument) = argument
@@ -142,9 +143,9 @@ impl Parser<'_> {
             let message = format!("duplicate formal function argument '{name}'");
             return Err(Self::failure(Code::DUPLICATE_FORMAL, message, pos));
         }
-        let id = LambdaId(self.ast.lambdas.len() as u32);
+        let id = LambdaId(self.room.ast.lambdas.len() as u32);
         let PendingLambda { start, argument, formals, .. } = pending;
-        self.ast.lambdas.push(Lambda { argument, formals, body, name: None, doc: None });
+        self.room.ast.lambdas.push(Lambda { argument, formals, body, name: None, doc: None });
         let expr = self.add(self.pos(start), Expr::Lambda(id));
         if let Some(doc) = self.doc_before(start) {
             self.document(expr, doc);
@@ -161,8 +162,8 @@ impl Parser<'_> {
 
     /// Gives a function and the functions it returns a comment; an inner one stays.
     pub(super) fn document(&mut self, mut expr: ExprId, doc: DocComment) {
-        while let Expr::Lambda(id) = self.ast.expr(expr) {
-            let lambda = &mut self.ast.lambdas[id.index()];
+        while let Expr::Lambda(id) = self.room.ast.view().expr(expr) {
+            let lambda = &mut self.room.ast.lambdas[id.index()];
             if lambda.doc.is_some() {
                 break;
             }
@@ -173,8 +174,8 @@ impl Parser<'_> {
 
     /// Gives a function and the functions it returns a name.
     pub(super) fn name(&mut self, mut expr: ExprId, name: Symbol) {
-        while let Expr::Lambda(id) = self.ast.expr(expr) {
-            let lambda = &mut self.ast.lambdas[id.index()];
+        while let Expr::Lambda(id) = self.room.ast.view().expr(expr) {
+            let lambda = &mut self.room.ast.lambdas[id.index()];
             lambda.name = Some(name);
             expr = lambda.body;
         }
