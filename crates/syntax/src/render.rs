@@ -2,6 +2,7 @@
 
 mod human;
 mod reference;
+mod steps;
 
 pub use human::{HumanStyle, render_human};
 pub use reference::render_reference;
