@@ -87,3 +87,9 @@ fn fetches_and_hashes() {
 fn text() {
     check_table("text.txt");
 }
+
+/// What must not show: which variables share a frame, which arguments get no thunk, what places remember.
+#[test]
+fn frames_and_shortcuts() {
+    check_table("frames.txt");
+}

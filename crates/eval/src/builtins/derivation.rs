@@ -69,8 +69,7 @@ static HASHES: LazyLock<HashModuloMemo> = LazyLock::new(HashModuloMemo::default)
 fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the argument passed to builtins.derivationStrict";
     let attrs = ev.force_attrs(arguments[0], pos, frame)?;
-    let name_symbol = Symbol::intern("name");
-    let name_attr = attrs.get_attr(name_symbol).ok_or_else(|| {
+    let name_attr = attrs.get_attr(Symbol::NAME).ok_or_else(|| {
         EvalError::new(ErrorKind::MissingAttribute, "attribute 'name' missing")
             .at(pos)
             .with_frame("in the attrset passed as argument to builtins.derivationStrict", Pos::NONE)
@@ -152,8 +151,8 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
     store_path::check_name(name).map_err(|error| {
         invalid(format!("invalid derivation name: {error}. Please pass a different 'name'."))
     })?;
-    let structured = flag(ev, attrs, "__structuredAttrs")?;
-    let ignore_nulls = flag(ev, attrs, "__ignoreNulls")?;
+    let structured = flag(ev, attrs, Symbol::STRUCTURED_ATTRS)?;
+    let ignore_nulls = flag(ev, attrs, Symbol::IGNORE_NULLS)?;
     let mut drv = Derivation { name: name.to_owned(), ..Derivation::default() };
     let mut context = Context::EMPTY;
     let mut members = structured.then(Vec::new);
@@ -168,11 +167,11 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
     let by_name = attrs.by_name();
     let _offer = ev.offer(Need::Text(Coercion::Derivation), by_name.iter().map(|attr| attr.value));
     for attr in by_name.iter().copied() {
-        if attr.name.as_bytes() == b"__ignoreNulls" {
+        if attr.name == Symbol::IGNORE_NULLS {
             continue;
         }
-        let key = text(attr.name.as_bytes())?;
-        take_attribute(ev, &mut drv, &mut spec, &mut context, members.as_mut(), ignore_nulls, &key, attr)
+        let key = super::utf8(attr.name.as_bytes())?;
+        take_attribute(ev, &mut drv, &mut spec, &mut context, members.as_mut(), ignore_nulls, key, attr)
             .frame_with(
                 || format!("while evaluating attribute '{key}' of derivation '{name}'"),
                 attr.pos(),
@@ -293,8 +292,8 @@ impl From<crate::host::HostError> for ReadError {
     }
 }
 
-fn flag(ev: &Evaluator, attrs: Attrs, name: &str) -> Result<bool> {
-    match attrs.get_attr(Symbol::intern(name)) {
+fn flag(ev: &Evaluator, attrs: Attrs, name: Symbol) -> Result<bool> {
+    match attrs.get_attr(name) {
         None => Ok(false),
         Some(attr) => ev.force_bool(
             attr.value,
@@ -415,7 +414,7 @@ fn object(members: &[(String, String)]) -> String {
 
 /// What the strings of the attributes refer to becomes the inputs.
 fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<()> {
-    for element in context.elements() {
+    for element in context.unsorted_elements() {
         match element {
             ContextElement::Path(path) => {
                 drv.input_sources.insert(path.clone());

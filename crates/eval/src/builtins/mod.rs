@@ -63,7 +63,11 @@ static FUNCTIONS: &[&[Builtin]] = &[
 static CONSTANTS: &[&[Constant]] = &[derivation::CONSTANTS, environment::CONSTANTS, files::CONSTANTS];
 
 fn text(bytes: &[u8]) -> Result<String> {
-    String::from_utf8(bytes.to_vec())
+    utf8(bytes).map(str::to_owned)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes)
         .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", String::from_utf8_lossy(bytes))))
 }
 

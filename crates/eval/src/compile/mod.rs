@@ -29,6 +29,7 @@ pub(crate) use resolve::ResolverRoom;
 use crate::code::{Code, LambdaCode, Op};
 use crate::error::{EvalError, Result};
 use crate::evaluator::{Env, Evaluator, LintLevel};
+use crate::hash::WordHash;
 use crate::host::MessageKind;
 use crate::value::{Attrs, Lambda, Thunk, Value};
 use resolve::{Resolved, VarRef};
@@ -221,7 +222,7 @@ fn thunk_code(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> &'static Code 
 }
 
 /// Variables that operators and `<…>` call, where something other than the built-in one is in scope.
-type Implicit = HashMap<(ExprId, Symbol), VarRef>;
+type Implicit = HashMap<(ExprId, Symbol), VarRef, WordHash>;
 
 /// The function that an operator or `<…>` means: the built-in one but for strange scopes.
 fn implicit(ev: &Evaluator, unit: &'static Unit, id: ExprId, name: Symbol) -> Option<Op> {

@@ -136,7 +136,7 @@ pub(super) fn resolve(ev: &Evaluator, ast: &Ast<'static>, scope: &Scope) -> Resu
         chain: None,
         result: Resolved {
             vars: &[],
-            implicit: Implicit::new(),
+            implicit: Implicit::default(),
             globals: Vec::new(),
             with_chains: Vec::new(),
         },

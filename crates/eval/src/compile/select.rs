@@ -321,11 +321,11 @@ struct SelectPath {
 }
 
 impl SelectPath {
-    /// The value, or `None` where an attribute is missing and `or_none` says that there is a default.
-    fn select(&self, ev: &Evaluator, env: Env, has_default: bool) -> Result<Option<Value>> {
+    /// The value, or the default where an attribute is missing.
+    fn select(&self, ev: &Evaluator, env: Env, default: Option<Op>) -> Result<Value> {
         let mut value = self.subject.run(ev, env)?;
         let mut last_pos = Pos::NONE;
-        let result = self.walk(ev, env, &mut value, &mut last_pos, has_default);
+        let result = self.walk(ev, env, &mut value, &mut last_pos, default);
         match result {
             Err(error) if !last_pos.is_none() => {
                 let text = format!("while evaluating the attribute '{}'", self.show(ev, env));
@@ -342,8 +342,8 @@ impl SelectPath {
         env: Env,
         value: &mut Value,
         last_pos: &mut Pos,
-        has_default: bool,
-    ) -> Result<Option<Value>> {
+        default: Option<Op>,
+    ) -> Result<Value> {
         let mut found_in = None;
         for name in &self.names {
             let named = name.symbol(ev, env).and_then(|name| Ok((name, ev.force(*value, self.pos)?)));
@@ -354,37 +354,34 @@ impl SelectPath {
                     return Err(error);
                 }
             };
-            let View::Attrs(attrs) = forced.view() else {
-                if has_default {
-                    return Ok(None);
-                }
-                *last_pos = position_in(found_in);
-                return Err(not_a_set(ev, forced, self.pos));
+            let found = match forced.view() {
+                View::Attrs(attrs) => name.find(attrs, symbol).ok_or(Some(attrs)),
+                _ => Err(None),
             };
-            match name.find(attrs, symbol) {
-                Some(found) => *value = found,
-                None if has_default => return Ok(None),
-                None => {
+            match (found, default) {
+                (Ok(found), _) => *value = found,
+                (Err(_), Some(default)) => {
+                    return default.run(ev, env).inspect_err(|_| *last_pos = position_in(found_in));
+                }
+                (Err(attrs), None) => {
                     *last_pos = position_in(found_in);
-                    return Err(missing(ev, attrs, symbol, self.pos));
+                    return Err(match attrs {
+                        Some(attrs) => missing(ev, attrs, symbol, self.pos),
+                        None => not_a_set(ev, forced, self.pos),
+                    });
                 }
             }
-            found_in = Some((attrs, symbol));
+            found_in = Some((forced, symbol));
         }
         if value.is_forced() {
-            return Ok(Some(*value));
+            return Ok(*value);
         }
-        let pos = match found_in {
-            Some((attrs, name)) if is_being_evaluated(*value) => attribute_pos(attrs, name, self.pos),
-            _ => self.pos,
-        };
-        match ev.force(*value, pos) {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => {
-                *last_pos = position_in(found_in);
-                Err(error)
-            }
+        let mut pos = self.pos;
+        if is_being_evaluated(*value) {
+            let found = position_in(found_in);
+            pos = if found.is_none() { pos } else { found };
         }
+        ev.force(*value, pos).inspect_err(|_| *last_pos = position_in(found_in))
     }
 
     /// `a.b.c`, with computed names where they can be.
@@ -403,13 +400,14 @@ impl SelectPath {
 }
 
 #[cold]
-fn position_in(found: Option<(Attrs, Symbol)>) -> Pos {
-    found.and_then(|(attrs, name)| attrs.get_attr(name)).map_or(Pos::NONE, |attr| attr.pos())
+fn position_in(found: Option<(Value, Symbol)>) -> Pos {
+    let attr = found.and_then(|(set, name)| set.as_attrs()?.get_attr(name));
+    attr.map_or(Pos::NONE, |attr| attr.pos())
 }
 
 impl Run for SelectPath {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        Ok(self.select(ev, env, false)?.expect("without a default there is a value or an error"))
+        self.select(ev, env, None)
     }
 }
 
@@ -421,10 +419,7 @@ struct SelectOr {
 
 impl Run for SelectOr {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        match self.path.select(ev, env, true)? {
-            Some(value) => Ok(value),
-            None => self.default.run(ev, env),
-        }
+        self.path.select(ev, env, Some(self.default))
     }
 }
 
