@@ -8,6 +8,7 @@ mod attrs;
 mod call;
 mod expr;
 mod lambda;
+mod operand;
 mod ops;
 mod resolve;
 mod select;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nival_syntax::ast::{AttrName, Expr, PathId};
 use nival_syntax::{ExprId, Pos, Symbol, print, suggestions};
 
+use super::operand::Operand;
 use super::resolve::VarRef;
-use super::variable::{Local, Outer};
 use super::{Frame, Unit, expression, thunk_code};
 use crate::code::{Code, Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
@@ -23,20 +23,10 @@ pub(super) fn compile(
 ) -> Op {
     let pos = unit.pos(id);
     let path = unit.ast.path(path);
+    let subject = Operand::compile(ev, unit, subject);
     if let ([AttrName::Static(name)], None) = (path, default) {
-        let (heap, subject_pos) = (&ev.heap, unit.pos(subject));
-        return match (unit.expr(subject), unit.var(subject)) {
-            (Expr::Var(_), VarRef::Frame { depth: 0, index }) => {
-                Op::new(heap, SelectOne::new(Local { index, pos: subject_pos }, *name, pos))
-            }
-            (Expr::Var(_), VarRef::Frame { depth, index }) => {
-                let subject = Outer { depth: u32::from(depth), index, pos: subject_pos };
-                Op::new(heap, SelectOne::new(subject, *name, pos))
-            }
-            _ => Op::new(heap, SelectOne::new(expression(ev, unit, subject), *name, pos)),
-        };
+        return Op::new(&ev.heap, SelectOne::new(subject, *name, pos));
     }
-    let subject = expression(ev, unit, subject);
     if let ([AttrName::Static(name)], Some(default)) = (path, default) {
         let default = expression(ev, unit, default);
         return Op::new(&ev.heap, SelectOneOr { select: SelectOne::new(subject, *name, pos), default });
@@ -59,7 +49,7 @@ pub(super) fn compile_has(
     path: PathId,
 ) -> Op {
     let (path, pos) = (unit.ast.path(path), unit.pos(id));
-    let subject = expression(ev, unit, subject);
+    let subject = Operand::compile(ev, unit, subject);
     if let [AttrName::Static(name)] = path {
         return Op::new(&ev.heap, HasOne(SelectOne::new(subject, *name, pos)));
     }
@@ -168,20 +158,20 @@ impl InlineCache {
 }
 
 /// `subject.name`
-pub(super) struct SelectOne<S> {
-    subject: S,
+pub(super) struct SelectOne {
+    subject: Operand,
     name: Symbol,
     pos: Pos,
     cache: InlineCache,
 }
 
-impl<S: Run> SelectOne<S> {
-    pub(super) fn new(subject: S, name: Symbol, pos: Pos) -> SelectOne<S> {
+impl SelectOne {
+    pub(super) fn new(subject: Operand, name: Symbol, pos: Pos) -> SelectOne {
         SelectOne { subject, name, pos, cache: InlineCache::default() }
     }
 }
 
-impl<S: Run> Run for SelectOne<S> {
+impl Run for SelectOne {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let subject = self.subject.run(ev, env)?;
@@ -198,7 +188,7 @@ impl<S: Run> Run for SelectOne<S> {
 
 /// `subject.name or default`
 struct SelectOneOr {
-    select: SelectOne<Op>,
+    select: SelectOne,
     default: Op,
 }
 
@@ -219,7 +209,7 @@ impl Run for SelectOneOr {
 }
 
 /// `subject ? name`
-struct HasOne(SelectOne<Op>);
+struct HasOne(SelectOne);
 
 impl Run for HasOne {
     #[inline]
@@ -315,7 +305,7 @@ impl Name {
 
 /// `subject.a.b.${c}`
 struct SelectPath {
-    subject: Op,
+    subject: Operand,
     names: Box<[Name]>,
     pos: Pos,
 }
@@ -425,7 +415,7 @@ impl Run for SelectOr {
 
 /// `subject ? a.b`
 struct HasAttr {
-    subject: Op,
+    subject: Operand,
     names: Box<[Name]>,
     pos: Pos,
 }
