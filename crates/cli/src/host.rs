@@ -14,6 +14,7 @@ use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgo, Hasher, StoreDir, StorePath,
 };
 use nival_store::{ClosureOptions, Filter, Source, dump_path};
+use nival_syntax::{filter_escapes, raw_text};
 
 use crate::building;
 use crate::error::CommandError;
@@ -263,11 +264,12 @@ impl Host for WorldHost {
     }
 
     fn message(&self, kind: MessageKind, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
-        self.0.output.warn(match kind {
+        let text = raw_text(text);
+        let text = match kind {
             MessageKind::Trace => format!("trace: {text}"),
             MessageKind::EvaluationWarning => format!("evaluation warning: {text}"),
             MessageKind::Warning => format!("warning: {text}"),
-        });
+        };
+        self.0.output.warn(if self.0.as_reference { filter_escapes(&text) } else { text.into() });
     }
 }

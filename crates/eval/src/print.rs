@@ -82,7 +82,7 @@ impl Evaluator {
             ..PrintOptions::default()
         };
         let printed = self.print(value, &options).unwrap_or_default();
-        String::from_utf8_lossy(&printed).into_owned()
+        nival_syntax::raw_text(&printed).into_owned()
     }
 
     /// Shows a value as `nix-instantiate --eval` does: nothing is evaluated.

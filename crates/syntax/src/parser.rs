@@ -63,6 +63,7 @@ pub fn parse_and_keep(
         options,
         depth: 0,
         room: ROOM.take().unwrap_or_default(),
+        or_call: (ExprId(u32::MAX), 0),
     };
     let done = parser.file();
     let mut room = parser.room;
@@ -118,6 +119,8 @@ struct Parser<'s> {
     options: &'s ParseOptions<'s>,
     depth: u32,
     room: Box<Room>,
+    /// The last `f or`, and where it ends.
+    or_call: (ExprId, usize),
 }
 
 /// The tree that is made, and stacks: each function takes off what it has put on.
@@ -331,21 +334,37 @@ impl Parser<'_> {
                 if self.token == Token::Or {
                     self.advance()?;
                     self.enter()?;
-                    default = Some(self.select(None)?);
+                    default = Some(self.argument()?);
                     self.depth -= 1;
                 }
                 Ok(self.add(pos, Expr::Select { subject, path, default }))
             }
             // `map or [ ]`: `or` as the argument, kept by the reference for the sake of old code.
             Token::Or => {
+                let end = self.start() + self.lexer.bytes().len();
                 self.advance()?;
                 let or = self.add(pos, Expr::Var(Symbol::OR));
                 let arguments = Range { start: self.room.ast.items.len() as u32, len: 1 };
                 self.room.ast.items.push(or);
-                Ok(self.add(pos, Expr::Call { function: subject, arguments }))
+                let call = self.add(pos, Expr::Call { function: subject, arguments });
+                self.or_call = (call, end);
+                Ok(call)
             }
             _ => Ok(subject),
         }
+    }
+
+    /// A selection that is an argument, an element or a default. `f or` is read as a whole there, which the
+    /// reference means to change.
+    #[inline]
+    fn argument(&mut self) -> Result<ExprId> {
+        let start = self.start();
+        let expr = self.select(None)?;
+        let (call, end) = self.or_call;
+        if call == expr && self.room.ast.positions[call.index()] == self.pos(start) {
+            self.lint(LintKind::Or, start, end - start);
+        }
+        Ok(expr)
     }
 
     fn path_id(&mut self) -> Result<PathId> {
@@ -388,7 +407,7 @@ impl Parser<'_> {
                 Ok(self.add(pos, Expr::SearchPath(name)))
             }
             Token::Uri => {
-                self.lint(LintKind::Url, self.lexer.bytes());
+                self.lint(LintKind::Url, self.start(), self.lexer.bytes().len());
                 let text = self.keep(self.lexer.bytes());
                 self.advance()?;
                 Ok(self.add(Pos::NONE, Expr::String(text)))
@@ -434,9 +453,9 @@ impl Parser<'_> {
         self.lexer.symbol(self.lexer.name())
     }
 
-    fn lint(&mut self, kind: LintKind, literal: &[u8]) {
-        let pos = self.pos(self.start());
-        self.room.ast.lints.push(Lint { kind, pos, length: literal.len() as u32 });
+    fn lint(&mut self, kind: LintKind, start: usize, length: usize) {
+        let pos = self.pos(start);
+        self.room.ast.lints.push(Lint { kind, pos, length: length as u32 });
     }
 
     /// `let { … body = …; }` after its `let`.
@@ -456,7 +475,7 @@ impl Parser<'_> {
         self.advance()?;
         let base = self.room.items.len();
         while self.token != Token::BracketClose {
-            let item = self.select(None)?;
+            let item = self.argument()?;
             self.room.items.push(item);
         }
         self.advance()?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nival_eval::{EvalError, Evaluator, Value, parse_path};
@@ -231,7 +232,7 @@ fn without_outputs(name: &str) -> &str {
 pub(crate) fn file_argument(evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<PathBuf> {
     if let Some(name) = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
         let found = evaluator.find_file(&evaluator.settings().search_path, name)?;
-        return Ok(PathBuf::from(found.to_string_lossy().into_owned()));
+        return Ok(PathBuf::from(std::ffi::OsStr::from_bytes(found.bytes())));
     }
     if (name.contains("://") || name.starts_with("channel:") || name.starts_with("flake:"))
         && let Some(folder) = evaluator.host().resolve_search_entry(name)?

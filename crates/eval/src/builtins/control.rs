@@ -30,14 +30,14 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let frame = "while evaluating the error message passed to builtin.throw";
             let text = ev.coerce_to_string(arguments[0], Coercion::Interpolation, pos, frame)?;
-            Err(EvalError::new(ErrorKind::Throw, text.to_string_lossy()))
+            Err(EvalError::new(ErrorKind::Throw, text.to_text()))
         },
     )
     .global(),
     Builtin::new("abort", &["s"], "Ends evaluation with a message.", |ev, arguments, pos| {
         let frame = "while evaluating the error message passed to builtins.abort";
         let text = ev.coerce_to_string(arguments[0], Coercion::Interpolation, pos, frame)?;
-        let text = text.to_string_lossy();
+        let text = text.to_text();
         Err(EvalError::new(
             ErrorKind::Abort,
             format!("evaluation aborted with the following error message: '{text}'"),
@@ -68,7 +68,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             ev.force(arguments[1], pos).map_err(|error| {
                 let frame = "while evaluating the error message passed to builtins.addErrorContext";
                 match ev.coerce_to_string(arguments[0], Coercion::Plain, pos, frame) {
-                    Ok(text) => error.with_lasting_frame(text.to_string_lossy().into_owned(), Pos::NONE),
+                    Ok(text) => error.with_lasting_frame(text.to_text().into_owned(), Pos::NONE),
                     Err(other) => other,
                 }
             })

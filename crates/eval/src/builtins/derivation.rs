@@ -42,26 +42,8 @@ pub(super) static CONSTANTS: &[Constant] = &[Constant {
     },
 }];
 
-/// `derivation`, in the language itself: all but the paths is known without making the derivation.
-const DERIVATION: &str = r#"drvAttrs@{ outputs ? [ "out" ], ... }:
-let
-  strict = derivationStrict drvAttrs;
-  common = drvAttrs // builtins.listToAttrs views // {
-    all = map (view: view.value) views;
-    inherit drvAttrs;
-  };
-  views = map (outputName: {
-    name = outputName;
-    value = common // {
-      outPath = builtins.getAttr outputName strict;
-      drvPath = strict.drvPath;
-      type = "derivation";
-      inherit outputName;
-    };
-  }) outputs;
-in
-(builtins.head views).value
-"#;
+/// `derivation`, in the language itself.
+const DERIVATION: &str = include_str!("../embedded/derivation.nix");
 
 /// Hashes of the derivations made so far. A path names the contents, so one memo serves all evaluators.
 static HASHES: LazyLock<HashModuloMemo> = LazyLock::new(HashModuloMemo::default);
@@ -171,7 +153,8 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
             continue;
         }
         let key = super::utf8(attr.name.as_bytes())?;
-        take_attribute(ev, &mut drv, &mut spec, &mut context, members.as_mut(), ignore_nulls, key, attr)
+        let members = members.as_mut();
+        take_attribute(ev, &mut drv, &mut spec, &mut context, members, ignore_nulls, key, attr, pos)
             .frame_with(
                 || format!("while evaluating attribute '{key}' of derivation '{name}'"),
                 attr.pos(),
@@ -313,6 +296,7 @@ fn take_attribute(
     ignore_nulls: bool,
     key: &str,
     attr: Attr,
+    call_pos: Pos,
 ) -> Result<()> {
     let (value, pos) = (attr.value, attr.pos());
     if ignore_nulls && ev.force(value, pos)? == Value::NULL {
@@ -354,11 +338,9 @@ fn take_attribute(
     if key == "__structuredAttrs" {
         return Ok(());
     }
-    let to_json = ev.global(Symbol::intern("__toJSON"))?;
-    let printed = ev.call(to_json, &[value], pos)?;
-    let printed = ev.force_string(printed, pos, "")?;
-    *context = context.union(printed.context());
-    members.push((key.to_owned(), text(printed.bytes())?));
+    let (printed, references) = super::json::write(ev, value, true, call_pos)?;
+    *context = context.union(references);
+    members.push((key.to_owned(), text(&printed)?));
     let plain =
         |ev: &Evaluator| ev.force_plain_string(value, pos, "").and_then(|string| text(string.bytes()));
     match key {

@@ -9,6 +9,7 @@ mod files;
 mod hashing;
 mod json;
 mod lists;
+mod names;
 mod numbers;
 mod sets;
 mod strictness;
@@ -18,6 +19,7 @@ mod types;
 mod versions;
 mod xml;
 
+pub(crate) use names::intern_names;
 use nival_formats::HashAlgo;
 use nival_syntax::Pos;
 
@@ -68,7 +70,7 @@ fn text(bytes: &[u8]) -> Result<String> {
 
 fn utf8(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes)
-        .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", String::from_utf8_lossy(bytes))))
+        .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", nival_syntax::raw_text(bytes))))
 }
 
 /// The hash algorithm that an argument names.

@@ -246,7 +246,7 @@ fn compiled(pattern: &'static [u8], pos: Pos) -> Result<Rc<Regex>> {
 
 #[cold]
 fn regex_error(error: RegexError, pattern: &[u8], pos: Pos) -> EvalError {
-    EvalError::other(format!("{error} '{}'", String::from_utf8_lossy(pattern))).at(pos)
+    EvalError::other(format!("{error} '{}'", nival_syntax::raw_text(pattern))).at(pos)
 }
 
 fn match_whole(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {

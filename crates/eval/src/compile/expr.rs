@@ -203,7 +203,7 @@ impl Run for AssertOf {
             return node.body.run(ev, env);
         }
         let condition = print::expression(&node.unit.ast, self.condition_id);
-        let condition = String::from_utf8_lossy(&condition);
+        let condition = nival_syntax::raw_text(&condition);
         if let Some((left, right)) = node.equality {
             let left = left.run(ev, env)?;
             let right = right.run(ev, env)?;
@@ -227,8 +227,7 @@ struct SearchPath {
 impl Run for SearchPath {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         if self.find.is_none() && self.entries.is_none() {
-            let name =
-                self.name.as_str().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            let name = self.name.as_str().map_or_else(String::new, |name| name.to_text().into_owned());
             let found: Str = ev
                 .find_file(&ev.settings().search_path, &name)
                 .frame(crate::FrameText::Builtin("findFile"), self.pos)?;

@@ -104,6 +104,10 @@ fn advise(ev: &Evaluator, lint: &Lint) -> Result<()> {
         LintKind::Url => settings.lint_url_literals,
         LintKind::AbsolutePath | LintKind::HomePath => settings.lint_absolute_path_literals,
         LintKind::ShortPath => settings.lint_short_path_literals,
+        LintKind::Or => {
+            ev.host().message(MessageKind::Warning, lint.message(false).as_bytes());
+            return Ok(());
+        }
     };
     match level {
         LintLevel::Ignore => Ok(()),

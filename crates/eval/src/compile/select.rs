@@ -265,7 +265,7 @@ fn missing(ev: &Evaluator, attrs: Attrs, name: Symbol, pos: Pos) -> EvalError {
 pub(super) fn missing_hint(ev: &Evaluator, attrs: Attrs) -> Option<String> {
     let hint = attrs.get(Symbol::intern("__missingAttributeHint"))?;
     let hint = ev.force(hint, Pos::NONE).ok()?.as_str()?;
-    Some(hint.to_string_lossy().into_owned())
+    Some(hint.to_text().into_owned())
 }
 
 /// A name in an attribute path.
@@ -382,7 +382,7 @@ impl SelectPath {
             (Err(_), Name::Static(name, _)) => name.to_string(),
             (Err(_), Name::Dynamic(name)) => {
                 let shown = print::attr_path(&name.unit.ast, &[AttrName::Dynamic(name.expr)]);
-                String::from_utf8_lossy(&shown).into_owned()
+                nival_syntax::raw_text(&shown).into_owned()
             }
         });
         names.collect::<Vec<_>>().join(".")

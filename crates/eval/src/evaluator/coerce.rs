@@ -121,7 +121,7 @@ impl Evaluator {
         let text = self.coerce_to_string(value, Coercion::Plain, pos, frame.clone())?;
         *context = context.union(text.context());
         if text.bytes().first() != Some(&b'/') {
-            let message = format!("string '{}' doesn't represent an absolute path", text.to_string_lossy());
+            let message = format!("string '{}' doesn't represent an absolute path", text.to_text());
             return Err(EvalError::other(message).with_frame(frame, pos));
         }
         Ok(self.text(path::canonical(text.bytes()), Context::EMPTY))
@@ -137,7 +137,7 @@ impl Evaluator {
     ) -> Result<StorePath> {
         let text = self.coerce_to_string(value, Coercion::Plain, pos, frame.clone())?;
         *context = context.union(text.context());
-        let text = text.to_string_lossy();
+        let text = text.to_text();
         self.host().store_dir().parse(&text).map_err(|_| {
             EvalError::other(format!("path '{text}' is not in the Nix store")).with_frame(frame, pos)
         })
@@ -151,10 +151,9 @@ impl Evaluator {
         if context.is_empty() {
             return Ok(path::to_path_buf(path.bytes()));
         }
-        let bytes = self.realise(path.bytes(), context).frame_with(
-            || format!("while realising the context of path '{}'", path.to_string_lossy()),
-            pos,
-        )?;
+        let bytes = self
+            .realise(path.bytes(), context)
+            .frame_with(|| format!("while realising the context of path '{}'", path.to_text()), pos)?;
         Ok(path::to_path_buf(&bytes))
     }
 

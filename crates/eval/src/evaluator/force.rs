@@ -154,8 +154,9 @@ impl Evaluator {
     }
 
     fn force_deep_in(&self, value: Value, seen: &mut HashSet<u64>) -> Result<Value> {
-        let _depth = self.enter(Pos::NONE)?;
-        let value = self.force(value, Pos::NONE)?;
+        let pos = place(value);
+        let _depth = self.enter(pos)?;
+        let value = self.force(value, pos)?;
         match value.view() {
             View::Attrs(attrs) if seen.insert(value.to_bits()) => {
                 let _offer = self.offer(Need::Deep, attrs.iter().map(|attr| attr.value));
@@ -176,5 +177,20 @@ impl Evaluator {
             _ => {}
         }
         Ok(value)
+    }
+}
+
+/// Where a value comes from, as far as it shows without evaluation.
+fn place(value: Value) -> Pos {
+    match value.view() {
+        View::Lambda(lambda) => lambda.code().pos,
+        View::Thunk => match Thunk::of(value).map(|thunk| (thunk.result(), thunk.suspension())) {
+            Some((Some(value), _)) => place(value),
+            Some((None, Suspension::Apply(function, _) | Suspension::ApplyTwo(function, _))) => {
+                place(function)
+            }
+            _ => Pos::NONE,
+        },
+        _ => Pos::NONE,
     }
 }

@@ -86,6 +86,7 @@ impl Evaluator {
     /// # Panics
     /// When a thousand of them exist already.
     pub fn new(host: Arc<dyn Host>, settings: Settings) -> Evaluator {
+        crate::builtins::intern_names();
         let crew = parallel::Crew::of(settings.eval_cores);
         let place = (!crew.is_empty()).then_some(0);
         let shared =

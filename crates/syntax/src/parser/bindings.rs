@@ -261,7 +261,7 @@ impl Parser<'_> {
     }
 
     fn duplicate(&self, path: &[AttrName], pos: Pos, previous: Pos) -> Failure {
-        let path = String::from_utf8_lossy(&attr_path(&self.room.ast.view(), path)).into_owned();
+        let path = crate::raw_text(&attr_path(&self.room.ast.view(), path)).into_owned();
         let message = format!("attribute '{path}' already defined at {}", previous.display());
         let failure = Self::failure(Code::DUPLICATE_ATTRIBUTE, message, pos);
         match failure {

@@ -2,16 +2,15 @@
 
 use super::{Failure, Parser, Result};
 use crate::ast::{DocComment, Expr, ExprId, Formal, Formals, Lambda, LambdaId, Range};
-use crate::lexer::Token;
+use crate::lexer::{Name, Token};
 use crate::{Code, Pos, Symbol};
 
-/// A function whose body is to come.
+/// A function whose body is to come. Its argument becomes a symbol only then, as in the reference: the order
+/// in which symbols are made shows in the order of attributes.
 pub(super) struct PendingLambda {
     start: usize,
-    argument: Option<Symbol>,
+    argument: Option<Name>,
     formals: Option<Formals>,
-    /// An argument that is there twice: an error, but one the reference reports after the body's.
-    duplicate: Option<(Symbol, Pos)>,
 }
 
 impl Parser<'_> {
@@ -23,15 +22,14 @@ impl Parser<'_> {
         match self.token {
             Token::Colon => {
                 self.advance()?;
-                let argument = Some(self.lexer.symbol(name));
-                Ok(Ok(PendingLambda { start, argument, formals: None, duplicate: None }))
+                Ok(Ok(PendingLambda { start, argument: Some(name), formals: None }))
             }
             Token::At => {
                 self.advance()?;
                 self.expect(Token::BraceOpen)?;
-                let formals = self.formals(None)?;
+                let formals = Some(self.formals(None)?);
                 self.expect(Token::Colon)?;
-                Ok(Ok(self.with_formals(start, formals, Some(self.lexer.symbol(name)))))
+                Ok(Ok(PendingLambda { start, argument: Some(name), formals }))
             }
             _ => {
                 let pos = self.pos(start);
@@ -49,12 +47,12 @@ impl Parser<'_> {
         let formals = match self.token {
             Token::Ellipsis => self.formals(None)?,
             Token::Identifier => {
-                let name = self.symbol();
+                let name = self.lexer.name();
                 let name_pos = self.pos(self.start());
                 self.advance()?;
                 if !matches!(self.token, Token::Comma | Token::Question | Token::BraceClose) {
                     let set = self.new_set(false);
-                    self.binding_from(set, name, name_pos)?;
+                    self.binding_from(set, self.lexer.symbol(name), name_pos)?;
                     return self.braces(set, pos).map(Err);
                 }
                 self.formals(Some((name, name_pos)))?
@@ -76,16 +74,16 @@ impl Parser<'_> {
         if self.token == Token::At {
             self.advance()?;
             if self.token == Token::Identifier {
-                argument = Some(self.symbol());
+                argument = Some(self.lexer.name());
             }
             self.expect(Token::Identifier)?;
         }
         self.expect(Token::Colon)?;
-        Ok(Ok(self.with_formals(start, formals, argument)))
+        Ok(Ok(PendingLambda { start, argument, formals: Some(formals) }))
     }
 
     /// The formal arguments up to and with `}`; of the first one the name may have been read.
-    fn formals(&mut self, mut first: Option<(Symbol, Pos)>) -> Result<Formals> {
+    fn formals(&mut self, mut first: Option<(Name, Pos)>) -> Result<Formals> {
         let base = self.room.formals.len();
         let mut ellipsis = false;
         loop {
@@ -98,7 +96,7 @@ impl Parser<'_> {
                         break;
                     }
                     Token::Identifier => {
-                        let name = (self.symbol(), self.pos(self.start()));
+                        let name = (self.lexer.name(), self.pos(self.start()));
                         self.advance()?;
                         name
                     }
@@ -111,6 +109,7 @@ impl Parser<'_> {
                 self.advance()?;
                 default = Some(self.expr()?);
             }
+            let name = self.lexer.symbol(name);
             self.room.formals.push(Formal { name, pos, default });
             if self.token != Token::Comma {
                 break;
@@ -125,32 +124,32 @@ impl Parser<'_> {
         Ok(Formals { range, ellipsis })
     }
 
-    fn with_formals(&self, start: usize, formals: Formals, argument: Option<Symbol>) -> PendingLambda {
-        let sorted = self.room.ast.view().formals(formals);
-        let twice = sorted.windows(2).find(|pair| pair[0].name == pair[1].name);
-        let mut duplicate = twice.map(|pair| (pair[1].name, pair[1].pos));
-        if let Some(argument) = argument
-            && duplicate.is_none()
-            && sorted.binary_search_by_key(&argument, |formal| formal.name).is_ok()
-        {
-            duplicate = Some((argument, self.pos(start)));
-        }
-        PendingLambda { start, argument, formals: Some(formals), duplicate }
-    }
-
     pub(super) fn lambda(&mut self, pending: PendingLambda, body: ExprId) -> Result<ExprId> {
-        if let Some((name, pos)) = pending.duplicate {
+        let PendingLambda { start, argument, formals } = pending;
+        let argument = argument.map(|name| self.lexer.symbol(name));
+        if let Some((name, pos)) = formals.and_then(|formals| self.named_twice(start, formals, argument)) {
             let message = format!("duplicate formal function argument '{name}'");
             return Err(Self::failure(Code::DUPLICATE_FORMAL, message, pos));
         }
         let id = LambdaId(self.room.ast.lambdas.len() as u32);
-        let PendingLambda { start, argument, formals, .. } = pending;
         self.room.ast.lambdas.push(Lambda { argument, formals, body, name: None, doc: None });
         let expr = self.add(self.pos(start), Expr::Lambda(id));
         if let Some(doc) = self.doc_before(start) {
             self.document(expr, doc);
         }
         Ok(expr)
+    }
+
+    /// An argument that is there twice.
+    fn named_twice(&self, start: usize, formals: Formals, argument: Option<Symbol>) -> Option<(Symbol, Pos)> {
+        let view = self.room.ast.view();
+        let sorted = view.formals(formals);
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Some((pair[1].name, pair[1].pos));
+        }
+        let argument = argument?;
+        let found = sorted.binary_search_by_key(&argument, |formal| formal.name).is_ok();
+        found.then(|| (argument, self.pos(start)))
     }
 
     /// The documentation comment in front of the token at this offset.

@@ -190,7 +190,7 @@ impl Parser<'_> {
         }
         let base = self.room.items.len();
         while starts_argument(self.token) {
-            let argument = self.select(None)?;
+            let argument = self.argument()?;
             self.room.items.push(argument);
         }
         let expr = self.call_with(self.pos(start), function, base);

@@ -131,7 +131,7 @@ impl Parser<'_> {
     }
 
     fn null_byte(&self, bytes: &[u8]) -> Failure {
-        let text = String::from_utf8_lossy(bytes).replace('\0', "␀");
+        let text = crate::raw_text(bytes).replace('\0', "␀");
         let message = format!(
             "input string '{text}' cannot be represented as Nix string because it contains null bytes"
         );
@@ -228,7 +228,7 @@ impl Parser<'_> {
         let literal = self.lexer.bytes();
         let range = if self.token == Token::HomePath {
             let Some(home) = self.options.home else {
-                let text = String::from_utf8_lossy(literal);
+                let text = crate::raw_text(literal);
                 let message = format!("the path '{text}' can not be resolved in pure mode");
                 return Err(Failure::Other(Box::new(
                     Diagnostic::error(message, Pos::NONE)
@@ -236,14 +236,14 @@ impl Parser<'_> {
                         .with_label(self.pos(start), "this path"),
                 )));
             };
-            self.lint(LintKind::HomePath, literal);
+            self.lint(LintKind::HomePath, start, literal.len());
             let path = [home.as_bytes(), &literal[1..]].concat();
             self.keep(&path)
         } else {
             match literal.first() {
-                Some(b'/') => self.lint(LintKind::AbsolutePath, literal),
+                Some(b'/') => self.lint(LintKind::AbsolutePath, start, literal.len()),
                 Some(b'.') | None => {}
-                Some(_) => self.lint(LintKind::ShortPath, literal),
+                Some(_) => self.lint(LintKind::ShortPath, start, literal.len()),
             }
             let path = absolute(self.options.base_path.as_bytes(), literal);
             self.keep(&path)

@@ -163,7 +163,9 @@ fn valid_text(place: Place) -> String {
     text
 }
 
-/// Without control characters, which could move a terminal's cursor or colour what follows.
+/// Without control characters, which could move a terminal's cursor or colour what follows, and with
+/// replacements for what is not UTF-8.
 fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+    let text = crate::raw_bytes(text);
+    String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
