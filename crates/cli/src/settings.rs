@@ -138,6 +138,8 @@ settings! {
     /// Host folders that a derivation may name in `__impureHostDeps`; they are bound read-only into its sandbox.
     allowed_impure_host_deps: Vec<String> = "allowed-impure-host-deps",
         "/usr /bin /sbin /lib /lib32 /lib64 /libx32 /etc/alternatives /etc/ld.so.cache";
+    /// What evaluation may fetch although `restrict-eval` is on: URIs, each with all that is below it.
+    allowed_uris: Vec<String> = "allowed-uris", "";
     /// Whether an expression may read what a derivation builds while it is being evaluated.
     allow_import_from_derivation: bool = "allow-import-from-derivation", "true";
     /// Cores that one builder may use (`NIX_BUILD_CORES`); 0 stands for all.
@@ -244,7 +246,6 @@ const ACCEPTED: &[&str] = &[
     "accept-flake-config",
     "access-tokens",
     "allow-dirty",
-    "allowed-uris",
     "allowed-users",
     "auto-optimise-store",
     "bash-prompt",

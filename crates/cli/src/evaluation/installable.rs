@@ -7,10 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nival_eval::{EvalError, Evaluator, Value, parse_path};
-use nival_fetch::{CALL_FLAKE, FlakeRef};
+use nival_fetch::FlakeRef;
 use nival_syntax::{Origin, Pos, Symbol, suggestions};
 
-use super::{Evaluated, quote};
+use super::{Evaluated, flake_in, quote};
 use crate::arguments::SourceArguments;
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
@@ -154,12 +154,7 @@ impl Installables {
             Some(folder) => {
                 let folder = context.absolute(folder);
                 let folder = folder.to_string_lossy();
-                let text = format!(
-                    "({CALL_FLAKE}) {{ embedded = {embedded}; source = builtins.path {{ name = \"source\"; \
-                     path = {}; filter = path: type: baseNameOf path != \".git\"; }}; }}",
-                    quote(&folder)
-                );
-                (format!("path:{folder}"), text)
+                (format!("path:{folder}"), flake_in(&quote(&folder)))
             }
         };
         let flake = evaluator.eval_text(Origin::String, text.into_bytes(), &self.base)?;

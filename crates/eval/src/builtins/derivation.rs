@@ -119,7 +119,7 @@ impl OutputSpec {
     }
 }
 
-pub(super) fn require_feature(ev: &Evaluator, feature: &str) -> Result<()> {
+pub(crate) fn require_feature(ev: &Evaluator, feature: &str) -> Result<()> {
     if ev.settings().has_feature(feature) {
         return Ok(());
     }

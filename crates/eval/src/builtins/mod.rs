@@ -6,6 +6,7 @@ mod derivation;
 mod environment;
 mod fetch;
 mod files;
+mod flakes;
 mod hashing;
 mod json;
 mod lists;
@@ -51,6 +52,7 @@ static FUNCTIONS: &[&[Builtin]] = &[
     environment::FUNCTIONS,
     fetch::FUNCTIONS,
     files::FUNCTIONS,
+    flakes::FUNCTIONS,
     hashing::FUNCTIONS,
     json::FUNCTIONS,
     lists::FUNCTIONS,
@@ -64,7 +66,11 @@ static FUNCTIONS: &[&[Builtin]] = &[
 ];
 static CONSTANTS: &[&[Constant]] = &[derivation::CONSTANTS, environment::CONSTANTS, files::CONSTANTS];
 
-fn text(bytes: &[u8]) -> Result<String> {
+pub(crate) use derivation::require_feature;
+pub(crate) use fetch::{FETCH_FINAL_TREE, WithoutRevision, tree_value};
+pub(crate) use flakes::warn;
+
+pub(crate) fn text(bytes: &[u8]) -> Result<String> {
     utf8(bytes).map(str::to_owned)
 }
 

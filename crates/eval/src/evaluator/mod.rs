@@ -10,6 +10,7 @@ mod files;
 mod force;
 mod globals;
 mod inequality;
+mod inputs;
 mod make;
 mod parallel;
 
@@ -24,6 +25,7 @@ pub(crate) use env::Env;
 pub use expect::describe_type;
 pub(crate) use files::missing;
 pub(crate) use globals::Globals;
+pub(crate) use inputs::Tree;
 pub(crate) use parallel::Need;
 pub use settings::{LintLevel, SearchEntry, Settings};
 
@@ -69,6 +71,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) files: files::Files,
     pub(crate) crew: parallel::Crew,
+    inputs: inputs::Inputs,
     globals: OnceLock<Globals>,
 }
 
@@ -89,8 +92,8 @@ impl Evaluator {
         crate::builtins::intern_names();
         let crew = parallel::Crew::of(settings.eval_cores);
         let place = (!crew.is_empty()).then_some(0);
-        let shared =
-            Shared { host, settings, files: files::Files::default(), crew, globals: OnceLock::new() };
+        let (files, inputs) = (files::Files::default(), inputs::Inputs::default());
+        let shared = Shared { host, settings, files, crew, inputs, globals: OnceLock::new() };
         let mut evaluator = Evaluator::fork(&SharedState(Arc::new(shared)));
         evaluator.place = place;
         evaluator

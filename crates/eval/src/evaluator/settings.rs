@@ -7,6 +7,8 @@ pub struct Settings {
     pub pure_eval: bool,
     /// `restrict-eval`: no files outside of the search path.
     pub restrict_eval: bool,
+    /// `allowed-uris`: what restricted evaluation may fetch.
+    pub allowed_uris: Vec<String>,
     /// `allow-import-from-derivation`
     pub allow_import_from_derivation: bool,
     /// `max-call-depth`
@@ -69,6 +71,7 @@ impl Default for Settings {
         Settings {
             pure_eval: false,
             restrict_eval: false,
+            allowed_uris: Vec::new(),
             allow_import_from_derivation: true,
             max_call_depth: 10_000,
             current_system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
