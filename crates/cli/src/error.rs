@@ -64,9 +64,9 @@ impl CommandError {
     /// The text for standard error.
     pub fn render(&self) -> String {
         let mut text = if self.message.starts_with("error") {
-            self.message.trim_end().to_owned()
+            self.message.trim_end_matches('\n').to_owned()
         } else {
-            format!("error: {}", self.message.trim_end())
+            format!("error: {}", self.message.trim_end_matches('\n'))
         };
         text.push('\n');
         if !self.hints.is_empty() {

@@ -8,12 +8,16 @@ use std::sync::Arc;
 
 use nival_eval::ContextElement;
 use nival_eval::host::{
-    EMBEDDED, FetchRequest, Fetched, FileType, Host, HostError, MessageKind, SourceRequest,
+    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Registries,
+    SourceRequest,
 };
+use nival_fetch::{FetchError, FetchedFile, FetchedTree};
+use nival_formats::input::InputKind;
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgo, Hasher, StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgo, Hasher, Input, StoreDir, StorePath,
 };
-use nival_store::{ClosureOptions, Filter, Source, dump_path};
+use nival_store::{ClosureOptions, Filter, LocalStore, Source, dump_path};
+use nival_syntax::{filter_escapes, raw_text};
 
 use crate::building;
 use crate::error::CommandError;
@@ -30,6 +34,12 @@ impl From<CommandError> for HostError {
 
 fn store_error(error: nival_store::StoreError) -> HostError {
     CommandError::from(error).into()
+}
+
+fn fetch_error(error: FetchError) -> HostError {
+    let no_transport = matches!(error, FetchError::NoTransport { .. });
+    let error = HostError::new(error.to_string());
+    if no_transport { error.with_hint("a path on this machine can be used in its place") } else { error }
 }
 
 fn embedded(path: &Path) -> Option<&str> {
@@ -61,6 +71,15 @@ pub(crate) fn file_type(kind: std::fs::FileType) -> FileType {
 }
 
 impl WorldHost {
+    /// The store that is fetched into, also while evaluation alone leaves it as it is.
+    fn fetching_store(&self, operation: &str) -> Result<&LocalStore, HostError> {
+        if self.0.store_config().is_none() {
+            let message = format!("operation '{operation}' is not supported by store 'dummy://'");
+            return Err(HostError::new(message));
+        }
+        Ok(self.0.store()?)
+    }
+
     /// Where a file of the store is on this machine; other paths are what they are.
     fn real(&self, path: &Path) -> PathBuf {
         match self.0.store_config() {
@@ -250,9 +269,46 @@ impl Host for WorldHost {
         Ok(closure.into_iter().collect())
     }
 
-    fn fetch(&self, request: &FetchRequest) -> Result<Fetched, HostError> {
-        Err(HostError::new(format!("`{}` cannot fetch yet", request.kind))
-            .with_hint("a path on this machine can be used in its place"))
+    fn is_content_addressed(&self, path: &StorePath) -> Result<bool, HostError> {
+        let info = self.0.store()?.query_path_info(path).map_err(store_error)?;
+        Ok(info.content_address.is_some() && info.content_address_holds(self.0.store_dir()))
+    }
+
+    fn embedded_flake(&self, input: &Input) -> Option<PathBuf> {
+        let is_nival =
+            input.kind() == Some(InputKind::Indirect) && matches!(input.text("id"), Ok(Some("nival")));
+        is_nival.then(|| Path::new(EMBEDDED).join("flake-outputs.nix"))
+    }
+
+    fn resolve_input(&self, input: &Input, _: Registries) -> Result<(Input, Option<String>), HostError> {
+        let url = input.to_url().map_err(|error| HostError::new(error.to_string()))?;
+        Err(HostError::new(format!("cannot find flake '{url}' in the flake registries"))
+            .with_hint("registries are not read yet; a path on this machine can be used in its place"))
+    }
+
+    fn fetch_input(&self, input: &Input) -> Result<FetchedInput, HostError> {
+        nival_fetch::check_kind(input).map_err(fetch_error)?;
+        let store = self.fetching_store("addToStoreFromDump")?;
+        let FetchedTree { path, nar_hash, input } =
+            nival_fetch::fetch_tree(store, input).map_err(fetch_error)?;
+        Ok(FetchedInput { path, nar_hash, input })
+    }
+
+    fn download(&self, download: &Download<'_>) -> Result<Downloaded, HostError> {
+        let Download { url, name, unpack } = *download;
+        let fetched = if unpack {
+            nival_fetch::fetch_archive(self.fetching_store("addToStoreFromDump")?, url, name)
+        } else {
+            nival_fetch::fetch_file(self.fetching_store("addToStore")?, url, name)
+        };
+        let FetchedFile { path, hash } = fetched.map_err(fetch_error)?;
+        Ok(Downloaded { path, hash })
+    }
+
+    fn copy_closure(&self, from_store: &str, path: &StorePath) -> Result<(), HostError> {
+        let path = self.0.store_dir().display(path);
+        Err(HostError::new(format!("cannot copy '{path}' from '{from_store}' yet"))
+            .with_hint("other stores are not read yet"))
     }
 
     fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError> {
@@ -263,11 +319,12 @@ impl Host for WorldHost {
     }
 
     fn message(&self, kind: MessageKind, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
-        self.0.output.warn(match kind {
+        let text = raw_text(text);
+        let text = match kind {
             MessageKind::Trace => format!("trace: {text}"),
             MessageKind::EvaluationWarning => format!("evaluation warning: {text}"),
             MessageKind::Warning => format!("warning: {text}"),
-        });
+        };
+        self.0.output.warn(if self.0.as_reference { filter_escapes(&text) } else { text.into() });
     }
 }

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use nival_syntax::raw_bytes;
+
 /// Where a command writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
@@ -37,6 +39,6 @@ impl Output {
     /// Says something even when quiet: warnings and errors.
     pub fn warn(&self, text: impl AsRef<str>) {
         let mut stderr = std::io::stderr().lock();
-        let _ = stderr.write_all(text.as_ref().as_bytes()).and_then(|()| stderr.write_all(b"\n"));
+        let _ = stderr.write_all(&raw_bytes(text.as_ref())).and_then(|()| stderr.write_all(b"\n"));
     }
 }

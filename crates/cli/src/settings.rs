@@ -138,6 +138,8 @@ settings! {
     /// Host folders that a derivation may name in `__impureHostDeps`; they are bound read-only into its sandbox.
     allowed_impure_host_deps: Vec<String> = "allowed-impure-host-deps",
         "/usr /bin /sbin /lib /lib32 /lib64 /libx32 /etc/alternatives /etc/ld.so.cache";
+    /// What evaluation may fetch although `restrict-eval` is on: URIs, each with all that is below it.
+    allowed_uris: Vec<String> = "allowed-uris", "";
     /// Whether an expression may read what a derivation builds while it is being evaluated.
     allow_import_from_derivation: bool = "allow-import-from-derivation", "true";
     /// Cores that one builder may use (`NIX_BUILD_CORES`); 0 stands for all.
@@ -145,6 +147,8 @@ settings! {
     /// Whether a command that was evaluated before is answered from the evaluation cache, as long as everything that it
     /// read is unchanged.
     eval_cache: bool = "eval-cache", "true";
+    /// How many threads evaluate an expression; 0 stands for one for each core. Results, messages and errors are the same.
+    eval_cores: u64 = "eval-cores", "0";
     /// What `builtins.currentSystem` is; empty for `system`.
     eval_system: String = "eval-system", "";
     /// Features of the language and the commands that are not stable yet.
@@ -242,7 +246,6 @@ const ACCEPTED: &[&str] = &[
     "accept-flake-config",
     "access-tokens",
     "allow-dirty",
-    "allowed-uris",
     "allowed-users",
     "auto-optimise-store",
     "bash-prompt",

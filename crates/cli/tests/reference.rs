@@ -182,7 +182,7 @@ fn evaluate(expression: &str) -> Output {
 fn only_refuses(name: &str) -> bool {
     name.starts_with("fetch") && {
         let output = evaluate(&format!("builtins.{name} \"file:///nowhere/x\""));
-        String::from_utf8_lossy(&output.stderr).contains("cannot fetch yet")
+        String::from_utf8_lossy(&output.stderr).contains("cannot be fetched yet")
     }
 }
 

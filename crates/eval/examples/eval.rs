@@ -1,6 +1,6 @@
 //! Evaluates from the command line, with a store that is only in memory.
 //!
-//! `eval [--strict] [--raw] [--json] [--nix-instantiate] [--show-trace] [--stats] (--expr TEXT | -f FILE) [ATTR]`
+//! `eval [--strict] [--raw] [--json] [--nix-instantiate] [--show-trace] [--stats] [--cores N] (--expr TEXT | -f FILE) [ATTR]`
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -31,6 +31,9 @@ fn run() -> ExitCode {
             "--strict" | "--raw" | "--json" | "--nix-instantiate" => format = argument,
             "--show-trace" => settings.show_trace = true,
             "--stats" => stats = true,
+            "--cores" => {
+                settings.eval_cores = arguments.next().and_then(|cores| cores.parse().ok()).unwrap_or(0);
+            }
             _ => attr = argument,
         }
     }

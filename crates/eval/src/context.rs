@@ -3,6 +3,7 @@
 //! A context is the number of an interned set of elements, so that strings carry one small number and the
 //! union of equal contexts costs nothing.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
@@ -46,7 +47,7 @@ pub struct Context(u32);
 #[derive(Default)]
 struct Table {
     elements: Vec<&'static ContextElement>,
-    element_ids: HashMap<&'static ContextElement, u32>,
+    element_ids: HashMap<&'static ContextElement, u32, WordHash>,
     /// Sorted element numbers; the empty set is not in the table.
     sets: Vec<&'static [u32]>,
     set_ids: HashMap<&'static [u32], u32, WordHash>,
@@ -54,6 +55,14 @@ struct Table {
 }
 
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+
+const UNION_BITS: u32 = 10;
+type Union = ((u32, u32), Context);
+
+thread_local! {
+    /// Unions that this thread has met lately: the same ones come again and again, and then need no lock.
+    static UNIONS: [Cell<Union>; 1 << UNION_BITS] = const { [const { Cell::new(((0, 0), Context(0))) }; 1 << UNION_BITS] };
+}
 
 impl Context {
     /// No references at all.
@@ -98,11 +107,25 @@ impl Context {
 
     fn union_of_different(self, other: Context) -> Context {
         let key = (self.0.min(other.0), self.0.max(other.0));
+        UNIONS.with(|unions| {
+            let mixed = key.0.wrapping_mul(0x9e37_79b1) ^ key.1.wrapping_mul(0x85eb_ca77);
+            let place = &unions[(mixed >> (u32::BITS - UNION_BITS)) as usize];
+            let (known, union) = place.get();
+            if known == key {
+                return union;
+            }
+            let union = Context::union_in_table(key);
+            place.set((key, union));
+            union
+        })
+    }
+
+    fn union_in_table(key: (u32, u32)) -> Context {
         if let Some(id) = TABLE.read().unwrap_or_else(PoisonError::into_inner).unions.get(&key) {
             return Context(*id);
         }
         let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        let mut ids = [table.ids(self), table.ids(other)].concat();
+        let mut ids = [table.ids(Context(key.0)), table.ids(Context(key.1))].concat();
         ids.sort_unstable();
         ids.dedup();
         let union = table.set(&ids);
@@ -110,10 +133,15 @@ impl Context {
         union
     }
 
+    /// The elements, in no order.
+    pub(crate) fn unsorted_elements(self) -> Vec<&'static ContextElement> {
+        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
+        table.ids(self).iter().map(|id| table.elements[*id as usize]).collect()
+    }
+
     /// The elements, in their order.
     pub fn elements(self) -> Vec<&'static ContextElement> {
-        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
-        let mut elements: Vec<_> = table.ids(self).iter().map(|id| table.elements[*id as usize]).collect();
+        let mut elements = self.unsorted_elements();
         elements.sort_unstable();
         elements
     }

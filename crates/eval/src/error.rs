@@ -91,6 +91,8 @@ pub enum ErrorKind {
     Syntax,
     /// Said by the host: reading, fetching, building, storing.
     Host,
+    /// Evaluation ahead of need that came to nothing. No caller ever sees it.
+    Abandoned,
     /// Anything else.
     Other,
 }
@@ -287,7 +289,7 @@ impl ErrorKind {
             ErrorKind::Context => Code::CONTEXT,
             ErrorKind::Impure => Code::IMPURE,
             ErrorKind::Syntax => Code::SYNTAX,
-            ErrorKind::Host | ErrorKind::Other => return None,
+            ErrorKind::Host | ErrorKind::Abandoned | ErrorKind::Other => return None,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nival_formats::{ContentAddressMethod, Derivation, Hash, StoreDir, StorePath};
+use nival_formats::{ContentAddressMethod, Derivation, Hash, Input, StoreDir, StorePath};
 
 use crate::context::ContextElement;
 
@@ -45,8 +45,25 @@ pub trait Host: Send + Sync {
     /// All store paths that a path refers to, directly or not, with itself.
     fn closure(&self, path: &StorePath) -> Result<Vec<StorePath>, HostError>;
 
-    /// Fetches something from elsewhere into the store.
-    fn fetch(&self, request: &FetchRequest) -> Result<Fetched, HostError>;
+    /// Whether what the path has decides its name, so that it can be trusted wherever it comes from.
+    fn is_content_addressed(&self, path: &StorePath) -> Result<bool, HostError>;
+
+    /// What a registry says of an input that is only named: another input, and the folder in it.
+    fn resolve_input(
+        &self,
+        input: &Input,
+        registries: Registries,
+    ) -> Result<(Input, Option<String>), HostError>;
+    /// The file with a function from `{ }` to the outputs of a flake that is a part of the program.
+    fn embedded_flake(&self, _input: &Input) -> Option<PathBuf> {
+        None
+    }
+    /// Brings a source tree into the store.
+    fn fetch_input(&self, input: &Input) -> Result<FetchedInput, HostError>;
+    /// Brings a file, or what is in an archive, into the store.
+    fn download(&self, download: &Download<'_>) -> Result<Downloaded, HostError>;
+    /// Copies a store path and all it refers to from another store.
+    fn copy_closure(&self, from_store: &str, path: &StorePath) -> Result<(), HostError>;
     /// Turns an entry of the search path that is not a plain path (a URL, `flake:x`) into a folder.
     fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError>;
 
@@ -99,35 +116,46 @@ pub struct SourceRequest<'a> {
     pub expected: Option<&'a Hash>,
 }
 
-/// What to fetch: a kind and its arguments.
-#[derive(Clone, Debug)]
-pub struct FetchRequest {
-    /// `fetchurl`, `fetchTarball`, `fetchTree`, `fetchGit`, `fetchMercurial`, `getFlake`…
-    pub kind: &'static str,
-    /// Named arguments.
-    pub arguments: Vec<(String, FetchValue)>,
-    /// Whether what is not pinned by a hash or revision is refused.
-    pub pure: bool,
+/// Which registries an input may be looked up in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Registries {
+    /// None.
+    None,
+    /// The global one, and what the command line says: those that are the same for everyone.
+    Limited,
+    /// Those of the user and the machine, too.
+    All,
 }
 
-/// An argument or result of a fetch.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FetchValue {
-    /// A text.
-    Text(String),
-    /// A number.
-    Int(i64),
-    /// A flag.
-    Bool(bool),
-}
-
-/// What was fetched.
+/// A source tree that was fetched.
 #[derive(Clone, Debug)]
-pub struct Fetched {
+pub struct FetchedInput {
     /// Where it is in the store.
     pub path: StorePath,
-    /// What is known of it (`rev`, `lastModified`, `narHash`…).
-    pub attributes: Vec<(String, FetchValue)>,
+    /// The hash of its archive.
+    pub nar_hash: Hash,
+    /// What was asked for, with all that is known of it now (`rev`, `lastModified`…).
+    pub input: Input,
+}
+
+/// A file or archive to be downloaded.
+#[derive(Clone, Copy, Debug)]
+pub struct Download<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// The name it gets in the store.
+    pub name: &'a str,
+    /// Whether what is in the archive is wanted.
+    pub unpack: bool,
+}
+
+/// What was downloaded.
+#[derive(Clone, Debug)]
+pub struct Downloaded {
+    /// Where it is in the store.
+    pub path: StorePath,
+    /// The SHA-256 hash of the file, or of the archive form of what was unpacked.
+    pub hash: Hash,
 }
 
 /// What kind of message it is.

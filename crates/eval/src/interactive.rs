@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use nival_syntax::ast::{AttrName, Expr};
 use nival_syntax::{
     Ast, NoBindings, Origin, ParseOptions, Pos, Source, Symbol, doc_comment_before, parse, parse_bindings,
 };
 
 use crate::compile::{Scope, Unit};
-use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::error::{EvalError, InFrame, Result};
 use crate::evaluator::{Env, Evaluator};
 use crate::value::{Attrs, Value, View};
 
@@ -73,7 +72,7 @@ impl Evaluator {
         }
     }
 
-    fn eval_ast(&self, ast: Ast, variables: &Variables) -> Result<Value> {
+    fn eval_ast(&self, ast: Ast<'static>, variables: &Variables) -> Result<Value> {
         let unit = Unit::resolve(self, ast, &Scope::of_names(variables.names()))?;
         let env = Env::new(&self.heap, Env::ROOT, variables.0.len() as u32);
         for (index, value) in (0..).zip(variables.0.values()) {
@@ -94,9 +93,9 @@ impl Evaluator {
     /// What is known of the value of an expression; nothing if nothing is.
     pub fn document(&self, variables: &Variables, text: &str, base: &str) -> Result<Option<Documentation>> {
         let mut attribute = None;
-        if let Some((prefix, name)) = self.split_selection(text, base)? {
-            let incomplete = || EvalError::new(ErrorKind::Syntax, "syntax error, unexpected end of file");
-            let set = self.eval_expression(variables, prefix, base)?.ok_or_else(incomplete)?;
+        let parsed = parse(self.add_source(text)?, &self.parse_options(base));
+        if let Some((set, name)) = parsed.ok().and_then(Ast::before_last_name) {
+            let set = self.eval_ast(set, variables)?;
             let frame = "while evaluating an attribute set to look for documentation";
             attribute = self.force_attrs(set, Pos::NONE, frame)?.get_attr(name);
         }
@@ -113,19 +112,6 @@ impl Evaluator {
             .unwrap_or_else(|| "No documentation found.\n\n".to_owned());
         let text = format!("Attribute `{}`\n\n  … defined at {}\n\n{comment}", attribute.name, pos.display());
         Ok(Some(Documentation { synopsis: None, text }))
-    }
-
-    /// For a selection without a default: the text of the set, and the name of the attribute.
-    fn split_selection<'a>(&self, text: &'a str, base: &str) -> Result<Option<(&'a str, Symbol)>> {
-        let Ok(ast) = parse(self.add_source(text)?, &self.parse_options(base)) else { return Ok(None) };
-        let Expr::Select { path, default: None, .. } = ast.expr(ast.root()) else { return Ok(None) };
-        let Some(AttrName::Static(name)) = ast.path(path).last() else { return Ok(None) };
-        let shown = [name.to_string(), format!("\"{name}\"")];
-        let prefix = shown.iter().find_map(|shown| {
-            let before = text.trim_end().strip_suffix(shown.as_str())?;
-            before.trim_end().strip_suffix('.')
-        });
-        Ok(prefix.map(|prefix| (prefix, *name)))
     }
 
     fn documentation_of(&self, value: Value) -> Result<Option<Documentation>> {
@@ -153,8 +139,11 @@ impl Evaluator {
             View::Attrs(attrs) => {
                 let Some(functor) = attrs.get(Symbol::FUNCTOR) else { return Ok(None) };
                 // The first argument is the set itself, and the function behind it is what is meant.
-                self.enter(Pos::NONE)
-                    .and_then(|_depth| self.documentation_of(self.call(functor, &[value], Pos::NONE)?))
+                self.call(functor, &[value], Pos::NONE)
+                    .and_then(|function| {
+                        let _depth = self.enter(Pos::NONE)?;
+                        self.documentation_of(function)
+                    })
                     .frame("while partially calling '__functor' to retrieve documentation", Pos::NONE)
             }
             _ => Ok(None),

@@ -7,6 +7,8 @@
 use std::cell::Cell;
 use std::ptr::NonNull;
 
+use nival_syntax::Keep;
+
 const FIRST_CHUNK: usize = 4 << 20;
 const LARGEST_CHUNK: usize = 1 << 30;
 /// So much is made ready for use at a time: one call is quicker than a page fault for each page.
@@ -78,9 +80,31 @@ impl Heap {
         place
     }
 
+    /// Puts entries on the heap, where they stay. They are never dropped.
+    fn keep_slice<T: Copy>(&self, entries: &[T]) -> &'static [T] {
+        const { assert!(align_of::<T>() <= 8 && size_of::<T>() > 0) };
+        let place = self.words(size_of_val(entries).div_ceil(8)).cast::<T>();
+        // SAFETY: the place is fresh, large enough and aligned to words.
+        unsafe {
+            place.copy_from_nonoverlapping(NonNull::from(entries).cast(), entries.len());
+            NonNull::slice_from_raw_parts(place, entries.len()).as_ref()
+        }
+    }
+
     /// Bytes handed out so far.
     pub(crate) fn allocated_bytes(&self) -> usize {
         self.mapped.get() - (self.end.get() - self.cursor.get())
+    }
+}
+
+impl Keep for Heap {
+    fn keep_table<T: Copy + 'static>(&self, table: &mut Vec<T>) -> &'static [T] {
+        if size_of_val(&**table) > STEP / 2 {
+            return std::mem::take(table).leak();
+        }
+        let kept = self.keep_slice(table);
+        table.clear();
+        kept
     }
 }
 

@@ -42,9 +42,7 @@ impl Evaluator {
         }
         let frame = "while evaluating the output name of a derivation";
         let output = match attrs.get_attr(Symbol::intern("outputName")) {
-            Some(attr) => {
-                self.force_plain_string(attr.value, attr.pos(), frame)?.to_string_lossy().into_owned()
-            }
+            Some(attr) => self.force_plain_string(attr.value, attr.pos(), frame)?.to_text().into_owned(),
             None => String::new(),
         };
         if output.is_empty() {

@@ -91,7 +91,7 @@ impl Evaluator {
             ..PrintOptions::default()
         };
         let printed = self.print(value, &options).unwrap_or_default();
-        String::from_utf8_lossy(&printed).into_owned()
+        nival_syntax::raw_text(&printed).into_owned()
     }
 
     /// Shows a value as `nix-instantiate --eval` does: nothing is evaluated.
@@ -271,9 +271,9 @@ impl Printer<'_> {
         if self.options.max_attrs != usize::MAX {
             sorted.sort_by_key(|attr| !is_important(attr));
         }
-        let on_lines = self.on_lines(sorted.len(), sorted.first().map(|attr| attr.value))?;
         self.indent += self.options.indent;
         self.out.push(b'{');
+        let on_lines = self.on_lines(sorted.len(), sorted.first().map(|attr| attr.value))?;
         for (printed, attr) in sorted.iter().enumerate() {
             self.space(on_lines);
             if self.attrs_printed >= self.options.max_attrs {
@@ -316,9 +316,9 @@ impl Printer<'_> {
             self.text("[ ... ]");
             return Ok(());
         }
-        let on_lines = self.on_lines(list.len(), list.get(0))?;
         self.indent += self.options.indent;
         self.out.push(b'[');
+        let on_lines = self.on_lines(list.len(), list.get(0))?;
         for (printed, element) in list.iter().enumerate() {
             self.space(on_lines);
             if self.items_printed >= self.options.max_list_items {

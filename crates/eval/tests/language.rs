@@ -1,9 +1,11 @@
 //! The language against answers of C++ Nix 2.34: each file in `golden/` is a table of expressions and what
 //! `nix eval --impure --expr` prints for them, errors included.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use nival_eval::host::MessageKind;
 use nival_eval::memory_host::MemoryHost;
 use nival_eval::{EvalError, Evaluator, PrintErrors, PrintOptions, Settings, with_big_stack};
 
@@ -31,8 +33,11 @@ fn entries(table: &str) -> Vec<(String, String)> {
 
 fn evaluate(expression: &str) -> String {
     let host = MemoryHost::with_files([("/base/file.nix", "{ x }: x + 1"), ("/base/text", "hello\n")]);
-    let settings = Settings { home: Some("/home/me".to_owned()), ..Settings::default() };
-    let ev = Evaluator::new(Arc::new(host), settings);
+    let experimental_features = vec!["flakes".to_owned()];
+    let settings =
+        Settings { home: Some("/home/me".to_owned()), experimental_features, ..Settings::default() };
+    let host = Arc::new(host);
+    let ev = Evaluator::new(host.clone(), settings);
     let options = PrintOptions {
         force: true,
         derivation_paths: true,
@@ -40,10 +45,17 @@ fn evaluate(expression: &str) -> String {
         ..PrintOptions::default()
     };
     let printed = ev.eval_str(expression, "/base").and_then(|value| ev.print(value, &options));
-    match printed {
+    let mut shown = String::new();
+    for (kind, message) in host.take_messages() {
+        if kind == MessageKind::Warning {
+            let _ = writeln!(shown, "warning: {}", String::from_utf8_lossy(&message));
+        }
+    }
+    shown.push_str(&match printed {
         Ok(printed) => String::from_utf8_lossy(&printed).into_owned(),
         Err(error) => render(&error),
-    }
+    });
+    shown
 }
 
 fn render(error: &EvalError) -> String {
@@ -86,4 +98,15 @@ fn fetches_and_hashes() {
 #[test]
 fn text() {
     check_table("text.txt");
+}
+
+/// What must not show: which variables share a frame, which arguments get no thunk, what places remember.
+#[test]
+fn frames_and_shortcuts() {
+    check_table("frames.txt");
+}
+
+#[test]
+fn flake_references() {
+    check_table("flake-references.txt");
 }

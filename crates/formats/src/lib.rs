@@ -29,21 +29,28 @@
 //! ```
 
 pub mod content_address;
+pub mod date;
 pub mod derivation;
+pub mod flake_ref;
 pub mod hash;
+pub mod input;
 pub mod json;
+pub mod lock_file;
 pub mod nar;
 pub mod narinfo;
 pub mod nix32;
 pub mod placeholder;
 pub mod realisation;
 pub mod store_path;
+pub mod url;
 
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use derivation::{
     Derivation, DerivationKind, DerivationOutput, HashModulo, HashModuloMemo, InputOutputs, StructuredAttrs,
 };
+pub use flake_ref::FlakeRef;
 pub use hash::{Hash, HashAlgo, HashError, HashFormat, Hasher, HashingReader};
+pub use input::{Input, InputAttrs};
 pub use narinfo::{NarInfo, Signature};
 pub use realisation::RealisationId;
 pub use store_path::{References, StoreDir, StorePath, StorePathError};

@@ -6,24 +6,74 @@
 
 use crate::{Pos, Symbol};
 
-/// A parsed source.
-#[derive(Debug, Default)]
-pub struct Ast {
-    pub(crate) root: ExprId,
-    pub(crate) nodes: Vec<Expr>,
-    pub(crate) lints: Vec<crate::Lint>,
-    pub(crate) positions: Vec<Pos>,
-    pub(crate) items: Vec<ExprId>,
-    pub(crate) parts: Vec<Part>,
-    pub(crate) paths: Vec<Range>,
-    pub(crate) names: Vec<AttrName>,
-    pub(crate) sets: Vec<AttrSet>,
-    pub(crate) attrs: Vec<Link<Attr>>,
-    pub(crate) dynamics: Vec<Link<DynamicAttr>>,
-    pub(crate) froms: Vec<Link<ExprId>>,
-    pub(crate) lambdas: Vec<Lambda>,
-    pub(crate) formals: Vec<Formal>,
-    pub(crate) text: Vec<u8>,
+/// What a tree is made of, while it grows and when it is there.
+macro_rules! tables {
+    ($($name:ident: $entry:ty,)*) => {
+        /// A parsed source.
+        #[derive(Clone, Copy, Debug)]
+        pub struct Ast<'a> {
+            pub(crate) root: ExprId,
+            $(pub(crate) $name: &'a [$entry],)*
+        }
+
+        /// A tree that grows.
+        #[derive(Debug, Default)]
+        pub(crate) struct Tables {
+            $(pub(crate) $name: Vec<$entry>,)*
+        }
+
+        impl Tables {
+            #[inline]
+            pub(crate) fn view(&self) -> Ast<'_> {
+                Ast { root: ExprId::default(), $($name: &self.$name,)* }
+            }
+
+            /// The tree, kept elsewhere. The tables are empty then.
+            pub(crate) fn keep(&mut self, root: ExprId, keep: &impl Keep) -> Ast<'static> {
+                Ast { root, $($name: if self.$name.is_empty() { &[] } else { keep.keep_table(&mut self.$name) },)* }
+            }
+
+            pub(crate) fn clear(&mut self) {
+                $(self.$name.clear();)*
+            }
+        }
+    };
+}
+
+tables! {
+    nodes: Expr,
+    positions: Pos,
+    items: ExprId,
+    parts: Part,
+    paths: Range,
+    names: AttrName,
+    sets: AttrSet,
+    attrs: Link<Attr>,
+    dynamics: Link<DynamicAttr>,
+    froms: Link<ExprId>,
+    lambdas: Lambda,
+    formals: Formal,
+    text: u8,
+    lints: crate::Lint,
+}
+
+/// Where trees are kept for as long as the process runs, as their sources are.
+pub trait Keep {
+    /// Keeps the entries of a table, of which there are some, and leaves it empty. To take the whole vector
+    /// is as good as to copy what is in it: the parser uses what is left of it for the next tree.
+    fn keep_table<T: Copy + 'static>(&self, table: &mut Vec<T>) -> &'static [T];
+}
+
+/// Keeps trees by themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Leak;
+
+impl Keep for Leak {
+    fn keep_table<T: Copy + 'static>(&self, table: &mut Vec<T>) -> &'static [T] {
+        let kept: &'static [T] = Box::leak(table.as_slice().into());
+        table.clear();
+        kept
+    }
 }
 
 /// The number of a node.
@@ -258,8 +308,6 @@ pub struct AttrSet {
     pub(crate) attrs: Chain,
     pub(crate) dynamics: Chain,
     pub(crate) froms: Chain,
-    /// One bit for (a hash of) each name: tells most new names without a search.
-    pub(crate) seen: u64,
 }
 
 /// An attribute whose name is known.
@@ -450,10 +498,10 @@ impl LambdaId {
     }
 }
 
-impl Ast {
+impl<'a> Ast<'a> {
     /// The literals that settings can advise against, in the order of the text.
-    pub fn lints(&self) -> &[crate::Lint] {
-        &self.lints
+    pub fn lints(&self) -> &'a [crate::Lint] {
+        self.lints
     }
 
     /// The whole expression.
@@ -489,43 +537,43 @@ impl Ast {
     }
 
     /// The bytes of a string or path.
-    pub fn bytes(&self, range: Range) -> &[u8] {
-        range.slice(&self.text)
+    pub fn bytes(&self, range: Range) -> &'a [u8] {
+        range.slice(self.text)
     }
 
     /// The elements of a list or the arguments of a call.
-    pub fn list(&self, range: Range) -> &[ExprId] {
-        range.slice(&self.items)
+    pub fn list(&self, range: Range) -> &'a [ExprId] {
+        range.slice(self.items)
     }
 
     /// The parts of a concatenation.
-    pub fn parts(&self, range: Range) -> &[Part] {
-        range.slice(&self.parts)
+    pub fn parts(&self, range: Range) -> &'a [Part] {
+        range.slice(self.parts)
     }
 
     /// The names of an attribute path.
-    pub fn path(&self, id: PathId) -> &[AttrName] {
-        self.paths[id.0 as usize].slice(&self.names)
+    pub fn path(&self, id: PathId) -> &'a [AttrName] {
+        self.paths[id.0 as usize].slice(self.names)
     }
 
     /// An attribute set.
-    pub fn set(&self, id: SetId) -> &AttrSet {
+    pub fn set(&self, id: SetId) -> &'a AttrSet {
         &self.sets[id.index()]
     }
 
     /// The attributes with known names, in source order.
-    pub fn attrs(&self, id: SetId) -> Entries<'_, Attr> {
-        self.set(id).attrs.iter(&self.attrs)
+    pub fn attrs(&self, id: SetId) -> Entries<'a, Attr> {
+        self.set(id).attrs.iter(self.attrs)
     }
 
     /// The attributes with computed names, in source order.
-    pub fn dynamic_attrs(&self, id: SetId) -> Entries<'_, DynamicAttr> {
-        self.set(id).dynamics.iter(&self.dynamics)
+    pub fn dynamic_attrs(&self, id: SetId) -> Entries<'a, DynamicAttr> {
+        self.set(id).dynamics.iter(self.dynamics)
     }
 
     /// The expressions of `inherit (expr) …`, in source order. One that names nothing is here as well.
-    pub fn inherit_from(&self, id: SetId) -> Entries<'_, ExprId> {
-        self.set(id).froms.iter(&self.froms)
+    pub fn inherit_from(&self, id: SetId) -> Entries<'a, ExprId> {
+        self.set(id).froms.iter(self.froms)
     }
 
     /// How many attribute sets there are.
@@ -534,7 +582,7 @@ impl Ast {
     }
 
     /// A function.
-    pub fn lambda(&self, id: LambdaId) -> &Lambda {
+    pub fn lambda(&self, id: LambdaId) -> &'a Lambda {
         &self.lambdas[id.index()]
     }
 
@@ -545,8 +593,8 @@ impl Ast {
 
     /// Formal arguments by [`Symbol`] order, which is the order in which the reference checks them; by
     /// [`Formal::pos`] they are in source order.
-    pub fn formals(&self, formals: Formals) -> &[Formal] {
-        formals.range.slice(&self.formals)
+    pub fn formals(&self, formals: Formals) -> &'a [Formal] {
+        formals.range.slice(self.formals)
     }
 }
 

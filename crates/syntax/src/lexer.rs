@@ -533,7 +533,7 @@ impl<'s> Lexer<'s> {
 
     /// Like `strtod`, refuses what is too large and what gets lost in being too small.
     fn float(&mut self) -> Result<Token, Box<Diagnostic>> {
-        let text = String::from_utf8_lossy(self.bytes());
+        let text = crate::raw_text(self.bytes());
         let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
         let is_zero = mantissa.bytes().all(|byte| matches!(byte, b'0' | b'.'));
         self.float = match text.parse::<f64>() {
@@ -544,7 +544,7 @@ impl<'s> Lexer<'s> {
     }
 
     fn bad_number(&self, kind: &str) -> Box<Diagnostic> {
-        let text = String::from_utf8_lossy(self.bytes());
+        let text = crate::raw_text(self.bytes());
         self.error(Code::NUMBER, format!("invalid {kind} '{text}'"))
     }
 

@@ -12,18 +12,22 @@ mod lexer;
 mod lint;
 mod parser;
 pub mod print;
+mod raw;
 mod render;
 mod scan;
 mod source;
 mod suggest;
 mod symbol;
 
-pub use ast::{Ast, Expr, ExprId};
+pub use ast::{Ast, Expr, ExprId, Keep, Leak};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Frame, Label, Level};
 pub use lint::{Lint, LintKind};
-pub use parser::{MAX_DEPTH, NoBindings, ParseOptions, doc_comment_before, parse, parse_bindings};
-pub use render::{HumanStyle, render_human, render_reference};
+pub use parser::{
+    MAX_DEPTH, NoBindings, ParseOptions, doc_comment_before, parse, parse_and_keep, parse_bindings,
+};
+pub use raw::{raw_bytes, raw_text};
+pub use render::{HumanStyle, filter_escapes, render_human, render_reference};
 pub use source::{Origin, Place, Pos, Source, TooMuchText};
 pub use suggest::suggestions;
 pub use symbol::Symbol;

@@ -10,14 +10,16 @@ mod interactive;
 mod operation;
 mod strings;
 
+use std::cell::Cell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 pub use self::interactive::{NoBindings, doc_comment_before, parse_bindings};
 
 use self::function::PendingLambda;
 use self::operation::Operator;
 use self::strings::Piece;
-use crate::ast::{AttrName, Expr, ExprId, Formal, Part, PathId, Range, SetId};
+use crate::ast::{AttrName, Expr, ExprId, Formal, Keep, Leak, Part, PathId, Range, SetId, Tables};
 use crate::lexer::{Lexer, Name, Token};
 use crate::{Ast, Code, Diagnostic, Lint, LintKind, Pos, Source, Symbol, expected};
 
@@ -48,16 +50,39 @@ pub const MAX_DEPTH: u32 = 1000;
 /// assert_eq!(error.pos.display(), "«string»:1:7");
 /// # Ok::<(), nival_syntax::TooMuchText>(())
 /// ```
-pub fn parse(source: &Source, options: &ParseOptions<'_>) -> Result<Ast, Box<Diagnostic>> {
-    let mut parser = Parser::new(source, options);
-    match parser.file() {
-        Ok(root) => {
-            parser.ast.root = root;
-            Ok(parser.ast)
-        }
+pub fn parse(source: &Source, options: &ParseOptions<'_>) -> Result<Ast<'static>, Box<Diagnostic>> {
+    parse_and_keep(source, options, &Leak)
+}
+
+/// As [`parse`], with a say in where the tree is kept.
+pub fn parse_and_keep(
+    source: &Source,
+    options: &ParseOptions<'_>,
+    keep: &impl Keep,
+) -> Result<Ast<'static>, Box<Diagnostic>> {
+    let mut parser = Parser {
+        lexer: Lexer::new(source, options.pipe_operators),
+        token: Token::End,
+        options,
+        depth: 0,
+        room: ROOM.take().unwrap_or_default(),
+        or_call: (ExprId(u32::MAX), 0),
+    };
+    let done = parser.file();
+    let mut room = parser.room;
+    let result = match done {
+        Ok(root) => Ok(room.ast.keep(root, keep)),
         Err(Failure::Syntax) => Err(expected::syntax_error(source, options)),
         Err(Failure::Other(diagnostic)) => Err(diagnostic),
-    }
+    };
+    room.clear();
+    ROOM.set(Some(room));
+    result
+}
+
+thread_local! {
+    /// What a parser of this thread has left for the next one: tables that need not grow again.
+    static ROOM: Cell<Option<Box<Room>>> = const { Cell::new(None) };
 }
 
 /// Why parsing stopped.
@@ -94,45 +119,71 @@ enum Pending {
 struct Parser<'s> {
     lexer: Lexer<'s>,
     token: Token,
-    ast: Ast,
     options: &'s ParseOptions<'s>,
     depth: u32,
+    room: Box<Room>,
+    /// The last `f or`, and where it ends.
+    or_call: (ExprId, usize),
+}
+
+/// The tree that is made, and stacks: each function takes off what it has put on.
+#[derive(Default)]
+struct Room {
+    ast: Tables,
+    /// The names in each set, roughly: one bit for (a hash of) each tells most new ones without a search.
+    seen: Vec<u64>,
     /// The attributes of large sets, to find double ones.
-    index: HashMap<(SetId, Symbol), u32>,
-    // Stacks: each function takes off what it has put on.
+    index: HashMap<(SetId, Symbol), u32, BuildHasherDefault<IndexHasher>>,
     pending: Vec<Pending>,
     operands: Vec<Operand>,
     operators: Vec<Operator>,
     items: Vec<ExprId>,
     names: Vec<AttrName>,
+    places: Vec<Pos>,
     parts: Vec<Part>,
     pieces: Vec<Piece>,
     formals: Vec<Formal>,
 }
 
-impl<'s> Parser<'s> {
-    fn new(source: &'s Source, options: &'s ParseOptions<'s>) -> Parser<'s> {
-        let mut ast = Ast::default();
-        ast.nodes.reserve(source.text().len() / 12);
-        ast.positions.reserve(source.text().len() / 12);
-        Parser {
-            lexer: Lexer::new(source, options.pipe_operators),
-            token: Token::End,
-            ast,
-            options,
-            depth: 0,
-            index: HashMap::new(),
-            pending: Vec::new(),
-            operands: Vec::new(),
-            operators: Vec::new(),
-            items: Vec::new(),
-            names: Vec::new(),
-            parts: Vec::new(),
-            pieces: Vec::new(),
-            formals: Vec::new(),
+impl Room {
+    /// Stacks are left as they are after an error.
+    fn clear(&mut self) {
+        self.ast.clear();
+        self.seen.clear();
+        self.index.clear();
+        self.pending.clear();
+        self.operands.clear();
+        self.operators.clear();
+        self.items.clear();
+        self.names.clear();
+        self.places.clear();
+        self.parts.clear();
+        self.pieces.clear();
+        self.formals.clear();
+    }
+}
+
+/// A quick hash of two numbers.
+#[derive(Default)]
+struct IndexHasher(u64);
+
+impl Hasher for IndexHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u32(u32::from(*byte));
         }
     }
 
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0.rotate_left(32) ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
+
+impl Parser<'_> {
     fn file(&mut self) -> Result<ExprId> {
         self.advance()?;
         let root = self.expr()?;
@@ -164,9 +215,9 @@ impl<'s> Parser<'s> {
 
     #[inline]
     fn add(&mut self, pos: Pos, expr: Expr) -> ExprId {
-        let id = ExprId(self.ast.nodes.len() as u32);
-        self.ast.nodes.push(expr);
-        self.ast.positions.push(pos);
+        let id = ExprId(self.room.ast.nodes.len() as u32);
+        self.room.ast.nodes.push(expr);
+        self.room.ast.positions.push(pos);
         id
     }
 
@@ -187,15 +238,16 @@ impl<'s> Parser<'s> {
     }
 
     fn take_items(&mut self, base: usize) -> Range {
-        let range = Range { start: self.ast.items.len() as u32, len: (self.items.len() - base) as u32 };
-        self.ast.items.extend(self.items.drain(base..));
+        let range =
+            Range { start: self.room.ast.items.len() as u32, len: (self.room.items.len() - base) as u32 };
+        self.room.ast.items.extend(self.room.items.drain(base..));
         range
     }
 
     /// An expression of any kind.
     fn expr(&mut self) -> Result<ExprId> {
         self.enter()?;
-        let base = self.pending.len();
+        let base = self.room.pending.len();
         let mut body = loop {
             let start = self.start();
             let pos = self.pos(start);
@@ -241,10 +293,10 @@ impl<'s> Parser<'s> {
                 },
                 _ => break self.pipe(None)?,
             };
-            self.pending.push(pending);
+            self.room.pending.push(pending);
         };
-        while self.pending.len() > base {
-            let Some(pending) = self.pending.pop() else { break };
+        while self.room.pending.len() > base {
+            let Some(pending) = self.room.pending.pop() else { break };
             body = self.finish(pending, body)?;
         }
         self.depth -= 1;
@@ -255,7 +307,7 @@ impl<'s> Parser<'s> {
         Ok(match pending {
             Pending::Lambda(lambda) => return self.lambda(lambda, body),
             Pending::Let { start, bindings } => {
-                if self.ast.set(bindings).dynamics.len > 0 {
+                if self.room.ast.view().set(bindings).dynamics.len > 0 {
                     let message = "dynamic attributes not allowed in let";
                     return Err(Self::failure(Code::DYNAMIC_NAME, message, self.pos(start)));
                 }
@@ -285,30 +337,47 @@ impl<'s> Parser<'s> {
                 if self.token == Token::Or {
                     self.advance()?;
                     self.enter()?;
-                    default = Some(self.select(None)?);
+                    default = Some(self.argument()?);
                     self.depth -= 1;
                 }
                 Ok(self.add(pos, Expr::Select { subject, path, default }))
             }
             // `map or [ ]`: `or` as the argument, kept by the reference for the sake of old code.
             Token::Or => {
+                let end = self.start() + self.lexer.bytes().len();
                 self.advance()?;
                 let or = self.add(pos, Expr::Var(Symbol::OR));
-                let arguments = Range { start: self.ast.items.len() as u32, len: 1 };
-                self.ast.items.push(or);
-                Ok(self.add(pos, Expr::Call { function: subject, arguments }))
+                let arguments = Range { start: self.room.ast.items.len() as u32, len: 1 };
+                self.room.ast.items.push(or);
+                let call = self.add(pos, Expr::Call { function: subject, arguments });
+                self.or_call = (call, end);
+                Ok(call)
             }
             _ => Ok(subject),
         }
     }
 
+    /// A selection that is an argument, an element or a default. `f or` is read as a whole there, which the
+    /// reference means to change.
+    #[inline]
+    fn argument(&mut self) -> Result<ExprId> {
+        let start = self.start();
+        let expr = self.select(None)?;
+        let (call, end) = self.or_call;
+        if call == expr && self.room.ast.positions[call.index()] == self.pos(start) {
+            self.lint(LintKind::Or, start, end - start);
+        }
+        Ok(expr)
+    }
+
     fn path_id(&mut self) -> Result<PathId> {
-        let base = self.names.len();
+        let base = self.room.names.len();
         self.attr_path()?;
-        let range = Range { start: self.ast.names.len() as u32, len: (self.names.len() - base) as u32 };
-        self.ast.names.extend(self.names.drain(base..));
-        let id = PathId(self.ast.paths.len() as u32);
-        self.ast.paths.push(range);
+        let range =
+            Range { start: self.room.ast.names.len() as u32, len: (self.room.names.len() - base) as u32 };
+        self.room.ast.names.extend(self.room.names.drain(base..));
+        let id = PathId(self.room.ast.paths.len() as u32);
+        self.room.ast.paths.push(range);
         Ok(id)
     }
 
@@ -341,7 +410,7 @@ impl<'s> Parser<'s> {
                 Ok(self.add(pos, Expr::SearchPath(name)))
             }
             Token::Uri => {
-                self.lint(LintKind::Url, self.lexer.bytes());
+                self.lint(LintKind::Url, self.start(), self.lexer.bytes().len());
                 let text = self.keep(self.lexer.bytes());
                 self.advance()?;
                 Ok(self.add(Pos::NONE, Expr::String(text)))
@@ -387,9 +456,9 @@ impl<'s> Parser<'s> {
         self.lexer.symbol(self.lexer.name())
     }
 
-    fn lint(&mut self, kind: LintKind, literal: &[u8]) {
-        let literal = String::from_utf8_lossy(literal).into_owned();
-        self.ast.lints.push(Lint { kind, literal, pos: self.pos(self.start()) });
+    fn lint(&mut self, kind: LintKind, start: usize, length: usize) {
+        let pos = self.pos(start);
+        self.room.ast.lints.push(Lint { kind, pos, length: length as u32 });
     }
 
     /// `let { … body = …; }` after its `let`.
@@ -397,32 +466,32 @@ impl<'s> Parser<'s> {
         self.expect(Token::BraceOpen)?;
         let set = self.new_set(true);
         let subject = self.braces(set, pos)?;
-        let name = self.ast.names.len() as u32;
-        self.ast.names.push(AttrName::Static(Symbol::BODY));
-        let path = PathId(self.ast.paths.len() as u32);
-        self.ast.paths.push(Range { start: name, len: 1 });
+        let name = self.room.ast.names.len() as u32;
+        self.room.ast.names.push(AttrName::Static(Symbol::BODY));
+        let path = PathId(self.room.ast.paths.len() as u32);
+        self.room.ast.paths.push(Range { start: name, len: 1 });
         Ok(self.add(Pos::NONE, Expr::Select { subject, path, default: None }))
     }
 
     fn list(&mut self) -> Result<ExprId> {
         self.enter()?;
         self.advance()?;
-        let base = self.items.len();
+        let base = self.room.items.len();
         while self.token != Token::BracketClose {
-            let item = self.select(None)?;
-            self.items.push(item);
+            let item = self.argument()?;
+            self.room.items.push(item);
         }
         self.advance()?;
         self.depth -= 1;
-        let pos = self.items.get(base).map_or(Pos::NONE, |first| self.ast.pos(*first));
+        let pos = self.room.items.get(base).map_or(Pos::NONE, |first| self.room.ast.view().pos(*first));
         let items = self.take_items(base);
         Ok(self.add(pos, Expr::List(items)))
     }
 
     /// Keeps bytes in the tree.
     fn keep(&mut self, bytes: &[u8]) -> Range {
-        let range = Range { start: self.ast.text.len() as u32, len: bytes.len() as u32 };
-        self.ast.text.extend_from_slice(bytes);
+        let range = Range { start: self.room.ast.text.len() as u32, len: bytes.len() as u32 };
+        self.room.ast.text.extend_from_slice(bytes);
         range
     }
 }

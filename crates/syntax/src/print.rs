@@ -7,19 +7,19 @@ use crate::ast::{AttrKind, AttrName, BinaryOp, Expr, ExprId, LambdaId, SetId};
 use crate::{Ast, Symbol};
 
 /// The whole expression as the reference prints it.
-pub fn print(ast: &Ast) -> Vec<u8> {
+pub fn print(ast: &Ast<'_>) -> Vec<u8> {
     expression(ast, ast.root())
 }
 
 /// A part of the tree as the reference prints it.
-pub fn expression(ast: &Ast, id: ExprId) -> Vec<u8> {
+pub fn expression(ast: &Ast<'_>, id: ExprId) -> Vec<u8> {
     let mut printer = Printer { ast, out: Vec::new() };
     printer.run(vec![Step::Expr(id)]);
     printer.out
 }
 
 /// An attribute path as the reference prints it in expressions and messages.
-pub fn attr_path(ast: &Ast, names: &[AttrName]) -> Vec<u8> {
+pub fn attr_path(ast: &Ast<'_>, names: &[AttrName]) -> Vec<u8> {
     let mut steps = Vec::new();
     push_path(&mut steps, names);
     steps.reverse();
@@ -95,7 +95,7 @@ enum Step {
 }
 
 struct Printer<'a> {
-    ast: &'a Ast,
+    ast: &'a Ast<'a>,
     out: Vec<u8>,
 }
 

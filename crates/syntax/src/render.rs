@@ -2,6 +2,9 @@
 
 mod human;
 mod reference;
+mod steps;
+mod terminal;
 
 pub use human::{HumanStyle, render_human};
 pub use reference::render_reference;
+pub use terminal::filter_escapes;

@@ -19,7 +19,7 @@ pub fn suggestions<'a>(name: &str, candidates: impl IntoIterator<Item = &'a [u8]
     near.sort_unstable();
     near.dedup();
     near.truncate(MOST);
-    near.into_iter().map(|(_, name)| String::from_utf8_lossy(name).into_owned()).collect()
+    near.into_iter().map(|(_, name)| crate::raw_text(name).into_owned()).collect()
 }
 
 /// How many bytes must be put in, left out or replaced to get from one to the other.

@@ -152,13 +152,13 @@ impl Symbol {
     pub fn to_identifier(self) -> String {
         let mut shown = Vec::new();
         crate::print::identifier(&mut shown, self.as_bytes());
-        String::from_utf8_lossy(&shown).into_owned()
+        crate::raw_text(&shown).into_owned()
     }
 }
 
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+        f.write_str(&crate::raw_text(self.as_bytes()))
     }
 }
 

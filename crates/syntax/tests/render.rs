@@ -152,6 +152,38 @@ hint: did you mean `foo` or `for`?";
 }
 
 #[test]
+fn human_tells_options_and_definitions_instead_of_what_the_library_did() {
+    let home = source("/home/user/home.nix", "{\n  programs.git.userName =\n    \"x\" + 1;\n}\n");
+    let modules = source("/home/user/nixpkgs/lib/modules.nix", "a\nb\n");
+    let types = source("/home/user/nixpkgs/lib/types.nix", "c\n");
+    let mut diagnostic = Diagnostic::error("cannot coerce an integer to a string: 1", types.pos(0));
+    diagnostic.push_outer_frame("while evaluating a path segment", home.pos(38));
+    diagnostic.push_outer_frame("while calling the 'isAttrs' builtin", modules.pos(0));
+    diagnostic.push_outer_frame("while evaluating definitions from `/home/user/home.nix':", Pos::NONE);
+    diagnostic.push_outer_frame("in the right operand of the AND (&&) operator", modules.pos(2));
+    diagnostic.push_outer_frame("while evaluating the option `programs.git.userName':", Pos::NONE);
+    diagnostic.push_outer_frame("while calling anonymous lambda", types.pos(0));
+    diagnostic.push_outer_frame("while evaluating the option `home.file':", Pos::NONE);
+    let expected = "\
+error: cannot coerce an integer to a string: 1
+ --> /home/user/home.nix:3:11
+  |
+3 |     \"x\" + 1;
+  |           ^ while evaluating a path segment
+  |
+ ::: /home/user/nixpkgs/lib/types.nix:1:1
+  |
+1 | c
+  | - the error is raised here
+
+… in the option `programs.git.userName`
+    defined in /home/user/home.nix:3
+… in the option `home.file`
+(3 more frames; `--show-trace` shows all)";
+    assert_eq!(render_human(&diagnostic, HumanStyle::default()), expected);
+}
+
+#[test]
 fn human_survives_any_text_and_end_of_file() {
     let options = ParseOptions { base_path: "/", home: None, pipe_operators: false };
     for text in [&b""[..], b"\xff", b"\"\xc3", b"\n\n(", b"\xe2\x82\xac", b"\x1b[31m", b"''\xf0\x9f"] {

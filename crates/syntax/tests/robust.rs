@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nival_syntax::{Ast, Diagnostic, MAX_DEPTH, Origin, ParseOptions, Source, parse, print};
 use proptest::prelude::*;
 
-fn parse_text(text: &[u8]) -> Result<Ast, Box<Diagnostic>> {
+fn parse_text(text: &[u8]) -> Result<Ast<'static>, Box<Diagnostic>> {
     let source = Source::add(Origin::String, text).expect("room");
     parse(source, &ParseOptions { base_path: "/", home: Some("/home/user"), pipe_operators: true })
 }

@@ -8,9 +8,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nival_eval::ContextElement;
 use nival_eval::host::{
-    EMBEDDED, FetchRequest, Fetched, FileType, Host, HostError, MessageKind, SourceRequest,
+    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Registries,
+    SourceRequest,
 };
-use nival_formats::{Derivation, StoreDir, StorePath};
+use nival_formats::{Derivation, Input, StoreDir, StorePath};
 
 use super::entry::{Entry, Said};
 use super::inputs::{Hash, Inputs, Kind, Seen, Stamp, hash, hash_listing, is_executable, reliable};
@@ -369,9 +370,7 @@ impl Host for Recorder {
     }
 
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
-        self.note(|record| {
-            record.asked.insert(path.clone());
-        });
+        self.ask(path);
         self.watched(self.inner.read_derivation(path))
     }
 
@@ -394,23 +393,50 @@ impl Host for Recorder {
     }
 
     fn closure(&self, path: &StorePath) -> Result<Vec<StorePath>, HostError> {
-        self.note(|record| {
-            record.asked.insert(path.clone());
-        });
+        self.ask(path);
         self.watched(self.inner.closure(path))
     }
 
-    fn fetch(&self, request: &FetchRequest) -> Result<Fetched, HostError> {
-        let fetched = self.watched(self.inner.fetch(request))?;
-        self.note(|record| {
-            record.asked.insert(fetched.path.clone());
-        });
-        match freshness(request) {
-            Freshness::Forever => {}
-            Freshness::ForAWhile => self.expire(),
-            Freshness::Unknown => self.give_up(),
+    fn is_content_addressed(&self, path: &StorePath) -> Result<bool, HostError> {
+        self.ask(path);
+        self.watched(self.inner.is_content_addressed(path))
+    }
+
+    fn embedded_flake(&self, input: &Input) -> Option<PathBuf> {
+        self.inner.embedded_flake(input)
+    }
+
+    fn resolve_input(
+        &self,
+        input: &Input,
+        registries: Registries,
+    ) -> Result<(Input, Option<String>), HostError> {
+        let resolved = self.watched(self.inner.resolve_input(input, registries))?;
+        self.expire();
+        Ok(resolved)
+    }
+
+    fn fetch_input(&self, input: &Input) -> Result<FetchedInput, HostError> {
+        let fetched = self.watched(self.inner.fetch_input(input))?;
+        self.ask(&fetched.path);
+        let is_store_path =
+            input.text("path").ok().flatten() == Some(&*self.store_dir().display(&fetched.path));
+        if !is_store_path && !input.is_locked().unwrap_or(false) {
+            self.age(input.text("url").ok().flatten().unwrap_or_default());
         }
         Ok(fetched)
+    }
+
+    fn download(&self, download: &Download<'_>) -> Result<Downloaded, HostError> {
+        let downloaded = self.watched(self.inner.download(download))?;
+        self.ask(&downloaded.path);
+        self.age(download.url);
+        Ok(downloaded)
+    }
+
+    fn copy_closure(&self, from_store: &str, path: &StorePath) -> Result<(), HostError> {
+        self.ask(path);
+        self.watched(self.inner.copy_closure(from_store, path))
     }
 
     fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError> {
@@ -428,6 +454,12 @@ impl Host for Recorder {
 }
 
 impl Recorder {
+    fn ask(&self, path: &StorePath) {
+        self.note(|record| {
+            record.asked.insert(path.clone());
+        });
+    }
+
     /// Something was fetched that may be another thing tomorrow.
     fn expire(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
@@ -436,31 +468,10 @@ impl Recorder {
             record.expires = Some(record.expires.map_or(until, |before| before.min(until)));
         });
     }
-}
 
-/// For how long the result of a fetch stays what it is.
-enum Freshness {
-    Forever,
-    ForAWhile,
-    Unknown,
-}
-
-fn freshness(request: &FetchRequest) -> Freshness {
-    use nival_eval::host::FetchValue::Text;
-    let has = |wanted: &[&str]| {
-        request.arguments.iter().any(|(name, value)| {
-            wanted.contains(&name.as_str()) && matches!(value, Text(text) if !text.is_empty())
-        })
-    };
-    let is_remote = request.arguments.iter().any(|(name, value)| {
+    /// Something was fetched that is not locked: what is on this machine may change at any time.
+    fn age(&self, url: &str) {
         let remote = ["http://", "https://", "ssh://", "git://", "s3://"];
-        name == "url" && matches!(value, Text(url) if remote.iter().any(|scheme| url.contains(scheme)))
-    });
-    match () {
-        () if has(&["sha256", "hash", "narHash"]) => Freshness::Forever,
-        () if is_remote && has(&["rev"]) => Freshness::Forever,
-        () if is_remote => Freshness::ForAWhile,
-        // A repository or folder on this machine may change at any time.
-        () => Freshness::Unknown,
+        if remote.iter().any(|scheme| url.contains(scheme)) { self.expire() } else { self.give_up() }
     }
 }

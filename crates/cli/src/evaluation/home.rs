@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nival_environ::provenance::Reason;
-use nival_fetch::{CALL_FLAKE, FlakeRef};
+use nival_fetch::FlakeRef;
 use serde::Deserialize;
 
-use super::{Session, quote};
+use super::{Session, flake_in, quote};
 use crate::arguments::HomeTarget;
 use crate::building::{self, Target};
 use crate::context::Context;
@@ -136,15 +136,7 @@ fn expression(world: &World, target: &HomeTarget, declaration: &Declaration) -> 
             let candidates = candidates.join(" ");
             format!(
                 r#"let
-  source = builtins.path {{
-    path = {folder};
-    name = "source";
-    filter = path: type: baseNameOf path != ".git";
-  }};
-  flake = ({CALL_FLAKE}) {{
-    inherit source;
-    embedded = import /__nival__/flake-outputs.nix {{ system = {system}; }};
-  }};
+  flake = {flake};
   homes = flake.homeConfigurations or (throw "flake {folder_text} has no `homeConfigurations`");
   found = builtins.filter (name: homes ? ${{name}}) [ {candidates} ];
   chosen =
@@ -154,9 +146,10 @@ fn expression(world: &World, target: &HomeTarget, declaration: &Declaration) -> 
       throw "flake {folder_text} declares no home named ${{builtins.concatStringsSep " or " [ {candidates} ]}}, but: ${{builtins.concatStringsSep ", " (builtins.attrNames homes)}}";
 in
 {{
-  source = "${{source}}";
+  source = flake.sourceInfo.outPath;
   home = if [ {overrides} ] == [ ] then chosen else chosen.extendModules {{ modules = [ {overrides} ]; }};
 }}"#,
+                flake = flake_in(&folder),
                 folder_text = folder.trim_matches('"'),
             )
         }

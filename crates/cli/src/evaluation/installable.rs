@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nival_eval::{EvalError, Evaluator, Value, parse_path};
-use nival_fetch::{CALL_FLAKE, FlakeRef};
+use nival_fetch::FlakeRef;
 use nival_syntax::{Origin, Pos, Symbol, suggestions};
 
-use super::{Evaluated, quote};
+use super::{Evaluated, flake_in, quote};
 use crate::arguments::SourceArguments;
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
@@ -229,15 +230,19 @@ pub(crate) fn flake_value(
     name: &str,
 ) -> Evaluated<Value> {
     let reference = parse_reference(name)?;
-    let system = quote(system);
-    let embedded = format!("import /__nival__/flake-outputs.nix {{ system = {system}; }}");
     let text = match reference.folder {
-        None => format!("{{ outputs = {embedded}; }}"),
-        Some(folder) => format!(
-            "({CALL_FLAKE}) {{ embedded = {embedded}; source = builtins.path {{ name = \"source\"; \
-             path = {}; filter = path: type: baseNameOf path != \".git\"; }}; }}",
-            quote(&context.absolute(folder).to_string_lossy())
-        ),
+        None => {
+            format!("{{ outputs = import /__nival__/flake-outputs.nix {{ system = {}; }}; }}", quote(system))
+        }
+        Some(folder) => {
+            let folder = context.absolute(folder);
+            let shown = folder.display();
+            if folder.exists() && !folder.is_dir() {
+                let message = format!("path \"{shown}\" is not a flake (because it's not a directory)");
+                return Err(EvalError::other(message));
+            }
+            flake_in(&quote(&shown.to_string()))
+        }
     };
     // Named as part of the library, so that errors show the user's own text first.
     evaluator.eval_text(Origin::File("/__nival__/«flake»".to_owned()), text.into_bytes(), "/")
@@ -279,7 +284,7 @@ fn without_outputs(name: &str) -> &str {
 pub(crate) fn file_argument(evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<PathBuf> {
     if let Some(name) = name.strip_prefix('<').and_then(|name| name.strip_suffix('>')) {
         let found = evaluator.find_file(&evaluator.settings().search_path, name)?;
-        return Ok(PathBuf::from(found.to_string_lossy().into_owned()));
+        return Ok(PathBuf::from(std::ffi::OsStr::from_bytes(found.bytes())));
     }
     if (name.contains("://") || name.starts_with("channel:") || name.starts_with("flake:"))
         && let Some(folder) = evaluator.host().resolve_search_entry(name)?

@@ -40,7 +40,9 @@ impl<'a> Session<'a> {
             settings: nival_eval::Settings {
                 pure_eval: settings.pure_eval,
                 restrict_eval: settings.restrict_eval,
+                allowed_uris: settings.allowed_uris.clone(),
                 allow_import_from_derivation: settings.allow_import_from_derivation,
+                eval_cores: usize::try_from(settings.eval_cores).unwrap_or(usize::MAX),
                 max_call_depth: u32::try_from(settings.max_call_depth).unwrap_or(u32::MAX),
                 search_path: entries.iter().map(|entry| SearchEntry::parse(entry)).collect(),
                 trace_verbose: settings.trace_verbose,
@@ -181,6 +183,14 @@ fn quote(text: &str) -> String {
     let mut literal = Vec::new();
     nival_syntax::print::string(&mut literal, text.as_bytes());
     String::from_utf8_lossy(&literal).into_owned()
+}
+
+/// The expression for the flake in a folder, which is given as a literal. What git keeps of it is left out.
+pub(crate) fn flake_in(folder: &str) -> String {
+    format!(
+        "let source = builtins.path {{ name = \"source\"; path = {folder}; filter = path: type: baseNameOf path != \
+         \".git\"; }}; in builtins.getFlake (builtins.unsafeDiscardStringContext \"path:${{source}}\")"
+    )
 }
 
 /// The derivations that `nival build` is to build.

@@ -47,7 +47,7 @@ impl Program {
                     error.kind = Kind::Failure;
                     text = format!("{text}Try '{} --help' for more information.", self.name);
                 }
-                output.warn(text.trim_end());
+                output.warn(text.trim_end_matches('\n'));
                 error.exit_code()
             }
         }

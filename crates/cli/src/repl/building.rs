@@ -22,12 +22,15 @@ impl Repl<'_> {
                 "expression does not evaluate to a derivation, so I can't build it",
             ));
         }
+        if value.as_attrs().is_none_or(|attrs| attrs.get(Symbol::intern("name")).is_none()) {
+            return Err(Problem::message("derivation name missing"));
+        }
         let path = value.as_attrs().and_then(|attrs| attrs.get_attr(Symbol::DRV_PATH)).ok_or_else(|| {
             Problem::message("expression did not evaluate to a valid derivation (no 'drvPath' attribute)")
         })?;
         let frame = "while evaluating the 'drvPath' attribute of a derivation";
         let text = self.evaluator.force_string(path.value, Pos::NONE, frame)?;
-        let path = self.world.store_dir().parse(&text.to_string_lossy()).map_err(CommandError::failure)?;
+        let path = self.world.store_dir().parse(&text.to_text()).map_err(CommandError::failure)?;
         self.world.write_derivations()?;
         Ok(path)
     }

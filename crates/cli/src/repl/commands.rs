@@ -110,7 +110,7 @@ impl Repl<'_> {
 
     fn show_last_loaded(&self) -> Answer {
         let loaded = self.last_loaded.ok_or_else(|| Problem::message("nothing has been loaded yet"))?;
-        let names: String = loaded.iter().map(|attr| format!("{}\n", attr.name.to_identifier())).collect();
+        let names: String = loaded.iter().map(|attr| format!("{}\n", attr.name)).collect();
         pager::show(self.world, names.as_bytes());
         Ok(())
     }
@@ -131,6 +131,9 @@ impl Repl<'_> {
     }
 
     fn document(&self, text: &str) -> Answer {
+        if text.is_empty() {
+            return Err(Problem::Incomplete);
+        }
         let found = self.evaluator.document(&self.variables, text, &self.base)?;
         let found = found.ok_or_else(|| Problem::message("value does not have documentation"))?;
         self.world.output.line(documentation::render(self.world, &found));

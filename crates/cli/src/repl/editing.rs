@@ -53,7 +53,7 @@ fn package_place(repl: &Repl<'_>, value: Value, text: &str) -> Answer<(PathBuf, 
     };
     let position = attribute(value, "meta").and_then(|meta| attribute(meta, "position"));
     let position = position.and_then(Value::as_str).ok_or_else(unknown)?;
-    let position = position.to_string_lossy().into_owned();
+    let position = position.to_text().into_owned();
     let parsed = position.rsplit_once(':').and_then(|(path, line)| Some((path.into(), line.parse().ok()?)));
     parsed.ok_or_else(|| Problem::message(format!("cannot parse 'meta.position' attribute '{position}'")))
 }

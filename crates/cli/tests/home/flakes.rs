@@ -64,7 +64,7 @@ fn a_flake_with_an_input_that_must_be_fetched() {
     let folder = stage.path("config").display().to_string();
     stage.run(&["switch", &folder]).failure(
         1,
-        &["flake input 'weather' is 'github:example/weather'", "inputs are not fetched yet", "hint: "],
+        &["'github:example/weather' cannot be fetched yet", "the flake input 'weather'", "hint: "],
     );
     stage.run(&["switch", "github:example/home"]).failure(2, &["needs fetching"]);
     assert_eq!(stage.entries(), [""; 0]);
@@ -77,7 +77,7 @@ fn folders_without_a_home() {
     let folder = stage.path("config").display().to_string();
     stage.run(&["switch", &folder]).failure(1, &["has no `homeConfigurations`"]);
     stage.write("config/flake.nix", "{ }");
-    stage.run(&["switch", &folder]).failure(1, &["has no attribute 'outputs'"]);
+    stage.run(&["switch", &folder]).failure(1, &["lacks attribute 'outputs'"]);
     stage.write("empty/read.me", "");
     let folder = stage.path("empty").display().to_string();
     stage.run(&["switch", &folder]).failure(1, &["there is no `flake.nix` or `home.nix` in"]);

@@ -211,7 +211,7 @@ fn add_output_dependencies(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Res
     let [element] = elements.as_slice() else {
         return Err(failed(format!(
             "context of string '{}' must have exactly one element, but has {}",
-            string.to_string_lossy(),
+            string.to_text(),
             elements.len()
         )));
     };
@@ -235,7 +235,7 @@ fn add_output_dependencies(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Res
 fn output_of(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the first argument to builtins.outputOf";
     let string = ev.coerce_to_string(arguments[0], Coercion::Plain, pos, frame)?;
-    let shown = string.to_string_lossy();
+    let shown = string.to_text();
     let failed = |message: String| EvalError::new(ErrorKind::Context, message).at(pos).with_frame(frame, pos);
     let elements = string.context().elements();
     let [element] = elements.as_slice() else {

@@ -30,14 +30,14 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let frame = "while evaluating the error message passed to builtin.throw";
             let text = ev.coerce_to_string(arguments[0], Coercion::Interpolation, pos, frame)?;
-            Err(EvalError::new(ErrorKind::Throw, text.to_string_lossy()))
+            Err(EvalError::new(ErrorKind::Throw, text.to_text()))
         },
     )
     .global(),
     Builtin::new("abort", &["s"], "Ends evaluation with a message.", |ev, arguments, pos| {
         let frame = "while evaluating the error message passed to builtins.abort";
         let text = ev.coerce_to_string(arguments[0], Coercion::Interpolation, pos, frame)?;
-        let text = text.to_string_lossy();
+        let text = text.to_text();
         Err(EvalError::new(
             ErrorKind::Abort,
             format!("evaluation aborted with the following error message: '{text}'"),
@@ -68,7 +68,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             ev.force(arguments[1], pos).map_err(|error| {
                 let frame = "while evaluating the error message passed to builtins.addErrorContext";
                 match ev.coerce_to_string(arguments[0], Coercion::Plain, pos, frame) {
-                    Ok(text) => error.with_lasting_frame(text.to_string_lossy().into_owned(), Pos::NONE),
+                    Ok(text) => error.with_lasting_frame(text.to_text().into_owned(), Pos::NONE),
                     Err(other) => other,
                 }
             })
@@ -102,7 +102,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let frame = "while evaluating the first argument; the message passed to builtins.warn";
             let text = ev.force_plain_string(arguments[0], pos, frame)?;
-            ev.host().message(MessageKind::EvaluationWarning, text.bytes());
+            ev.say(MessageKind::EvaluationWarning, text.bytes())?;
             if ev.settings().abort_on_warn {
                 return Err(EvalError::new(
                     ErrorKind::Abort,
@@ -130,7 +130,7 @@ fn show(ev: &Evaluator, value: Value, pos: Pos) -> Result<()> {
         View::String(text) => text.bytes().to_vec(),
         _ => ev.print(value, &crate::print::PrintOptions::default())?,
     };
-    ev.host().message(MessageKind::Trace, &text);
+    ev.say(MessageKind::Trace, &text)?;
     Ok(())
 }
 

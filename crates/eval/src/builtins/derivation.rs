@@ -16,7 +16,7 @@ use nival_syntax::{Origin, Pos, Symbol};
 use super::text;
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::evaluator::{Coercion, Evaluator};
+use crate::evaluator::{Coercion, Evaluator, Need};
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Value};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[Builtin {
@@ -42,26 +42,8 @@ pub(super) static CONSTANTS: &[Constant] = &[Constant {
     },
 }];
 
-/// `derivation`, in the language itself: all but the paths is known without making the derivation.
-const DERIVATION: &str = r#"drvAttrs@{ outputs ? [ "out" ], ... }:
-let
-  strict = derivationStrict drvAttrs;
-  common = drvAttrs // builtins.listToAttrs views // {
-    all = map (view: view.value) views;
-    inherit drvAttrs;
-  };
-  views = map (outputName: {
-    name = outputName;
-    value = common // {
-      outPath = builtins.getAttr outputName strict;
-      drvPath = strict.drvPath;
-      type = "derivation";
-      inherit outputName;
-    };
-  }) outputs;
-in
-(builtins.head views).value
-"#;
+/// `derivation`, in the language itself.
+const DERIVATION: &str = include_str!("../embedded/derivation.nix");
 
 /// Hashes of the derivations made so far. A path names the contents, so one memo serves all evaluators.
 static HASHES: LazyLock<HashModuloMemo> = LazyLock::new(HashModuloMemo::default);
@@ -69,8 +51,7 @@ static HASHES: LazyLock<HashModuloMemo> = LazyLock::new(HashModuloMemo::default)
 fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the argument passed to builtins.derivationStrict";
     let attrs = ev.force_attrs(arguments[0], pos, frame)?;
-    let name_symbol = Symbol::intern("name");
-    let name_attr = attrs.get_attr(name_symbol).ok_or_else(|| {
+    let name_attr = attrs.get_attr(Symbol::NAME).ok_or_else(|| {
         EvalError::new(ErrorKind::MissingAttribute, "attribute 'name' missing")
             .at(pos)
             .with_frame("in the attrset passed as argument to builtins.derivationStrict", Pos::NONE)
@@ -138,7 +119,7 @@ impl OutputSpec {
     }
 }
 
-pub(super) fn require_feature(ev: &Evaluator, feature: &str) -> Result<()> {
+pub(crate) fn require_feature(ev: &Evaluator, feature: &str) -> Result<()> {
     if ev.settings().has_feature(feature) {
         return Ok(());
     }
@@ -152,8 +133,8 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
     store_path::check_name(name).map_err(|error| {
         invalid(format!("invalid derivation name: {error}. Please pass a different 'name'."))
     })?;
-    let structured = flag(ev, attrs, "__structuredAttrs")?;
-    let ignore_nulls = flag(ev, attrs, "__ignoreNulls")?;
+    let structured = flag(ev, attrs, Symbol::STRUCTURED_ATTRS)?;
+    let ignore_nulls = flag(ev, attrs, Symbol::IGNORE_NULLS)?;
     let mut drv = Derivation { name: name.to_owned(), ..Derivation::default() };
     let mut context = Context::EMPTY;
     let mut members = structured.then(Vec::new);
@@ -165,12 +146,15 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         content_addressed: false,
         impure: false,
     };
-    for attr in attrs.by_name() {
-        if attr.name.as_bytes() == b"__ignoreNulls" {
+    let by_name = attrs.by_name();
+    let _offer = ev.offer(Need::Text(Coercion::Derivation), by_name.iter().map(|attr| attr.value));
+    for attr in by_name.iter().copied() {
+        if attr.name == Symbol::IGNORE_NULLS {
             continue;
         }
-        let key = text(attr.name.as_bytes())?;
-        take_attribute(ev, &mut drv, &mut spec, &mut context, members.as_mut(), ignore_nulls, &key, attr)
+        let key = super::utf8(attr.name.as_bytes())?;
+        let members = members.as_mut();
+        take_attribute(ev, &mut drv, &mut spec, &mut context, members, ignore_nulls, key, attr, pos)
             .frame_with(
                 || format!("while evaluating attribute '{key}' of derivation '{name}'"),
                 attr.pos(),
@@ -291,8 +275,8 @@ impl From<crate::host::HostError> for ReadError {
     }
 }
 
-fn flag(ev: &Evaluator, attrs: Attrs, name: &str) -> Result<bool> {
-    match attrs.get_attr(Symbol::intern(name)) {
+fn flag(ev: &Evaluator, attrs: Attrs, name: Symbol) -> Result<bool> {
+    match attrs.get_attr(name) {
         None => Ok(false),
         Some(attr) => ev.force_bool(
             attr.value,
@@ -312,6 +296,7 @@ fn take_attribute(
     ignore_nulls: bool,
     key: &str,
     attr: Attr,
+    call_pos: Pos,
 ) -> Result<()> {
     let (value, pos) = (attr.value, attr.pos());
     if ignore_nulls && ev.force(value, pos)? == Value::NULL {
@@ -353,11 +338,9 @@ fn take_attribute(
     if key == "__structuredAttrs" {
         return Ok(());
     }
-    let to_json = ev.global(Symbol::intern("__toJSON"))?;
-    let printed = ev.call(to_json, &[value], pos)?;
-    let printed = ev.force_string(printed, pos, "")?;
-    *context = context.union(printed.context());
-    members.push((key.to_owned(), text(printed.bytes())?));
+    let (printed, references) = super::json::write(ev, value, true, call_pos)?;
+    *context = context.union(references);
+    members.push((key.to_owned(), text(&printed)?));
     let plain =
         |ev: &Evaluator| ev.force_plain_string(value, pos, "").and_then(|string| text(string.bytes()));
     match key {
@@ -389,7 +372,7 @@ fn take_attribute(
                  use 'outputChecks.<output>.{key}' instead",
                 drv.name
             );
-            ev.host().message(crate::host::MessageKind::Warning, text.as_bytes());
+            ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
         }
         _ => {}
     }
@@ -413,7 +396,7 @@ fn object(members: &[(String, String)]) -> String {
 
 /// What the strings of the attributes refer to becomes the inputs.
 fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<()> {
-    for element in context.elements() {
+    for element in context.unsorted_elements() {
         match element {
             ContextElement::Path(path) => {
                 drv.input_sources.insert(path.clone());
@@ -444,6 +427,6 @@ pub(super) fn parse_hash(ev: &Evaluator, hash: &str, algo: Option<HashAlgo>, pos
     let algo = algo.ok_or_else(|| EvalError::other("empty hash requires explicit hash algorithm").at(pos))?;
     let zero = Hash::zero(algo);
     let text = format!("found empty hash, assuming '{}'", zero.to_sri());
-    ev.host().message(crate::host::MessageKind::Warning, text.as_bytes());
+    ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
     Ok(zero)
 }

@@ -2,15 +2,21 @@
 //!
 //! What each takes and says is C++ Nix 2.34's `src/libexpr/primops/fetch*.cc`.
 
-use nival_formats::{ContentAddress, ContentAddressMethod, HashAlgo, StorePath, store_path};
+use nival_formats::date::Date;
+use nival_formats::input::{AttrValue, InputError, Wanted};
+use nival_formats::url::{Strictness, Url, parse_git_url};
+use nival_formats::{
+    ContentAddress, ContentAddressMethod, Hash, HashAlgo, HashFormat, Input, InputAttrs, StorePath,
+    store_path,
+};
 use nival_syntax::{Pos, Symbol};
 
 use super::derivation::{parse_hash, require_feature};
 use super::text;
 use crate::context::Context;
-use crate::error::{ErrorKind, EvalError, Result};
+use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, describe_type};
-use crate::host::{FetchRequest, FetchValue, Fetched};
+use crate::host::{Download, Registries};
 use crate::value::{Attrs, AttrsBuilder, Builtin, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -79,9 +85,6 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
     },
 ];
 
-/// What the reference gives as revision where there is none.
-const NO_REVISION: &str = "0000000000000000000000000000000000000000";
-
 fn fetch_url(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     download(ev, arguments[0], pos, "fetchurl", ContentAddressMethod::Flat, "")
 }
@@ -133,7 +136,7 @@ fn download(
     {
         url = format!("https://channels.nixos.org/{channel}/nixexprs.tar.xz");
     }
-    check_url(ev, &url)?;
+    ev.check_uri(&url)?;
     let advice = match (&name, argument.as_attrs()) {
         (Some(_), _) => format!("Please change the value for the 'name' attribute passed to '{kind}',"),
         (None, Some(_)) => format!("Please add a valid 'name' attribute to the argument for '{kind}',"),
@@ -154,24 +157,31 @@ fn download(
         let message = format!("in pure evaluation mode, '{kind}' requires a 'sha256' argument");
         return Err(EvalError::new(ErrorKind::Impure, message).at(pos));
     }
-    let mut expected = None;
-    let mut request = vec![text_argument("url", &url), text_argument("name", &name)];
+    let unpack = method == ContentAddressMethod::NixArchive;
     if let Some(hash) = hash {
-        let address = ContentAddress { method, hash };
-        let path = ev.host().store_dir().fixed_output_path(&name, &address);
+        let path = ev.host().store_dir().fixed_output_path(&name, &ContentAddress { method, hash });
         let path = path.map_err(|error| EvalError::other(error.to_string()))?;
         if ev.host().ensure_path(&path)? {
             return Ok(allowed_path(ev, &path));
         }
-        request.push(text_argument("sha256", &hash.to_sri()));
-        expected = Some(path);
     }
-    let fetched = fetch(ev, kind, request)?;
-    if expected.is_some_and(|expected| expected != fetched.path) {
-        let message = format!("hash mismatch in file downloaded from '{url}'");
+    let downloaded =
+        ev.host().download(&Download { url: &url, name: &name, unpack }).map_err(EvalError::from);
+    // An archive is an input of its own.
+    let downloaded = if unpack {
+        downloaded.frame_with(|| format!("while fetching the input '{url}'"), Pos::NONE)?
+    } else {
+        downloaded?
+    };
+    if let Some(expected) = hash.filter(|expected| *expected != downloaded.hash) {
+        let message = format!(
+            "hash mismatch in file downloaded from '{url}':\n  specified: {}\n  got:       {}",
+            expected.to_prefixed(HashFormat::Nix32),
+            downloaded.hash.to_prefixed(HashFormat::Nix32)
+        );
         return Err(EvalError::new(ErrorKind::Host, message));
     }
-    Ok(allowed_path(ev, &fetched.path))
+    Ok(allowed_path(ev, &downloaded.path))
 }
 
 fn last_part(url: &str) -> &str {
@@ -179,114 +189,116 @@ fn last_part(url: &str) -> &str {
     url.rsplit_once('/').map_or(url, |(_, name)| name)
 }
 
-fn text_argument(name: &str, value: &str) -> (String, FetchValue) {
-    (name.to_owned(), FetchValue::Text(value.to_owned()))
-}
-
-fn fetch(ev: &Evaluator, kind: &'static str, arguments: Vec<(String, FetchValue)>) -> Result<Fetched> {
-    Ok(ev.host().fetch(&FetchRequest { kind, arguments, pure: ev.settings().pure_eval })?)
-}
-
 fn allowed_path(ev: &Evaluator, path: &StorePath) -> Value {
     ev.allow_store_path(path);
     ev.store_path_string(path)
 }
 
-/// Restricted evaluation reaches nothing but files that it may read.
-fn check_url(ev: &Evaluator, url: &str) -> Result<()> {
-    if !ev.settings().restrict_eval {
-        return Ok(());
-    }
-    let path = url.strip_prefix("file://").unwrap_or(url);
-    if path.starts_with('/') {
-        return ev.check_access(std::path::Path::new(path));
-    }
-    let message = format!("access to URI '{url}' is forbidden in restricted mode");
-    Err(EvalError::new(ErrorKind::Impure, message))
-}
-
 fn fetch_git(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
-    let argument = ev.force(arguments[0], pos)?;
-    let mut request = match argument.view() {
-        View::Attrs(attrs) => {
-            if attrs.contains(Symbol::TYPE) {
-                return Err(EvalError::other("unexpected argument 'type'").at(pos));
-            }
-            tree_arguments(ev, attrs, pos, "fetchGit")?
-        }
-        _ => vec![text_argument("url", &reference(ev, argument, pos, "fetchGit")?)],
-    };
-    let mut has_url = false;
-    for (name, value) in &mut request {
-        if let FetchValue::Text(url) = value
-            && name == "url"
-        {
-            *url = git_url(url);
-            check_url(ev, url)?;
-            has_url = true;
-        }
-    }
-    if !has_url {
-        return Err(EvalError::other("input attribute 'url' is missing"));
-    }
-    let value_of = |wanted: &str| request.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
-    if value_of("exportIgnore").is_none() && value_of("submodules") != Some(&FetchValue::Bool(true)) {
-        request.push(("exportIgnore".to_owned(), FetchValue::Bool(true)));
-    }
-    let fetched = fetch(ev, "fetchGit", request)?;
-    Ok(tree(ev, &fetched, WithoutRevision::Zeros))
+    tree(ev, arguments[0], pos, TreeFunction::Git)
 }
 
 fn fetch_tree(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
-    let argument = ev.force(arguments[0], pos)?;
-    let View::Attrs(attrs) = argument.view() else {
-        let url = reference(ev, argument, pos, "fetchTree")?;
-        if !ev.settings().has_feature("flakes") {
-            let message =
-                "passing a string argument to 'fetchTree' requires the 'flakes' experimental feature";
-            return Err(EvalError::other(message).at(pos));
+    tree(ev, arguments[0], pos, TreeFunction::Tree)
+}
+
+/// Fetches what a lock file names. It is given to the function that calls flakes, and in no scope.
+pub(crate) static FETCH_FINAL_TREE: Builtin = Builtin::new(
+    "fetchFinalTree",
+    &["input"],
+    "Gets a source tree that a lock file names.",
+    |ev, arguments, pos| tree(ev, arguments[0], pos, TreeFunction::FinalTree),
+);
+
+/// The functions that give a source tree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TreeFunction {
+    Tree,
+    FinalTree,
+    Git,
+}
+
+impl TreeFunction {
+    fn name(self) -> &'static str {
+        if self == TreeFunction::Git { "fetchGit" } else { "fetchTree" }
+    }
+}
+
+fn tree(ev: &Evaluator, argument: Value, pos: Pos, function: TreeFunction) -> Result<Value> {
+    let is_git = function == TreeFunction::Git;
+    let features = |name: &str| ev.settings().has_feature(name);
+    let argument = ev.force(argument, pos)?;
+    let mut input = if let View::Attrs(attrs) = argument.view() {
+        Input::from_attrs(tree_attrs(ev, attrs, pos, function)?, &features)?
+    } else {
+        let frame = format!("while evaluating the first argument passed to '{}'", function.name());
+        let url = text(ev.coerce_to_string(argument, Coercion::Plain, pos, frame)?.bytes())?;
+        if is_git {
+            let attrs = InputAttrs::from([
+                ("type".to_owned(), "git".into()),
+                ("url".to_owned(), parse_git_url(&url).map_err(InputError::from)?.to_string().into()),
+                ("exportIgnore".to_owned(), AttrValue::Bool(true)),
+            ]);
+            Input::from_attrs(attrs, &features)?
+        } else {
+            if !features("flakes") {
+                let message =
+                    "passing a string argument to 'fetchTree' requires the 'flakes' experimental feature";
+                return Err(EvalError::other(message).at(pos));
+            }
+            let url = Url::parse(&url, Strictness::Strict).map_err(InputError::from)?;
+            super::flakes::warn(ev, &url.warnings())?;
+            Input::from_url(&url, Wanted::Tree, &features)?
         }
-        check_url(ev, &url)?;
-        let fetched = fetch(ev, "fetchTree", vec![text_argument("reference", &url)])?;
-        return Ok(tree(ev, &fetched, WithoutRevision::Nothing));
     };
-    let kind = attrs
-        .get_attr(Symbol::TYPE)
-        .ok_or_else(|| EvalError::other("argument 'type' is missing in call to 'fetchTree'").at(pos))?;
-    let frame = "while evaluating the `type` argument passed to 'fetchTree'";
-    let kind = text(ev.force_plain_string(kind.value, kind.pos(), frame)?.bytes())?;
-    let mut request = tree_arguments(ev, attrs, pos, "fetchTree")?;
-    let has = |request: &[(String, FetchValue)], wanted: &str| request.iter().any(|(name, _)| name == wanted);
-    if kind == "git" && !has(&request, "shallow") {
-        request.push(("shallow".to_owned(), FetchValue::Bool(true)));
+    let pure = ev.settings().pure_eval;
+    if !pure && !input.is_direct() && features("flakes") {
+        ev.must_not_be_ahead()?;
+        input = ev.host().resolve_input(&input, Registries::Limited)?.0;
     }
-    if has(&request, "name") {
-        let message = "argument 'name' isn’t supported in call to 'fetchTree'";
-        return Err(EvalError::other(message).at(pos));
+    if pure && !input.is_locked()? {
+        let url = input.to_url()?;
+        if input.nar_hash()?.is_none() {
+            let name = function.name();
+            let message = format!("in pure evaluation mode, '{name}' doesn't fetch unlocked input '{url}'");
+            return Err(EvalError::new(ErrorKind::Impure, message).at(pos));
+        }
+        super::flakes::warn(
+            ev,
+            &[format!(
+                "Input '{url}' is unlocked (e.g. lacks a Git revision) but is checked by NAR hash. This is not \
+                 reproducible and will break after garbage collection or when shared."
+            )],
+        )?;
     }
-    if let Some((_, FetchValue::Text(url))) = request.iter().find(|(name, _)| name == "url") {
-        check_url(ev, url)?;
+    ev.check_uri(&input.to_url()?.to_string())?;
+    if function == TreeFunction::FinalTree {
+        input.set("__final", AttrValue::Bool(true));
+    } else if input.is_final()? {
+        let message = format!("input '{}' is not allowed to use the '__final' attribute", input.to_url()?);
+        return Err(EvalError::other(message));
     }
-    request.insert(0, text_argument("type", &kind));
-    let fetched = fetch(ev, "fetchTree", request)?;
-    Ok(tree(ev, &fetched, WithoutRevision::Nothing))
+    let tree = ev.fetch_tree(&input)?;
+    let without_revision = if is_git { WithoutRevision::Zeros } else { WithoutRevision::Nothing };
+    tree_value(ev, &tree.path, &tree.input, without_revision)
 }
 
-fn reference(ev: &Evaluator, argument: Value, pos: Pos, kind: &'static str) -> Result<String> {
-    let frame = format!("while evaluating the first argument passed to '{kind}'");
-    let coerced = ev.coerce_to_string(argument, Coercion::Plain, pos, frame)?;
-    text(coerced.bytes())
-}
-
-/// All attributes but `type`.
-fn tree_arguments(
-    ev: &Evaluator,
-    attrs: Attrs,
-    pos: Pos,
-    kind: &'static str,
-) -> Result<Vec<(String, FetchValue)>> {
-    let mut arguments = Vec::new();
-    for attr in attrs.by_name() {
+/// The attributes of an input that a set of the language stands for.
+fn tree_attrs(ev: &Evaluator, attrs: Attrs, pos: Pos, function: TreeFunction) -> Result<InputAttrs> {
+    let is_git = function == TreeFunction::Git;
+    let caller = function.name();
+    let failed = |message: String| EvalError::other(message).at(pos);
+    let kind = match attrs.get_attr(Symbol::TYPE) {
+        Some(_) if is_git => return Err(failed("unexpected argument 'type'".into())),
+        None if is_git => "git".to_owned(),
+        Some(kind) => {
+            let frame = format!("while evaluating the `type` argument passed to '{caller}'");
+            text(ev.force_plain_string(kind.value, kind.pos(), frame)?.bytes())?
+        }
+        None => return Err(failed(format!("argument 'type' is missing in call to '{caller}'"))),
+    };
+    let mut result = InputAttrs::new();
+    for attr in attrs {
         let name = attr.name;
         if name == Symbol::TYPE {
             continue;
@@ -294,46 +306,42 @@ fn tree_arguments(
         let value = ev.force(attr.value, attr.pos())?;
         let value = match value.view() {
             View::String(_) | View::Path(_) => {
-                let coerced = ev.coerce_to_string(value, Coercion::Plain, attr.pos(), "")?;
-                FetchValue::Text(text(coerced.bytes())?)
+                let coerced = text(ev.coerce_to_string(value, Coercion::Plain, attr.pos(), "")?.bytes())?;
+                if is_git && name.as_bytes() == b"url" {
+                    parse_git_url(&coerced).map_err(InputError::from)?.to_string().into()
+                } else {
+                    AttrValue::Text(coerced)
+                }
             }
-            View::Bool(value) => FetchValue::Bool(value),
-            View::Int(value) if value < 0 => {
-                let message = format!("negative value given for '{kind}' argument '{name}': {value}");
-                return Err(EvalError::other(message).at(pos));
-            }
-            View::Int(value) => FetchValue::Int(value),
+            View::Bool(value) => AttrValue::Bool(value),
+            View::Int(value) => AttrValue::Int(u64::try_from(value).map_err(|_| {
+                failed(format!("negative value given for '{caller}' argument '{name}': {value}"))
+            })?),
             _ if name.as_bytes() == b"publicKeys" => {
                 require_feature(ev, "verified-fetches")?;
-                let printed = ev.call(ev.global(Symbol::intern("__toJSON"))?, &[value], pos)?;
-                FetchValue::Text(text(ev.force_string(printed, pos, "")?.bytes())?)
+                AttrValue::Text(text(&ev.to_json(value, true)?)?)
             }
             _ => {
                 return Err(EvalError::of_type(format!(
-                    "argument '{name}' to '{kind}' is {} while a string, Boolean or integer is expected",
+                    "argument '{name}' to '{caller}' is {} while a string, Boolean or integer is expected",
                     describe_type(value)
                 )));
             }
         };
-        arguments.push((text(name.as_bytes())?, value));
+        result.insert(text(name.as_bytes())?, value);
     }
-    Ok(arguments)
-}
-
-/// A URL of what may also be a path or, as `ssh` takes it, `user@host:path`.
-fn git_url(url: &str) -> String {
-    if !url.starts_with('/')
-        && !url.contains("://")
-        && let Some((login, path)) = url.rsplit_once(':')
-        && let Some((user, host)) = login.rsplit_once('@')
-        && !user.contains('/')
-    {
-        return format!("ssh://{user}@{host}/{path}");
+    let has_submodules = result.get("submodules") == Some(&AttrValue::Bool(true));
+    if is_git && !has_submodules {
+        result.entry("exportIgnore".to_owned()).or_insert(AttrValue::Bool(true));
     }
-    if url.starts_with("file:") || url.starts_with("git+file:") || url.contains("://") {
-        return url.to_owned();
+    if kind == "git" && !is_git {
+        result.entry("shallow".to_owned()).or_insert(AttrValue::Bool(true));
     }
-    format!("file://{url}")
+    if !is_git && result.contains_key("name") {
+        return Err(failed(format!("argument 'name' isn’t supported in call to '{caller}'")));
+    }
+    result.insert("type".to_owned(), kind.into());
+    Ok(result)
 }
 
 fn fetch_mercurial(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
@@ -368,103 +376,88 @@ fn fetch_mercurial(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Valu
         let frame = "while evaluating the first argument passed to builtins.fetchMercurial";
         url = text(ev.coerce_to_string(argument, Coercion::Plain, pos, frame)?.bytes())?;
     }
-    check_url(ev, &url)?;
+    ev.check_uri(&url)?;
     let is_hash = |text: &str| text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if ev.settings().pure_eval && !revision.as_deref().is_some_and(is_hash) {
         let message = "in pure evaluation mode, 'fetchMercurial' requires a Mercurial revision";
         return Err(EvalError::new(ErrorKind::Impure, message));
     }
     let url = if url.contains("://") { url } else { format!("file://{url}") };
-    let mut request = vec![text_argument("url", &url), text_argument("name", &name)];
+    let mut attrs = InputAttrs::from([
+        ("type".to_owned(), "hg".into()),
+        ("url".to_owned(), url.into()),
+        ("name".to_owned(), name.into()),
+    ]);
     if let Some(revision) = revision {
         // A branch or tag may be named too.
-        request.push(text_argument(if is_hash(&revision) { "rev" } else { "ref" }, &revision));
+        let (key, value) =
+            if is_hash(&revision) { ("rev", revision.to_lowercase()) } else { ("ref", revision) };
+        attrs.insert(key.to_owned(), value.into());
     }
-    let fetched = fetch(ev, "fetchMercurial", request)?;
+    let tree = ev.fetch_tree(&Input::from_attrs(attrs, &|name: &str| ev.settings().has_feature(name))?)?;
     let mut attrs = AttrsBuilder::new();
-    attrs.add("outPath", allowed_path(ev, &fetched.path));
-    if let Some(branch) = attribute(&fetched, "ref") {
-        attrs.add("branch", fetch_value(ev, branch));
+    attrs.add("outPath", ev.store_path_string(&tree.path));
+    if let Some(branch) = tree.input.text("ref")? {
+        attrs.add("branch", ev.string(branch));
     }
-    add_revision(ev, &mut attrs, attribute_text(&fetched, "rev").unwrap_or(NO_REVISION), 12);
-    if let Some(count) = attribute(&fetched, "revCount") {
-        attrs.add("revCount", fetch_value(ev, count));
+    let revision = tree.input.rev()?.unwrap_or(Hash::zero(HashAlgo::Sha1));
+    add_revision(ev, &mut attrs, revision, 12);
+    if let Some(count) = tree.input.int("revCount")? {
+        attrs.add("revCount", ev.int(count as i64));
     }
     Ok(ev.attrs(attrs))
 }
 
-fn attribute<'a>(fetched: &'a Fetched, wanted: &str) -> Option<&'a FetchValue> {
-    fetched.attributes.iter().find(|(name, _)| name == wanted).map(|(_, value)| value)
-}
-
-fn attribute_text<'a>(fetched: &'a Fetched, wanted: &str) -> Option<&'a str> {
-    match attribute(fetched, wanted)? {
-        FetchValue::Text(text) => Some(text),
-        _ => None,
-    }
-}
-
-fn fetch_value(ev: &Evaluator, value: &FetchValue) -> Value {
-    match value {
-        FetchValue::Text(text) => ev.string(text),
-        FetchValue::Int(value) => ev.int(*value),
-        FetchValue::Bool(value) => Value::bool(*value),
-    }
-}
-
-fn add_revision(ev: &Evaluator, attrs: &mut AttrsBuilder, revision: &str, short: usize) {
-    attrs.add("rev", ev.string(revision));
-    attrs.add("shortRev", ev.string(revision.get(..short).unwrap_or(revision)));
+fn add_revision(ev: &Evaluator, attrs: &mut AttrsBuilder, revision: Hash, short: usize) {
+    let revision = revision.to_base16();
+    attrs.add("rev", ev.string(&revision));
+    attrs.add("shortRev", ev.string(&revision[..short]));
 }
 
 /// What is said of a tree that has no revision, such as a folder with changes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum WithoutRevision {
+pub(crate) enum WithoutRevision {
     /// No attribute at all.
     Nothing,
     /// A revision of zeros, as `fetchGit` has it.
     Zeros,
+    /// The same, even if there is one: the tree is not what was fetched.
+    Hidden,
 }
 
-/// What `fetchTree` and `fetchGit` give.
-fn tree(ev: &Evaluator, fetched: &Fetched, without: WithoutRevision) -> Value {
+/// What is known of a source tree, as a set.
+pub(crate) fn tree_value(
+    ev: &Evaluator,
+    path: &StorePath,
+    input: &Input,
+    without: WithoutRevision,
+) -> Result<Value> {
     let mut attrs = AttrsBuilder::new();
-    attrs.add("outPath", allowed_path(ev, &fetched.path));
-    for name in ["narHash", "submodules", "dirtyRev", "dirtyShortRev"] {
-        if let Some(value) = attribute(fetched, name) {
-            attrs.add(name, fetch_value(ev, value));
+    attrs.add("outPath", ev.store_path_string(path));
+    if let Some(hash) = input.nar_hash()? {
+        attrs.add("narHash", ev.string(hash.to_sri()));
+    }
+    if input.text("type")? == Some("git") {
+        attrs.add("submodules", Value::bool(input.bool("submodules")?.unwrap_or(false)));
+    }
+    if without != WithoutRevision::Hidden {
+        let zeros = without == WithoutRevision::Zeros;
+        if let Some(revision) = input.rev()?.or(zeros.then_some(Hash::zero(HashAlgo::Sha1))) {
+            add_revision(ev, &mut attrs, revision, 7);
+        }
+        if let Some(count) = input.int("revCount")?.or(zeros.then_some(0)) {
+            attrs.add("revCount", ev.int(count as i64));
         }
     }
-    let zeros = without == WithoutRevision::Zeros;
-    if let Some(revision) = attribute_text(fetched, "rev").or(zeros.then_some(NO_REVISION)) {
-        add_revision(ev, &mut attrs, revision, 7);
+    if let Some(revision) = input.text("dirtyRev")? {
+        attrs.add("dirtyRev", ev.string(revision));
+        attrs.add("dirtyShortRev", ev.string(input.text("dirtyShortRev")?.unwrap_or_default()));
     }
-    match attribute(fetched, "revCount") {
-        Some(count) => attrs.add("revCount", fetch_value(ev, count)),
-        None if zeros => attrs.add("revCount", ev.int(0)),
-        None => {}
+    if let Some(seconds) = input.int("lastModified")? {
+        attrs.add("lastModified", ev.int(seconds as i64));
+        attrs.add("lastModifiedDate", ev.string(Date::of(seconds as i64).compact()));
     }
-    if let Some(FetchValue::Int(seconds)) = attribute(fetched, "lastModified") {
-        attrs.add("lastModified", ev.int(*seconds));
-        attrs.add("lastModifiedDate", ev.string(date(*seconds)));
-    }
-    ev.attrs(attrs)
-}
-
-/// Seconds since 1970 as `YYYYMMDDhhmmss` in UTC.
-fn date(seconds: i64) -> String {
-    let (days, time) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Years are counted from March, so that a leap day is the last of its year; eras have 400 years.
-    let from_march = days + 719_468;
-    let (era, day_of_era) = (from_march.div_euclid(146_097), from_march.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
-    format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}")
+    Ok(ev.attrs(attrs))
 }
 
 fn fetch_closure(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
@@ -505,57 +498,98 @@ fn fetch_closure(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value>
         ));
     }
     let from_store = from_store.ok_or_else(|| missing("fromStore"))?;
-    if !from_store.starts_with("http://") && !from_store.starts_with("https://") {
+    let (url, query) = from_store.split_once('?').unwrap_or((&from_store, ""));
+    let is_web = url.starts_with("http://") || url.starts_with("https://");
+    // As the reference's tests have it.
+    let is_test = url.starts_with("file://") && ev.host().env("_NIX_IN_TEST").is_some();
+    if !is_web && !is_test {
         return Err(failed("'fetchClosure' only supports http:// and https:// stores".into()));
     }
-    if from_store.contains('?') {
+    if !query.is_empty() {
         return Err(failed(format!(
             "'fetchClosure' does not support URL query parameters (in '{from_store}')"
         )));
     }
-    let store_dir = ev.host().store_dir();
-    let mut request = vec![
-        text_argument("fromStore", &from_store),
-        text_argument("fromPath", &store_dir.display(&from_path)),
-        ("inputAddressed".to_owned(), FetchValue::Bool(input_addressed)),
-    ];
-    if let Some(path) = to_path {
-        let path = path.map(|path| store_dir.display(&path)).unwrap_or_default();
-        request.push(text_argument("toPath", &path));
-    }
-    let fetched = fetch(ev, "fetchClosure", request)?;
-    for path in ev.host().closure(&fetched.path)? {
+    let closure = Closure { from_store: &from_store, from_path, pos };
+    let path = match to_path {
+        Some(to_path) => closure.rewritten(ev, to_path)?,
+        None if input_addressed => closure.input_addressed(ev)?,
+        None => closure.content_addressed(ev)?,
+    };
+    for path in ev.host().closure(&path)? {
         ev.allow_store_path(&path);
     }
-    Ok(ev.store_path_string(&fetched.path))
+    Ok(ev.store_path_string(&path))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What `fetchClosure` is to get.
+struct Closure<'a> {
+    from_store: &'a str,
+    from_path: StorePath,
+    pos: Pos,
+}
 
-    #[test]
-    fn dates() {
-        for (seconds, expected) in [
-            (0, "19700101000000"),
-            (951_827_696, "20000229123456"),
-            (1_709_164_800, "20240229000000"),
-            (4_107_542_399, "21000228235959"),
-            (-1, "19691231235959"),
-        ] {
-            assert_eq!(date(seconds), expected);
-        }
+impl Closure<'_> {
+    fn failed(&self, message: String) -> EvalError {
+        EvalError::other(message).at(self.pos)
     }
 
-    #[test]
-    fn git_urls() {
-        for (given, expected) in [
-            ("git@example.org:me/repo.git", "ssh://git@example.org/me/repo.git"),
-            ("https://example.org/me@x:y", "https://example.org/me@x:y"),
-            ("/home/me/repo", "file:///home/me/repo"),
-            ("file:///home/me/repo", "file:///home/me/repo"),
-        ] {
-            assert_eq!(git_url(given), expected);
+    fn copy(&self, ev: &Evaluator) -> Result<()> {
+        ev.must_not_be_ahead()?;
+        if !ev.host().ensure_path(&self.from_path)? {
+            ev.host().copy_closure(self.from_store, &self.from_path)?;
         }
+        Ok(())
+    }
+
+    fn content_addressed(self, ev: &Evaluator) -> Result<StorePath> {
+        self.copy(ev)?;
+        if ev.host().is_content_addressed(&self.from_path)? {
+            return Ok(self.from_path);
+        }
+        Err(self.failed(format!(
+            "The 'fromPath' value '{}' is input-addressed, but 'inputAddressed' is set to 'false' (default).\n\n\
+             If you do intend to fetch an input-addressed store path, add\n\n    inputAddressed = true;\n\n\
+             to the 'fetchClosure' arguments.\n\n\
+             Note that to ensure authenticity input-addressed store paths, users must configure a trusted binary cache \
+             public key on their systems. This is not needed for content-addressed paths.",
+            ev.host().store_dir().display(&self.from_path)
+        )))
+    }
+
+    fn input_addressed(self, ev: &Evaluator) -> Result<StorePath> {
+        self.copy(ev)?;
+        if !ev.host().is_content_addressed(&self.from_path)? {
+            return Ok(self.from_path);
+        }
+        Err(self.failed(format!(
+            "The store object referred to by 'fromPath' at '{}' is not input-addressed, but 'inputAddressed' is set to \
+             'true'.\n\nRemove the 'inputAddressed' attribute (it defaults to 'false') to expect 'fromPath' to be \
+             content-addressed",
+            ev.host().store_dir().display(&self.from_path)
+        )))
+    }
+
+    /// The content-addressed path that the other store's is rewritten to, if it is here already.
+    fn rewritten(self, ev: &Evaluator, to_path: Option<StorePath>) -> Result<StorePath> {
+        let store_dir = ev.host().store_dir();
+        let to_path = match to_path {
+            Some(path) if ev.host().ensure_path(&path)? => path,
+            _ => {
+                return Err(self.failed(format!(
+                    "cannot rewrite '{}' to content-addressed form yet",
+                    store_dir.display(&self.from_path)
+                )));
+            }
+        };
+        if ev.host().is_content_addressed(&to_path)? {
+            return Ok(to_path);
+        }
+        Err(self.failed(format!(
+            "The 'toPath' value '{}' is input-addressed, so it can't possibly be the result of rewriting to a \
+             content-addressed path.\n\nSet 'toPath' to an empty string to make Nix report the correct \
+             content-addressed path.",
+            store_dir.display(&to_path)
+        )))
     }
 }

@@ -55,7 +55,7 @@ fn convert_hash(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> 
     let format = text(ev.force_plain_string(format, pos, frame)?.bytes())?;
     if format == "base32" {
         let warning = "\"base32\" is a deprecated alias for hash format \"nix32\".";
-        ev.host().message(MessageKind::Warning, warning.as_bytes());
+        ev.say(MessageKind::Warning, warning.as_bytes())?;
     }
     let format = format.parse::<HashFormat>().map_err(|error| EvalError::other(error.to_string()))?;
     let hash = Hash::parse_any(&hash, algo).map_err(|error| EvalError::other(error.to_string()))?;

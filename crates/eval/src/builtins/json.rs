@@ -86,7 +86,8 @@ fn to_json(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     Ok(ev.string_with_context(text, context))
 }
 
-fn write(ev: &Evaluator, value: Value, strict: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
+/// A value as JSON, and what its strings and paths refer to.
+pub(super) fn write(ev: &Evaluator, value: Value, strict: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
     let mut writer = Writer { ev, strict, out: Vec::new(), context: Context::EMPTY, invalid: None };
     writer.value(value, pos)?;
     match writer.invalid {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::{EvalError, Result};
-use crate::evaluator::Evaluator;
+use crate::evaluator::{Evaluator, Need};
 use crate::value::{AttrsBuilder, Builtin, List, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -28,6 +28,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             "while evaluating the first argument passed to builtins.concatLists",
         )?;
         let frame = "while evaluating a value of the list passed to builtins.concatLists";
+        let _offer = ev.offer(Need::Value, lists.iter());
         let lists: Vec<List> =
             lists.iter().map(|list| ev.force_list(list, pos, frame)).collect::<Result<_>>()?;
         Ok(ev.concat_lists(&lists).into())
@@ -254,16 +255,21 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
 ];
 
 fn some(ev: &Evaluator, arguments: &[Value], pos: Pos, name: &str, wanted: bool) -> Result<bool> {
-    let first = format!("while evaluating the first argument passed to builtins.{name}");
-    let function = ev.force_function(arguments[0], pos, first)?;
-    let second = format!("while evaluating the second argument passed to builtins.{name}");
-    let list = ev.force_list(arguments[1], pos, second)?;
+    // Frames are worded only for an error: this is on the way of everything.
+    let frame = |what: &str| format!("while evaluating the {what} passed to builtins.{name}");
+    let function = match ev.force_function(arguments[0], pos, "") {
+        Ok(function) => function,
+        Err(error) => return Err(error.with_frame(frame("first argument"), pos)),
+    };
+    let list = ev.force(arguments[1], pos)?;
+    let list = match list.view() {
+        View::List(list) => list,
+        _ => ev.force_list(list, pos, frame("second argument"))?,
+    };
     for element in list.iter() {
         let holds = ev.call(function, &[element], pos)?;
         let View::Bool(holds) = holds.view() else {
-            let frame =
-                format!("while evaluating the return value of the function passed to builtins.{name}");
-            return ev.force_bool(holds, pos, frame);
+            return ev.force_bool(holds, pos, frame("return value of the function"));
         };
         if holds == wanted {
             return Ok(true);

@@ -6,9 +6,11 @@ mod derivation;
 mod environment;
 mod fetch;
 mod files;
+mod flakes;
 mod hashing;
 mod json;
 mod lists;
+mod names;
 mod numbers;
 mod sets;
 mod strictness;
@@ -18,6 +20,7 @@ mod types;
 mod versions;
 mod xml;
 
+pub(crate) use names::intern_names;
 use nival_formats::HashAlgo;
 use nival_syntax::Pos;
 
@@ -49,6 +52,7 @@ static FUNCTIONS: &[&[Builtin]] = &[
     environment::FUNCTIONS,
     fetch::FUNCTIONS,
     files::FUNCTIONS,
+    flakes::FUNCTIONS,
     hashing::FUNCTIONS,
     json::FUNCTIONS,
     lists::FUNCTIONS,
@@ -62,9 +66,17 @@ static FUNCTIONS: &[&[Builtin]] = &[
 ];
 static CONSTANTS: &[&[Constant]] = &[derivation::CONSTANTS, environment::CONSTANTS, files::CONSTANTS];
 
-fn text(bytes: &[u8]) -> Result<String> {
-    String::from_utf8(bytes.to_vec())
-        .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", String::from_utf8_lossy(bytes))))
+pub(crate) use derivation::require_feature;
+pub(crate) use fetch::{FETCH_FINAL_TREE, WithoutRevision, tree_value};
+pub(crate) use flakes::warn;
+
+pub(crate) fn text(bytes: &[u8]) -> Result<String> {
+    utf8(bytes).map(str::to_owned)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes)
+        .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", nival_syntax::raw_text(bytes))))
 }
 
 /// The hash algorithm that an argument names.

@@ -159,7 +159,7 @@ fn round(ev: &Evaluator, arguments: &[Value], pos: Pos, name: &str, how: fn(f64)
     // 2^63 is the first float that is no 64-bit integer.
     if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&rounded) {
         let shown = ev.print(value, &crate::print::PrintOptions::default())?;
-        let shown = String::from_utf8_lossy(&shown);
+        let shown = nival_syntax::raw_text(&shown);
         let message = format!("NixFloat argument {shown} is not in the range of NixInt");
         return Err(EvalError::new(ErrorKind::Arithmetic, message).at(pos));
     }

@@ -9,7 +9,7 @@ use nival_syntax::Pos;
 use crate::context::Context;
 use crate::ere::{Group, Regex, RegexError};
 use crate::error::{EvalError, Result};
-use crate::evaluator::{Coercion, Evaluator};
+use crate::evaluator::{Coercion, Evaluator, Need};
 use crate::value::{Builtin, Str, Value};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -130,6 +130,7 @@ fn concat_strings_sep(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<V
     let separator = separator.bytes();
     let mut length = separator.len() * list.len().saturating_sub(1);
     let mut pieces: Vec<Str> = Vec::with_capacity(list.len());
+    let _offer = ev.offer(Need::Text(Coercion::Interpolation), list.iter());
     for element in list.iter() {
         let frame = "while evaluating one element of the list of strings to concat passed to \
                      builtins.concatStringsSep";
@@ -245,7 +246,7 @@ fn compiled(pattern: &'static [u8], pos: Pos) -> Result<Rc<Regex>> {
 
 #[cold]
 fn regex_error(error: RegexError, pattern: &[u8], pos: Pos) -> EvalError {
-    EvalError::other(format!("{error} '{}'", String::from_utf8_lossy(pattern))).at(pos)
+    EvalError::other(format!("{error} '{}'", nival_syntax::raw_text(pattern))).at(pos)
 }
 
 fn match_whole(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {

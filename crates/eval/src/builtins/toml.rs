@@ -25,7 +25,8 @@ fn from_toml(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the argument passed to builtins.fromTOML";
     let text = ev.force_plain_string(arguments[0], pos, frame)?;
     toml::parse(text.bytes())
-        .map_err(|error| error.to_string())
+        // As in the reference, the last line stays although it is empty: a colour ends there.
+        .map_err(|error| format!("{error}\u{1b}[0m"))
         .and_then(|table| set(ev, table))
         .map_err(|message| EvalError::other(format!("while parsing TOML: {message}")).at(pos))
 }

@@ -3,8 +3,9 @@
 use nival_syntax::ast::{Expr, Range};
 use nival_syntax::{ExprId, Pos};
 
+use super::operand::Operand;
 use super::resolve::VarRef;
-use super::{Frame, Lazy, Unit, expression, lazy};
+use super::{Frame, Lazy, Unit, lazy};
 use crate::builtins::evaluated_first;
 use crate::code::{Op, Run};
 use crate::error::Result;
@@ -36,7 +37,7 @@ pub(super) fn compile(
 }
 
 fn call_any(ev: &Evaluator, unit: &'static Unit, function: ExprId, lazies: Vec<Lazy>, pos: Pos) -> Op {
-    let function = expression(ev, unit, function);
+    let function = Operand::compile(ev, unit, function);
     match *lazies {
         [a] => Op::new(&ev.heap, Call { function, arguments: [a], pos }),
         [a, b] => Op::new(&ev.heap, Call { function, arguments: [a, b], pos }),
@@ -56,7 +57,7 @@ fn known_builtin(unit: &'static Unit, id: ExprId) -> Option<&'static Builtin> {
 }
 
 struct Call<const N: usize> {
-    function: Op,
+    function: Operand,
     arguments: [Lazy; N],
     pos: Pos,
 }
@@ -82,7 +83,13 @@ impl<const N: usize> Run for Call<N> {
                 let first = if has_thunks { evaluated_first(builtin.name) } else { None };
                 call_builtin(ev, env, builtin, first, arguments, self.pos)
             }
-            _ => ev.call(function, &arguments.each_ref().map(|lazy| lazy.make(ev, env)), self.pos),
+            _ => {
+                let mut values = [Value::NULL; N];
+                for (value, lazy) in values.iter_mut().zip(arguments) {
+                    *value = lazy.make(ev, env);
+                }
+                ev.call(function, &values, self.pos)
+            }
         }
     }
 }
@@ -98,15 +105,15 @@ fn call_builtin<const N: usize>(
     pos: Pos,
 ) -> Result<Value> {
     let _depth = ev.enter(pos)?;
-    let argument = |index: usize| match &arguments[index] {
-        lazy if first == Some(index) => lazy.evaluate(ev, env),
-        lazy => lazy.make(ev, env),
-    };
-    ev.call_builtin(builtin, &std::array::from_fn::<Value, N, _>(argument), pos)
+    let mut values = [Value::NULL; N];
+    for (index, (value, lazy)) in values.iter_mut().zip(arguments).enumerate() {
+        *value = if first == Some(index) { lazy.evaluate(ev, env) } else { lazy.make(ev, env) };
+    }
+    ev.call_builtin(builtin, &values, pos)
 }
 
 struct CallMany {
-    function: Op,
+    function: Operand,
     arguments: Box<[Lazy]>,
     pos: Pos,
 }

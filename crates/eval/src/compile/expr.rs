@@ -3,6 +3,7 @@
 use nival_syntax::ast::{BinaryOp, Expr};
 use nival_syntax::{ExprId, Pos, Symbol, print};
 
+use super::operand::Operand;
 use super::resolve::Place;
 use super::{Frame, Lazy, Unit, attrs, call, implicit, lambda, lazy, ops, select, strings, variable};
 use crate::code::{Op, Run};
@@ -51,7 +52,12 @@ pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op 
         }
         Expr::If { condition, then, otherwise } => Op::new(
             heap,
-            If { condition: compile(condition), then: compile(then), otherwise: compile(otherwise), pos },
+            If {
+                condition: Operand::compile(ev, unit, condition),
+                then: Operand::compile(ev, unit, then),
+                otherwise: Operand::compile(ev, unit, otherwise),
+                pos,
+            },
         ),
         Expr::Assert { condition, body } => {
             let equality = match unit.expr(condition) {
@@ -61,7 +67,7 @@ pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op 
             let node = Assert { condition: compile(condition), body: compile(body), pos, unit, equality };
             Op::new(heap, AssertOf { node, condition_id: condition })
         }
-        Expr::Not(operand) => Op::new(heap, ops::Not { operand: compile(operand), pos }),
+        Expr::Not(operand) => Op::new(heap, ops::Not { operand: Operand::compile(ev, unit, operand), pos }),
         Expr::Negate(operand) => ops::compile_negate(ev, unit, id, operand),
         Expr::Binary { op, left, right } => ops::compile(ev, unit, id, op, left, right),
         Expr::Concat { kind, parts } => strings::compile(ev, unit, id, kind, parts),
@@ -145,7 +151,13 @@ impl Run for WithInFrame {
 
 /// Evaluates a condition; any error gets the frame.
 #[inline(always)]
-pub(super) fn run_bool(op: Op, ev: &Evaluator, env: Env, pos: Pos, frame: &'static str) -> Result<bool> {
+pub(super) fn run_bool(
+    op: impl Run,
+    ev: &Evaluator,
+    env: Env,
+    pos: Pos,
+    frame: &'static str,
+) -> Result<bool> {
     match op.run(ev, env) {
         Ok(Value::TRUE) => Ok(true),
         Ok(Value::FALSE) => Ok(false),
@@ -155,9 +167,9 @@ pub(super) fn run_bool(op: Op, ev: &Evaluator, env: Env, pos: Pos, frame: &'stat
 }
 
 struct If {
-    condition: Op,
-    then: Op,
-    otherwise: Op,
+    condition: Operand,
+    then: Operand,
+    otherwise: Operand,
     pos: Pos,
 }
 
@@ -191,7 +203,7 @@ impl Run for AssertOf {
             return node.body.run(ev, env);
         }
         let condition = print::expression(&node.unit.ast, self.condition_id);
-        let condition = String::from_utf8_lossy(&condition);
+        let condition = nival_syntax::raw_text(&condition);
         if let Some((left, right)) = node.equality {
             let left = left.run(ev, env)?;
             let right = right.run(ev, env)?;
@@ -215,8 +227,7 @@ struct SearchPath {
 impl Run for SearchPath {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         if self.find.is_none() && self.entries.is_none() {
-            let name =
-                self.name.as_str().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+            let name = self.name.as_str().map_or_else(String::new, |name| name.to_text().into_owned());
             let found: Str = ev
                 .find_file(&ev.settings().search_path, &name)
                 .frame(crate::FrameText::Builtin("findFile"), self.pos)?;

@@ -8,6 +8,7 @@ mod attrs;
 mod call;
 mod expr;
 mod lambda;
+mod operand;
 mod ops;
 mod resolve;
 mod select;
@@ -24,11 +25,12 @@ use nival_syntax::{
 pub(crate) use expr::{expression, position_value};
 pub(crate) use lambda::{Binder, BoundFormal, binder};
 pub(crate) use ops::concat;
-pub(crate) use resolve::SymbolTable;
+pub(crate) use resolve::ResolverRoom;
 
 use crate::code::{Code, LambdaCode, Op};
 use crate::error::{EvalError, Result};
 use crate::evaluator::{Env, Evaluator, LintLevel};
+use crate::hash::WordHash;
 use crate::host::MessageKind;
 use crate::value::{Attrs, Lambda, Thunk, Value};
 use resolve::{Resolved, VarRef};
@@ -36,7 +38,7 @@ use select::LazySelect;
 
 /// A parsed text with its variables resolved.
 pub(crate) struct Unit {
-    pub(crate) ast: Ast,
+    pub(crate) ast: Ast<'static>,
     resolved: Resolved,
 }
 
@@ -71,12 +73,13 @@ impl Unit {
             home: settings.home.as_deref(),
             pipe_operators: settings.has_feature("pipe-operators"),
         };
-        let ast = nival_syntax::parse(source, &options).map_err(|error| EvalError::syntax(*error))?;
+        let ast = nival_syntax::parse_and_keep(source, &options, &ev.heap)
+            .map_err(|error| EvalError::syntax(*error))?;
         Unit::resolve(ev, ast, scope)
     }
 
     /// Finds out what the variables of a text are.
-    pub(crate) fn resolve(ev: &Evaluator, ast: Ast, scope: &Scope) -> Result<&'static Unit> {
+    pub(crate) fn resolve(ev: &Evaluator, ast: Ast<'static>, scope: &Scope) -> Result<&'static Unit> {
         for lint in ast.lints() {
             advise(ev, lint)?;
         }
@@ -111,6 +114,10 @@ fn advise(ev: &Evaluator, lint: &Lint) -> Result<()> {
         LintKind::Url => settings.lint_url_literals,
         LintKind::AbsolutePath | LintKind::HomePath => settings.lint_absolute_path_literals,
         LintKind::ShortPath => settings.lint_short_path_literals,
+        LintKind::Or => {
+            ev.host().message(MessageKind::Warning, lint.message(false).as_bytes());
+            return Ok(());
+        }
     };
     match level {
         LintLevel::Ignore => Ok(()),
@@ -119,7 +126,7 @@ fn advise(ev: &Evaluator, lint: &Lint) -> Result<()> {
             warning.level = Level::Warning;
             let text = render_reference(&warning, false);
             let text = text.strip_prefix("warning: ").unwrap_or(&text);
-            ev.host().message(MessageKind::Warning, text.as_bytes());
+            ev.say(MessageKind::Warning, text.as_bytes())?;
             Ok(())
         }
         LintLevel::Fatal => Err(EvalError::syntax(Diagnostic::error(lint.message(true), lint.pos))),
@@ -230,7 +237,7 @@ fn thunk_code(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> &'static Code 
 }
 
 /// Variables that operators and `<…>` call, where something other than the built-in one is in scope.
-type Implicit = HashMap<(ExprId, Symbol), VarRef>;
+type Implicit = HashMap<(ExprId, Symbol), VarRef, WordHash>;
 
 /// The function that an operator or `<…>` means: the built-in one but for strange scopes.
 fn implicit(ev: &Evaluator, unit: &'static Unit, id: ExprId, name: Symbol) -> Option<Op> {

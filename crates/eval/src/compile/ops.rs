@@ -4,7 +4,8 @@ use nival_syntax::ast::BinaryOp;
 use nival_syntax::{ExprId, Pos, Symbol};
 
 use super::expr::run_bool;
-use super::{Frame, Lazy, Unit, expression, implicit, lazy};
+use super::operand::Operand;
+use super::{Frame, Lazy, Unit, implicit, lazy};
 use crate::code::{Op, Run};
 use crate::error::{FrameText, Result};
 use crate::evaluator::{Env, Evaluator};
@@ -31,21 +32,20 @@ pub(super) fn compile(
             let arguments = [first, second].map(|id| lazy(ev, unit, id, Frame::Complete));
             return Op::new(heap, CallOperator { function, arguments, negate, pos });
         }
-        let swapped = first != left;
-        let sides = Sides { left: expression(ev, unit, left), right: expression(ev, unit, right), pos };
+        let sides = |left, right| Sides {
+            left: Operand::compile(ev, unit, left),
+            right: Operand::compile(ev, unit, right),
+            pos,
+        };
         return match op {
-            BinaryOp::Subtract => Op::new(heap, Arithmetic::<SUBTRACT>(sides)),
-            BinaryOp::Multiply => Op::new(heap, Arithmetic::<MULTIPLY>(sides)),
-            BinaryOp::Divide => Op::new(heap, Arithmetic::<DIVIDE>(sides)),
-            _ => {
-                let sides =
-                    Sides { left: expression(ev, unit, first), right: expression(ev, unit, second), pos };
-                let _ = swapped;
-                Op::new(heap, Less { sides, negate })
-            }
+            BinaryOp::Subtract => Op::new(heap, Arithmetic::<SUBTRACT>(sides(left, right))),
+            BinaryOp::Multiply => Op::new(heap, Arithmetic::<MULTIPLY>(sides(left, right))),
+            BinaryOp::Divide => Op::new(heap, Arithmetic::<DIVIDE>(sides(left, right))),
+            _ => Op::new(heap, Less { sides: sides(first, second), negate }),
         };
     }
-    let sides = Sides { left: expression(ev, unit, left), right: expression(ev, unit, right), pos };
+    let sides =
+        Sides { left: Operand::compile(ev, unit, left), right: Operand::compile(ev, unit, right), pos };
     match op {
         BinaryOp::Equal => Op::new(heap, Equal { sides, negate: false }),
         BinaryOp::NotEqual => Op::new(heap, Equal { sides, negate: true }),
@@ -67,18 +67,18 @@ pub(super) fn compile_negate(ev: &Evaluator, unit: &'static Unit, id: ExprId, op
         let arguments = [Lazy::Value(zero), lazy(ev, unit, operand, Frame::Complete)];
         return Op::new(&ev.heap, CallOperator { function, arguments, negate: false, pos });
     }
-    let left = Op::new(&ev.heap, super::expr::Constant(zero));
-    Op::new(&ev.heap, Arithmetic::<SUBTRACT>(Sides { left, right: expression(ev, unit, operand), pos }))
+    let sides = Sides { left: Operand::Value(zero), right: Operand::compile(ev, unit, operand), pos };
+    Op::new(&ev.heap, Arithmetic::<SUBTRACT>(sides))
 }
 
 struct Sides {
-    left: Op,
-    right: Op,
+    left: Operand,
+    right: Operand,
     pos: Pos,
 }
 
 pub(super) struct Not {
-    pub(super) operand: Op,
+    pub(super) operand: Operand,
     pub(super) pos: Pos,
 }
 
@@ -229,7 +229,7 @@ impl Run for Update {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         // The right side first, as the reference does.
-        let side = |op: Op, pos, frame: &'static str| match op.run(ev, env) {
+        let side = |op: Operand, pos, frame: &'static str| match op.run(ev, env) {
             Ok(value) => match value.view() {
                 View::Attrs(attrs) => Ok(attrs),
                 _ => Err(ev.expected("a set", value).with_frame(frame, pos)),

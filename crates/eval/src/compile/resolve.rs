@@ -6,13 +6,15 @@
 //! made, and fewer steps lead outwards.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use nival_syntax::ast::{AttrKind, AttrName, Expr, LambdaId, SetId};
-use nival_syntax::{Ast, ExprId, Pos, Symbol};
+use nival_syntax::{Ast, ExprId, Keep, Pos, Symbol};
 
 use super::{Implicit, Scope, Unit};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
+use crate::hash::WordHash;
 use crate::value::Value;
 
 /// What a variable means.
@@ -61,7 +63,7 @@ impl Place {
 /// All variables of a text.
 pub(super) struct Resolved {
     /// One entry for each node of the tree.
-    pub(super) vars: Vec<VarRef>,
+    pub(super) vars: &'static [VarRef],
     pub(super) implicit: Implicit,
     pub(super) globals: Vec<Value>,
     /// The `with`s around a variable, from the innermost outwards.
@@ -84,9 +86,18 @@ struct With {
     pos: Pos,
 }
 
-/// Symbols to the innermost binding, kept between texts so that it need not be cleared for each.
+/// What resolving needs, kept from one text to the next.
 #[derive(Default)]
-pub(crate) struct SymbolTable(RefCell<Vec<u32>>);
+pub(crate) struct ResolverRoom(RefCell<Room>);
+
+#[derive(Default)]
+struct Room {
+    /// The number of the innermost binding of each symbol, plus one. What is put here is taken back.
+    table: Vec<u32>,
+    bindings: Vec<Binding>,
+    vars: Vec<VarRef>,
+    global_places: HashMap<Symbol, u32, WordHash>,
+}
 
 struct Binding {
     name: Symbol,
@@ -98,34 +109,34 @@ struct Binding {
 
 struct Resolver<'a> {
     ev: &'a Evaluator,
-    ast: &'a Ast,
-    table: &'a mut Vec<u32>,
-    bindings: Vec<Binding>,
+    ast: &'a Ast<'static>,
+    room: &'a mut Room,
     level: u32,
     /// How many places the current frame has by now.
     size: u32,
     withs: Vec<With>,
     /// The chain for the current `withs`, if one was made.
     chain: Option<u32>,
-    global_places: std::collections::HashMap<Symbol, u32>,
     result: Resolved,
 }
 
-pub(super) fn resolve(ev: &Evaluator, ast: &Ast, scope: &Scope) -> Result<Resolved> {
-    let mut table = ev.symbol_table.0.borrow_mut();
+pub(super) fn resolve(ev: &Evaluator, ast: &Ast<'static>, scope: &Scope) -> Result<Resolved> {
+    let mut room = ev.resolver_room.0.borrow_mut();
+    let room = &mut *room;
+    room.global_places.clear();
+    room.vars.clear();
+    room.vars.resize(ast.len(), VarRef::None);
     let mut resolver = Resolver {
         ev,
         ast,
-        table: &mut table,
-        bindings: Vec::new(),
+        room,
         level: 0,
         size: 0,
         withs: Vec::new(),
         chain: None,
-        global_places: std::collections::HashMap::new(),
         result: Resolved {
-            vars: vec![VarRef::None; ast.len()],
-            implicit: Implicit::new(),
+            vars: &[],
+            implicit: Implicit::default(),
             globals: Vec::new(),
             with_chains: Vec::new(),
         },
@@ -138,28 +149,30 @@ pub(super) fn resolve(ev: &Evaluator, ast: &Ast, scope: &Scope) -> Result<Resolv
     }
     let done = resolver.expr(ast.root());
     resolver.unbind_to(0);
-    done.map(|()| resolver.result)
+    done?;
+    let vars = ev.heap.keep_table(&mut resolver.room.vars);
+    Ok(Resolved { vars, ..resolver.result })
 }
 
 /// Whether `inherit (expr)` needs no place for the value of `expr`.
-pub(super) fn is_plain_variable(ast: &Ast, from: ExprId) -> bool {
+pub(super) fn is_plain_variable(ast: &Ast<'_>, from: ExprId) -> bool {
     matches!(ast.expr(from), Expr::Var(_))
 }
 
 impl Resolver<'_> {
     fn bind(&mut self, name: Symbol, index: u32) {
         let id = name.id() as usize;
-        if self.table.len() <= id {
-            self.table.resize((id + 1).next_power_of_two(), 0);
+        if self.room.table.len() <= id {
+            self.room.table.resize((id + 1).next_power_of_two(), 0);
         }
-        self.bindings.push(Binding { name, level: self.level, index, hidden: self.table[id] });
-        self.table[id] = self.bindings.len() as u32;
+        self.room.bindings.push(Binding { name, level: self.level, index, hidden: self.room.table[id] });
+        self.room.table[id] = self.room.bindings.len() as u32;
     }
 
     fn unbind_to(&mut self, length: usize) {
-        while self.bindings.len() > length {
-            if let Some(binding) = self.bindings.pop() {
-                self.table[binding.name.id() as usize] = binding.hidden;
+        while self.room.bindings.len() > length {
+            if let Some(binding) = self.room.bindings.pop() {
+                self.room.table[binding.name.id() as usize] = binding.hidden;
             }
         }
     }
@@ -167,13 +180,13 @@ impl Resolver<'_> {
     /// Resolves what is in a frame of its own, which `id` makes.
     fn in_own_frame(&mut self, id: ExprId, inner: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         self.check_depth(self.ast.pos(id))?;
-        let length = self.bindings.len();
+        let length = self.room.bindings.len();
         let size_around = std::mem::take(&mut self.size);
         self.level += 1;
         let result = inner(self);
         self.level -= 1;
         self.unbind_to(length);
-        self.result.vars[id.index()] = VarRef::OwnFrame(self.size);
+        self.room.vars[id.index()] = VarRef::OwnFrame(self.size);
         self.size = size_around;
         result
     }
@@ -186,20 +199,20 @@ impl Resolver<'_> {
     }
 
     fn find_bound(&self, name: Symbol) -> Option<VarRef> {
-        let number = self.table.get(name.id() as usize).copied().unwrap_or(0);
-        let binding = self.bindings.get(number.checked_sub(1)? as usize)?;
+        let number = self.room.table.get(name.id() as usize).copied().unwrap_or(0);
+        let binding = self.room.bindings.get(number.checked_sub(1)? as usize)?;
         let depth = (self.level - binding.level) as u16;
         Some(VarRef::Frame { depth, index: binding.index })
     }
 
     fn find_global(&mut self, name: Symbol) -> Option<VarRef> {
-        if let Some(place) = self.global_places.get(&name) {
+        if let Some(place) = self.room.global_places.get(&name) {
             return Some(VarRef::Global(*place));
         }
         let value = *self.ev.globals().names.get(&name)?;
         let place = self.result.globals.len() as u32;
         self.result.globals.push(value);
-        self.global_places.insert(name, place);
+        self.room.global_places.insert(name, place);
         Some(VarRef::Global(place))
     }
 
@@ -259,7 +272,7 @@ impl Resolver<'_> {
                 Ok(())
             }
             Expr::Var(name) => {
-                self.result.vars[id.index()] = self.variable(name, ast.pos(id))?;
+                self.room.vars[id.index()] = self.variable(name, ast.pos(id))?;
                 Ok(())
             }
             Expr::Select { subject, path, default } => {
@@ -307,10 +320,10 @@ impl Resolver<'_> {
             Expr::Let { .. } | Expr::With { .. } => {
                 self.ev.check_stack(self.ast.pos(id))?;
                 self.before_binding(id)?;
-                let (length, start) = (self.bindings.len(), self.size);
+                let (length, start) = (self.room.bindings.len(), self.size);
                 let result = self.binding(id);
                 self.unbind_to(length);
-                self.result.vars[id.index()] = VarRef::InFrame(start);
+                self.room.vars[id.index()] = VarRef::InFrame(start);
                 result
             }
             Expr::Assert { condition, body } => {
@@ -364,7 +377,7 @@ impl Resolver<'_> {
                 self.expr(default)?;
             }
             let Expr::Lambda(inner) = self.ast.expr(lambda.body) else { return self.body(lambda.body) };
-            self.result.vars[lambda.body.index()] = VarRef::InFrame(self.size);
+            self.room.vars[lambda.body.index()] = VarRef::InFrame(self.size);
             lambda = self.ast.lambda(inner);
         }
     }
@@ -438,7 +451,7 @@ impl Resolver<'_> {
     }
 
     fn inherited_from(&mut self, set: SetId, placeholder: ExprId, from: ExprId, first_slot: u32) {
-        self.result.vars[placeholder.index()] = if is_plain_variable(self.ast, from) {
+        self.room.vars[placeholder.index()] = if is_plain_variable(self.ast, from) {
             VarRef::InheritVar(from)
         } else {
             let ast = self.ast;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nival_syntax::ast::{AttrName, Expr, PathId};
 use nival_syntax::{ExprId, Pos, Symbol, print, suggestions};
 
+use super::operand::Operand;
 use super::resolve::VarRef;
-use super::variable::{Local, Outer};
 use super::{Frame, Unit, expression, thunk_code};
 use crate::code::{Code, Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
@@ -23,20 +23,10 @@ pub(super) fn compile(
 ) -> Op {
     let pos = unit.pos(id);
     let path = unit.ast.path(path);
+    let subject = Operand::compile(ev, unit, subject);
     if let ([AttrName::Static(name)], None) = (path, default) {
-        let (heap, subject_pos) = (&ev.heap, unit.pos(subject));
-        return match (unit.expr(subject), unit.var(subject)) {
-            (Expr::Var(_), VarRef::Frame { depth: 0, index }) => {
-                Op::new(heap, SelectOne::new(Local { index, pos: subject_pos }, *name, pos))
-            }
-            (Expr::Var(_), VarRef::Frame { depth, index }) => {
-                let subject = Outer { depth: u32::from(depth), index, pos: subject_pos };
-                Op::new(heap, SelectOne::new(subject, *name, pos))
-            }
-            _ => Op::new(heap, SelectOne::new(expression(ev, unit, subject), *name, pos)),
-        };
+        return Op::new(&ev.heap, SelectOne::new(subject, *name, pos));
     }
-    let subject = expression(ev, unit, subject);
     if let ([AttrName::Static(name)], Some(default)) = (path, default) {
         let default = expression(ev, unit, default);
         return Op::new(&ev.heap, SelectOneOr { select: SelectOne::new(subject, *name, pos), default });
@@ -59,7 +49,7 @@ pub(super) fn compile_has(
     path: PathId,
 ) -> Op {
     let (path, pos) = (unit.ast.path(path), unit.pos(id));
-    let subject = expression(ev, unit, subject);
+    let subject = Operand::compile(ev, unit, subject);
     if let [AttrName::Static(name)] = path {
         return Op::new(&ev.heap, HasOne(SelectOne::new(subject, *name, pos)));
     }
@@ -168,20 +158,20 @@ impl InlineCache {
 }
 
 /// `subject.name`
-pub(super) struct SelectOne<S> {
-    subject: S,
+pub(super) struct SelectOne {
+    subject: Operand,
     name: Symbol,
     pos: Pos,
     cache: InlineCache,
 }
 
-impl<S: Run> SelectOne<S> {
-    pub(super) fn new(subject: S, name: Symbol, pos: Pos) -> SelectOne<S> {
+impl SelectOne {
+    pub(super) fn new(subject: Operand, name: Symbol, pos: Pos) -> SelectOne {
         SelectOne { subject, name, pos, cache: InlineCache::default() }
     }
 }
 
-impl<S: Run> Run for SelectOne<S> {
+impl Run for SelectOne {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let subject = self.subject.run(ev, env)?;
@@ -198,7 +188,7 @@ impl<S: Run> Run for SelectOne<S> {
 
 /// `subject.name or default`
 struct SelectOneOr {
-    select: SelectOne<Op>,
+    select: SelectOne,
     default: Op,
 }
 
@@ -219,7 +209,7 @@ impl Run for SelectOneOr {
 }
 
 /// `subject ? name`
-struct HasOne(SelectOne<Op>);
+struct HasOne(SelectOne);
 
 impl Run for HasOne {
     #[inline]
@@ -276,7 +266,7 @@ fn missing(ev: &Evaluator, attrs: Attrs, name: Symbol, pos: Pos) -> EvalError {
 pub(super) fn missing_hint(ev: &Evaluator, attrs: Attrs) -> Option<String> {
     let hint = attrs.get(Symbol::intern("__missingAttributeHint"))?;
     let hint = ev.force(hint, Pos::NONE).ok()?.as_str()?;
-    Some(hint.to_string_lossy().into_owned())
+    Some(hint.to_text().into_owned())
 }
 
 /// A name in an attribute path.
@@ -316,17 +306,17 @@ impl Name {
 
 /// `subject.a.b.${c}`
 struct SelectPath {
-    subject: Op,
+    subject: Operand,
     names: Box<[Name]>,
     pos: Pos,
 }
 
 impl SelectPath {
-    /// The value, or `None` where an attribute is missing and `or_none` says that there is a default.
-    fn select(&self, ev: &Evaluator, env: Env, has_default: bool) -> Result<Option<Value>> {
+    /// The value, or the default where an attribute is missing.
+    fn select(&self, ev: &Evaluator, env: Env, default: Option<Op>) -> Result<Value> {
         let mut value = self.subject.run(ev, env)?;
         let mut last_pos = Pos::NONE;
-        let result = self.walk(ev, env, &mut value, &mut last_pos, has_default);
+        let result = self.walk(ev, env, &mut value, &mut last_pos, default);
         match result {
             Err(error) if !last_pos.is_none() => {
                 let text = format!("while evaluating the attribute '{}'", self.show(ev, env));
@@ -343,8 +333,8 @@ impl SelectPath {
         env: Env,
         value: &mut Value,
         last_pos: &mut Pos,
-        has_default: bool,
-    ) -> Result<Option<Value>> {
+        default: Option<Op>,
+    ) -> Result<Value> {
         let mut found_in = None;
         for name in &self.names {
             let named = name.symbol(ev, env).and_then(|name| Ok((name, ev.force(*value, self.pos)?)));
@@ -355,37 +345,34 @@ impl SelectPath {
                     return Err(error);
                 }
             };
-            let View::Attrs(attrs) = forced.view() else {
-                if has_default {
-                    return Ok(None);
-                }
-                *last_pos = position_in(found_in);
-                return Err(not_a_set(ev, forced, self.pos));
+            let found = match forced.view() {
+                View::Attrs(attrs) => name.find(attrs, symbol).ok_or(Some(attrs)),
+                _ => Err(None),
             };
-            match name.find(attrs, symbol) {
-                Some(found) => *value = found,
-                None if has_default => return Ok(None),
-                None => {
+            match (found, default) {
+                (Ok(found), _) => *value = found,
+                (Err(_), Some(default)) => {
+                    return default.run(ev, env).inspect_err(|_| *last_pos = position_in(found_in));
+                }
+                (Err(attrs), None) => {
                     *last_pos = position_in(found_in);
-                    return Err(missing(ev, attrs, symbol, self.pos));
+                    return Err(match attrs {
+                        Some(attrs) => missing(ev, attrs, symbol, self.pos),
+                        None => not_a_set(ev, forced, self.pos),
+                    });
                 }
             }
-            found_in = Some((attrs, symbol));
+            found_in = Some((forced, symbol));
         }
         if value.is_forced() {
-            return Ok(Some(*value));
+            return Ok(*value);
         }
-        let pos = match found_in {
-            Some((attrs, name)) if is_being_evaluated(*value) => attribute_pos(attrs, name, self.pos),
-            _ => self.pos,
-        };
-        match ev.force(*value, pos) {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => {
-                *last_pos = position_in(found_in);
-                Err(error)
-            }
+        let mut pos = self.pos;
+        if is_being_evaluated(*value) {
+            let found = position_in(found_in);
+            pos = if found.is_none() { pos } else { found };
         }
+        ev.force(*value, pos).inspect_err(|_| *last_pos = position_in(found_in))
     }
 
     /// `a.b.c`, with computed names where they can be.
@@ -396,7 +383,7 @@ impl SelectPath {
             (Err(_), Name::Static(name, _)) => name.to_identifier(),
             (Err(_), Name::Dynamic(name)) => {
                 let shown = print::attr_path(&name.unit.ast, &[AttrName::Dynamic(name.expr)]);
-                String::from_utf8_lossy(&shown).into_owned()
+                nival_syntax::raw_text(&shown).into_owned()
             }
         });
         names.collect::<Vec<_>>().join(".")
@@ -404,13 +391,14 @@ impl SelectPath {
 }
 
 #[cold]
-fn position_in(found: Option<(Attrs, Symbol)>) -> Pos {
-    found.and_then(|(attrs, name)| attrs.get_attr(name)).map_or(Pos::NONE, |attr| attr.pos())
+fn position_in(found: Option<(Value, Symbol)>) -> Pos {
+    let attr = found.and_then(|(set, name)| set.as_attrs()?.get_attr(name));
+    attr.map_or(Pos::NONE, |attr| attr.pos())
 }
 
 impl Run for SelectPath {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        Ok(self.select(ev, env, false)?.expect("without a default there is a value or an error"))
+        self.select(ev, env, None)
     }
 }
 
@@ -422,16 +410,13 @@ struct SelectOr {
 
 impl Run for SelectOr {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        match self.path.select(ev, env, true)? {
-            Some(value) => Ok(value),
-            None => self.default.run(ev, env),
-        }
+        self.path.select(ev, env, Some(self.default))
     }
 }
 
 /// `subject ? a.b`
 struct HasAttr {
-    subject: Op,
+    subject: Operand,
     names: Box<[Name]>,
     pos: Pos,
 }

@@ -4,6 +4,7 @@ use nival_syntax::ast::{ConcatKind, Part, Range};
 use nival_syntax::{ExprId, Pos};
 
 use super::expr::{constant_bytes, constant_text};
+use super::operand::Operand;
 use super::{Unit, expression};
 use crate::code::{Op, Run};
 use crate::context::Context;
@@ -19,12 +20,13 @@ pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, kind: Con
     let parts = unit.ast.parts(parts);
     let piece = |part: &Part| match constant_bytes(unit, part.expr) {
         Some(bytes) => Piece::Text(constant_text(ev, bytes)),
-        None => Piece::Expr(expression(ev, unit, part.expr), part.pos),
+        None => Piece::Expr(Operand::compile(ev, unit, part.expr), part.pos),
     };
     match (kind, parts) {
         (ConcatKind::Plus, [left, right]) => {
             let positions = (left.pos, right.pos);
-            let (left, right) = (expression(ev, unit, left.expr), expression(ev, unit, right.expr));
+            let left = Operand::compile(ev, unit, left.expr);
+            let right = Operand::compile(ev, unit, right.expr);
             Op::new(&ev.heap, Add { left, right, positions, pos })
         }
         (ConcatKind::Plus | ConcatKind::Path, _) => {
@@ -39,7 +41,7 @@ pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, kind: Con
 
 enum Piece {
     Text(Str),
-    Expr(Op, Pos),
+    Expr(Operand, Pos),
 }
 
 /// `"…${…}…"`
@@ -92,8 +94,8 @@ pub(crate) fn join(ev: &Evaluator, pieces: &[Str]) -> Str {
 
 /// `left + right`
 struct Add {
-    left: Op,
-    right: Op,
+    left: Operand,
+    right: Operand,
     positions: (Pos, Pos),
     pos: Pos,
 }

@@ -2,9 +2,10 @@
 
 use nival_syntax::{ExprId, Pos, Symbol};
 
+use super::Unit;
+use super::operand::Operand;
 use super::resolve::{VarRef, WithPlace};
 use super::select::{InlineCache, SelectOne};
-use super::{Unit, expression};
 use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
@@ -26,13 +27,9 @@ pub(super) fn from_ref(ev: &Evaluator, unit: &'static Unit, var: VarRef, name: S
             let caches = chain.iter().map(|_| InlineCache::default()).collect();
             Op::new(heap, FromWith { chain, caches, name, pos })
         }
-        VarRef::InheritSlot(index) => {
-            let subject = Op::new(heap, Local { index, pos });
-            Op::new(heap, SelectOne::new(subject, name, pos))
-        }
+        VarRef::InheritSlot(index) => Op::new(heap, SelectOne::new(Operand::Local { index, pos }, name, pos)),
         VarRef::InheritVar(from) => {
-            let subject = expression(ev, unit, from);
-            Op::new(heap, SelectOne::new(subject, name, pos))
+            Op::new(heap, SelectOne::new(Operand::compile(ev, unit, from), name, pos))
         }
         VarRef::None | VarRef::OwnFrame(_) | VarRef::InFrame(_) => {
             unreachable!("variables were resolved before")
@@ -40,9 +37,9 @@ pub(super) fn from_ref(ev: &Evaluator, unit: &'static Unit, var: VarRef, name: S
     }
 }
 
-pub(super) struct Local {
-    pub(super) index: u32,
-    pub(super) pos: Pos,
+struct Local {
+    index: u32,
+    pos: Pos,
 }
 
 impl Run for Local {
@@ -64,10 +61,10 @@ impl Run for Outer1 {
     }
 }
 
-pub(super) struct Outer {
-    pub(super) depth: u32,
-    pub(super) index: u32,
-    pub(super) pos: Pos,
+struct Outer {
+    depth: u32,
+    index: u32,
+    pos: Pos,
 }
 
 impl Run for Outer {

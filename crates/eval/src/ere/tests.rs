@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn run(kind: &str, pattern: &str, text: &str) -> Value {
-    let piece = |range: Range<usize>| json!(String::from_utf8_lossy(&text.as_bytes()[range]));
+    let piece = |range: Range<usize>| json!(nival_syntax::raw_text(&text.as_bytes()[range]));
     let groups = |groups: Vec<Group>| -> Value {
         groups.into_iter().map(|group| group.map_or(Value::Null, piece)).collect()
     };

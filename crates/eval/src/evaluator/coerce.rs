@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use nival_formats::StorePath;
 use nival_syntax::{Pos, Symbol};
 
-use super::Evaluator;
+use super::{Evaluator, Need};
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 use crate::path;
@@ -70,6 +70,7 @@ impl Evaluator {
             View::Float(value) if how.takes_more() => Ok(self.text(format!("{value:.6}"), Context::EMPTY)),
             View::List(list) if how.takes_more() => {
                 let _depth = self.enter(pos)?;
+                let _offer = self.offer(Need::Text(how), list.iter());
                 let mut bytes = Vec::new();
                 let mut context = Context::EMPTY;
                 let last = list.len().wrapping_sub(1);
@@ -120,7 +121,7 @@ impl Evaluator {
         let text = self.coerce_to_string(value, Coercion::Plain, pos, frame.clone())?;
         *context = context.union(text.context());
         if text.bytes().first() != Some(&b'/') {
-            let message = format!("string '{}' doesn't represent an absolute path", text.to_string_lossy());
+            let message = format!("string '{}' doesn't represent an absolute path", text.to_text());
             return Err(EvalError::other(message).with_frame(frame, pos));
         }
         Ok(self.text(path::canonical(text.bytes()), Context::EMPTY))
@@ -136,7 +137,7 @@ impl Evaluator {
     ) -> Result<StorePath> {
         let text = self.coerce_to_string(value, Coercion::Plain, pos, frame.clone())?;
         *context = context.union(text.context());
-        let text = text.to_string_lossy();
+        let text = text.to_text();
         self.host().store_dir().parse(&text).map_err(|_| {
             EvalError::other(format!("path '{text}' is not in the Nix store")).with_frame(frame, pos)
         })
@@ -150,15 +151,15 @@ impl Evaluator {
         if context.is_empty() {
             return Ok(path::to_path_buf(path.bytes()));
         }
-        let bytes = self.realise(path.bytes(), context).frame_with(
-            || format!("while realising the context of path '{}'", path.to_string_lossy()),
-            pos,
-        )?;
+        let bytes = self
+            .realise(path.bytes(), context)
+            .frame_with(|| format!("while realising the context of path '{}'", path.to_text()), pos)?;
         Ok(path::to_path_buf(&bytes))
     }
 
     /// Builds what a text refers to, and replaces placeholders in it.
     pub fn realise(&self, text: &[u8], context: Context) -> Result<Vec<u8>> {
+        self.must_not_be_ahead()?;
         let elements = context.elements();
         if !self.settings().allow_import_from_derivation
             && let Some(ContextElement::Output { derivation, output }) =

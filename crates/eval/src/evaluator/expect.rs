@@ -61,7 +61,7 @@ impl Evaluator {
             ErrorKind::Context,
             format!(
                 "the string '{}' is not allowed to refer to a store path (such as '{}')",
-                string.to_string_lossy(),
+                string.to_text(),
                 element.display(self.host().store_dir())
             ),
         ))

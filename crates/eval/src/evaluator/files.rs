@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nival_formats::url::{Strictness, Url};
 use nival_formats::{ContentAddressMethod, StorePath};
-use nival_syntax::{Origin, Pos, Source, print};
+use nival_syntax::{Expr, Origin, Pos, Source, print};
 
 use super::{Env, Evaluator, SearchEntry};
 use crate::code::Run;
@@ -137,6 +138,17 @@ impl Evaluator {
         let text = self.read_file(path)?;
         let base = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
         self.parse(Origin::File(path.to_string_lossy().into_owned()), text, &base, scope)
+    }
+
+    /// Parses a file that must be written as a set: one that can be read without evaluating anything.
+    pub(crate) fn parse_plain_file(&self, path: &Path) -> Result<&'static Unit> {
+        let unit = self.parse_file(&self.resolve_import(path)?, &Scope::default())?;
+        if matches!(unit.ast.expr(unit.ast.root()), Expr::Set(_)) {
+            return Ok(unit);
+        }
+        let message = format!("file '{}' must be an attribute set", path.display());
+        let frame = format!("while evaluating the file '{}':", path.display());
+        Err(EvalError::other(message).with_frame(frame, Pos::NONE))
     }
 
     /// The contents of a file that may be read.
@@ -289,6 +301,7 @@ impl Evaluator {
 
     fn search_entry_root(&self, value: &str) -> Result<Option<PathBuf>> {
         if !value.starts_with('/') {
+            self.must_not_be_ahead()?;
             return Ok(self.host().resolve_search_entry(value)?);
         }
         let path = to_path_buf(&crate::path::canonical(value.as_bytes()));
@@ -335,6 +348,26 @@ impl Evaluator {
         Err(EvalError::new(ErrorKind::Impure, message))
     }
 
+    /// Refuses what restricted evaluation must not fetch.
+    pub fn check_uri(&self, uri: &str) -> Result<()> {
+        if !self.settings().restrict_eval || is_allowed_uri(uri, &self.settings().allowed_uris) {
+            return Ok(());
+        }
+        if uri.starts_with('/') {
+            return self.check_access(&to_path_buf(&crate::path::canonical(uri.as_bytes())));
+        }
+        if let Ok(url) = Url::parse(uri, Strictness::Strict)
+            && url.scheme == "file"
+            && let Ok(path) = url.file_path()
+        {
+            let path = Path::new("/").join(path);
+            return self
+                .check_access(&to_path_buf(&crate::path::canonical(path.as_os_str().as_encoded_bytes())));
+        }
+        let message = format!("access to URI '{uri}' is forbidden in restricted mode");
+        Err(EvalError::new(ErrorKind::Impure, message))
+    }
+
     /// Copies a path to the store, once, under its own name.
     pub fn copy_to_store(&self, path: Str) -> Result<StorePath> {
         if let Some(stored) = lock(&self.shared.files.stored).get(path.bytes()) {
@@ -361,6 +394,19 @@ impl Evaluator {
         lock(&self.shared.files.stored).insert(path.bytes().to_vec(), stored.clone());
         Ok(stored)
     }
+}
+
+/// Whether a URI is one of those that are allowed, or below one: `https://github.co` does not allow `https://github.com`.
+fn is_allowed_uri(uri: &str, allowed: &[String]) -> bool {
+    allowed.iter().any(|prefix| {
+        let Some(rest) = uri.strip_prefix(prefix.as_str()) else { return false };
+        let scheme = prefix.strip_suffix(':').unwrap_or_default();
+        let is_scheme = scheme.starts_with(|first: char| first.is_ascii_lowercase())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+.-".contains(&byte));
+        rest.is_empty() || !prefix.is_empty() && (prefix.ends_with('/') || rest.starts_with('/') || is_scheme)
+    })
 }
 
 fn part_name(part: &Component<'_>) -> Option<std::ffi::OsString> {

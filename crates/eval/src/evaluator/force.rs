@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use nival_syntax::Pos;
 
-use super::{Env, Evaluator};
+use super::{Env, Evaluator, Need};
 use crate::code::Code;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::value::{State, Suspension, Thunk, Value, View};
@@ -13,6 +14,17 @@ use crate::value::{State, Suspension, Thunk, Value, View};
 /// For each evaluator the one it waits for (0: none), to see cycles across threads.
 static WAITING_FOR: [AtomicU32; super::MAX_EVALUATORS as usize] =
     [const { AtomicU32::new(0) }; super::MAX_EVALUATORS as usize];
+
+const SPINS: u32 = 64;
+/// In microseconds.
+const LONGEST_NAP: u32 = 200;
+
+enum Cycle {
+    None,
+    /// One of those who wait for each other would give up.
+    WithOneAhead,
+    OfNeeds,
+}
 
 impl Evaluator {
     /// Evaluates a value to its outermost form. The position is where it is needed.
@@ -48,15 +60,15 @@ impl Evaluator {
                 thunk.finish(value);
                 Ok(value)
             }
-            Err(error) => Err(fail(thunk, error)),
+            Err(error) => Err(self.fail(thunk, error)),
         }
     }
 
-    /// A thunk whose evaluation gave this error.
+    /// A thunk whose evaluation gave this error; one that gives it again where nobody may know of it yet.
     #[cold]
     pub(crate) fn failed_thunk(&self, code: &'static Code, env: Env, error: EvalError) -> Value {
         let value = Thunk::new_code(&self.heap, code, env);
-        if let Some(thunk) = Thunk::of(value) {
+        if let Some(thunk) = Thunk::of(value).filter(|_| !self.is_ahead()) {
             thunk.fail(error);
         }
         value
@@ -65,40 +77,75 @@ impl Evaluator {
     /// Someone else, or this evaluator itself, is at it or is done by now.
     #[cold]
     fn join(&self, thunk: Thunk, pos: Pos) -> Result<Value> {
+        let waiting_for = &WAITING_FOR[self.owner as usize];
         let mut rounds = 0_u32;
         let result = loop {
             match thunk.state() {
                 State::Done(value) => break Ok(value),
                 State::Failed(error) => break Err(error.clone()),
                 State::Suspended => break self.compute(thunk, pos),
-                State::Claimed(owner) if owner == self.owner => break Err(infinite_recursion(pos)),
+                State::Claimed(owner) if owner == self.owner => break Err(self.recursion(pos)),
                 State::Claimed(owner) => {
-                    WAITING_FOR[self.owner as usize].store(owner, Ordering::SeqCst);
-                    if rounds > 64 && self.waits_for_itself() {
-                        break Err(infinite_recursion(pos));
-                    }
+                    waiting_for.store(owner, Ordering::SeqCst);
                     rounds += 1;
-                    if rounds < 64 {
+                    if rounds < SPINS {
                         std::hint::spin_loop();
+                        continue;
+                    }
+                    match self.cycle() {
+                        // Those who run ahead give way, so that who does not sees the cycle where it is.
+                        Cycle::None | Cycle::WithOneAhead if !self.is_ahead() => {}
+                        Cycle::None if !self.is_over() => {}
+                        _ => break Err(self.recursion(pos)),
+                    }
+                    waiting_for.store(0, Ordering::SeqCst);
+                    if self.make_a_detour() {
+                        rounds = 0;
                     } else {
-                        std::thread::sleep(std::time::Duration::from_micros(u64::from(rounds.min(500))));
+                        waiting_for.store(owner, Ordering::SeqCst);
+                        std::thread::sleep(Duration::from_micros(u64::from(rounds.min(LONGEST_NAP))));
                     }
                 }
             }
         };
-        WAITING_FOR[self.owner as usize].store(0, Ordering::SeqCst);
+        waiting_for.store(0, Ordering::SeqCst);
         result
     }
 
-    fn waits_for_itself(&self) -> bool {
+    /// Whether this evaluator waits for itself by way of others.
+    fn cycle(&self) -> Cycle {
         let mut owner = self.owner;
+        let mut one_is_ahead = false;
         for _ in 0..super::MAX_EVALUATORS {
+            one_is_ahead |= super::parallel::is_ahead(owner);
             owner = WAITING_FOR[owner as usize].load(Ordering::SeqCst);
-            if owner == 0 || owner == self.owner {
-                break;
+            if owner == 0 {
+                return Cycle::None;
+            }
+            if owner == self.owner {
+                return if one_is_ahead { Cycle::WithOneAhead } else { Cycle::OfNeeds };
             }
         }
-        owner == self.owner
+        Cycle::None
+    }
+
+    #[cold]
+    fn recursion(&self, pos: Pos) -> EvalError {
+        if self.is_ahead() {
+            return super::parallel::abandoned();
+        }
+        EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered").at(pos)
+    }
+
+    /// The thunk keeps the error, but for one that may not come again in other circumstances.
+    #[cold]
+    fn fail(&self, thunk: Thunk, error: EvalError) -> EvalError {
+        match error.kind() {
+            _ if self.is_ahead() => thunk.restore(),
+            ErrorKind::StackOverflow | ErrorKind::Host => thunk.restore(),
+            _ => thunk.fail(error.share()),
+        }
+        error
     }
 
     /// Evaluates a value and all that is in it.
@@ -107,16 +154,19 @@ impl Evaluator {
     }
 
     fn force_deep_in(&self, value: Value, seen: &mut HashSet<u64>) -> Result<Value> {
-        let _depth = self.enter(Pos::NONE)?;
-        let value = self.force(value, Pos::NONE)?;
+        let pos = place(value);
+        let _depth = self.enter(pos)?;
+        let value = self.force(value, pos)?;
         match value.view() {
             View::Attrs(attrs) if seen.insert(value.to_bits()) => {
+                let _offer = self.offer(Need::Deep, attrs.iter().map(|attr| attr.value));
                 for attr in attrs {
                     self.force_deep_in(attr.value, seen)
                         .map_err(|error| error.with_frame(super::attribute_frame(attr.name), attr.pos()))?;
                 }
             }
             View::List(list) if seen.insert(value.to_bits()) => {
+                let _offer = self.offer(Need::Deep, list.iter());
                 for (index, element) in list.iter().enumerate() {
                     self.force_deep_in(element, seen).frame_with(
                         || format!("while evaluating list element at index {index}"),
@@ -130,17 +180,17 @@ impl Evaluator {
     }
 }
 
-/// The thunk keeps the error, but for one that may not come again in other circumstances.
-#[cold]
-fn fail(thunk: Thunk, error: EvalError) -> EvalError {
-    match error.kind() {
-        ErrorKind::StackOverflow | ErrorKind::Host => thunk.restore(),
-        _ => thunk.fail(error.share()),
+/// Where a value comes from, as far as it shows without evaluation.
+fn place(value: Value) -> Pos {
+    match value.view() {
+        View::Lambda(lambda) => lambda.code().pos,
+        View::Thunk => match Thunk::of(value).map(|thunk| (thunk.result(), thunk.suspension())) {
+            Some((Some(value), _)) => place(value),
+            Some((None, Suspension::Apply(function, _) | Suspension::ApplyTwo(function, _))) => {
+                place(function)
+            }
+            _ => Pos::NONE,
+        },
+        _ => Pos::NONE,
     }
-    error
-}
-
-#[cold]
-fn infinite_recursion(pos: Pos) -> EvalError {
-    EvalError::new(ErrorKind::InfiniteRecursion, "infinite recursion encountered").at(pos)
 }

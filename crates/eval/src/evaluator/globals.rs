@@ -9,10 +9,11 @@ use crate::Result;
 use crate::builtins;
 use crate::code::Run;
 use crate::error::EvalError;
+use crate::hash::WordHash;
 use crate::value::{AttrsBuilder, Constant, Value};
 
 pub(crate) struct Globals {
-    pub(crate) names: HashMap<Symbol, Value>,
+    pub(crate) names: HashMap<Symbol, Value, WordHash>,
     pub(crate) builtins: Value,
 }
 
@@ -34,7 +35,7 @@ impl Evaluator {
     }
 
     fn make_globals(&self) -> Globals {
-        let mut names = HashMap::new();
+        let mut names = HashMap::default();
         let mut set = AttrsBuilder::new();
         for builtin in builtins::functions() {
             if builtin.feature.is_some_and(|feature| !self.settings().has_feature(feature)) {

@@ -10,10 +10,12 @@ mod files;
 mod force;
 mod globals;
 mod inequality;
+mod inputs;
 mod make;
+mod parallel;
 
-use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nival_syntax::{Pos, Symbol};
@@ -23,11 +25,13 @@ pub(crate) use env::Env;
 pub use expect::describe_type;
 pub(crate) use files::missing;
 pub(crate) use globals::Globals;
+pub(crate) use inputs::Tree;
+pub(crate) use parallel::Need;
 pub use settings::{LintLevel, SearchEntry, Settings};
 
 mod settings;
 
-use crate::compile::SymbolTable;
+use crate::compile::ResolverRoom;
 use crate::error::{ErrorKind, EvalError, FrameText, Result};
 use crate::host::Host;
 use crate::memory::Heap;
@@ -41,7 +45,7 @@ const MAX_EVALUATORS: u32 = 1 << 10;
 pub struct Evaluator {
     pub(crate) heap: Heap,
     pub(crate) merge_plans: MergePlans,
-    pub(crate) symbol_table: SymbolTable,
+    pub(crate) resolver_room: ResolverRoom,
     /// The strings of names, by symbol number.
     name_strings: RefCell<Vec<Option<Value>>>,
     /// Pieces of strings that are being put together.
@@ -50,7 +54,14 @@ pub struct Evaluator {
     owner: u32,
     depth: Cell<u32>,
     max_depth: u32,
-    stack_limit: usize,
+    /// The lowest address that the stack may reach. Another thread sets it to the highest to stop this one.
+    stack_limit: &'static AtomicUsize,
+    /// Its queue, if it is of the crew.
+    place: Option<usize>,
+    /// The threads that it started to help it.
+    helpers: OnceCell<parallel::Helpers>,
+    /// How many other things it began while it waited.
+    detours: Cell<u32>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -59,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) settings: Settings,
     pub(crate) files: files::Files,
+    pub(crate) crew: parallel::Crew,
+    inputs: inputs::Inputs,
     globals: OnceLock<Globals>,
     /// The setting `show-trace`, which may change between two lines of a REPL.
     show_trace: AtomicBool,
@@ -68,6 +81,9 @@ pub(crate) struct Shared {
 static FREE_OWNERS: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 static NEXT_OWNER: AtomicU32 = AtomicU32::new(1);
 
+static STACK_LIMITS: [AtomicUsize; MAX_EVALUATORS as usize] =
+    [const { AtomicUsize::new(0) }; MAX_EVALUATORS as usize];
+
 impl Evaluator {
     /// An evaluator for the current thread. Deep expressions need a deep stack: see
     /// [`with_big_stack`](crate::with_big_stack).
@@ -75,14 +91,16 @@ impl Evaluator {
     /// # Panics
     /// When a thousand of them exist already.
     pub fn new(host: Arc<dyn Host>, settings: Settings) -> Evaluator {
+        crate::builtins::intern_names();
+        let crew = parallel::Crew::of(settings.eval_cores);
+        let place = (!crew.is_empty()).then_some(0);
+        let (files, inputs) = (files::Files::default(), inputs::Inputs::default());
         let show_trace = AtomicBool::new(settings.show_trace);
-        Evaluator::fork(&SharedState(Arc::new(Shared {
-            host,
-            settings,
-            show_trace,
-            files: files::Files::default(),
-            globals: OnceLock::new(),
-        })))
+        let globals = OnceLock::new();
+        let shared = Shared { host, settings, files, crew, inputs, globals, show_trace };
+        let mut evaluator = Evaluator::fork(&SharedState(Arc::new(shared)));
+        evaluator.place = place;
+        evaluator
     }
 
     /// What to hand to another thread for [`Evaluator::fork`].
@@ -95,16 +113,22 @@ impl Evaluator {
         let free = FREE_OWNERS.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let owner = free.unwrap_or_else(|| NEXT_OWNER.fetch_add(1, Ordering::Relaxed));
         assert!(owner < MAX_EVALUATORS, "no more than {MAX_EVALUATORS} evaluators at a time");
+        let stack_limit = &STACK_LIMITS[owner as usize];
+        stack_limit.store(stack::current_limit(), Ordering::Relaxed);
+        parallel::set_ahead(owner, false);
         Evaluator {
             heap: Heap::new(),
             merge_plans: MergePlans::default(),
-            symbol_table: SymbolTable::default(),
+            resolver_room: ResolverRoom::default(),
             name_strings: RefCell::default(),
             pieces: RefCell::default(),
             owner,
             depth: Cell::new(0),
             max_depth: shared.0.settings.max_call_depth,
-            stack_limit: stack::current_limit(),
+            stack_limit,
+            place: None,
+            helpers: OnceCell::new(),
+            detours: Cell::new(0),
             shared: shared.0.clone(),
         }
     }
@@ -138,22 +162,28 @@ impl Evaluator {
     #[inline(always)]
     pub(crate) fn enter(&self, pos: Pos) -> Result<DepthGuard<'_>> {
         let depth = self.depth.get();
-        if depth > self.max_depth || stack::current_address() < self.stack_limit {
+        if depth > self.max_depth || self.is_at_the_stacks_end() {
             return Err(stack_overflow(pos));
         }
         self.depth.set(depth + 1);
         Ok(DepthGuard(&self.depth))
     }
 
+    #[inline(always)]
+    fn is_at_the_stacks_end(&self) -> bool {
+        stack::current_address() < self.stack_limit.load(Ordering::Relaxed)
+    }
+
     /// Whether there is native stack left.
     #[inline(always)]
     pub(crate) fn check_stack(&self, pos: Pos) -> Result<()> {
-        if stack::current_address() < self.stack_limit { Err(stack_overflow(pos)) } else { Ok(()) }
+        if self.is_at_the_stacks_end() { Err(stack_overflow(pos)) } else { Ok(()) }
     }
 }
 
 impl Drop for Evaluator {
     fn drop(&mut self) {
+        self.end_helpers();
         FREE_OWNERS.lock().unwrap_or_else(PoisonError::into_inner).push(self.owner);
     }
 }

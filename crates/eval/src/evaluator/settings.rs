@@ -7,6 +7,8 @@ pub struct Settings {
     pub pure_eval: bool,
     /// `restrict-eval`: no files outside of the search path.
     pub restrict_eval: bool,
+    /// `allowed-uris`: what restricted evaluation may fetch.
+    pub allowed_uris: Vec<String>,
     /// `allow-import-from-derivation`
     pub allow_import_from_derivation: bool,
     /// `max-call-depth`
@@ -29,6 +31,9 @@ pub struct Settings {
     pub lint_short_path_literals: LintLevel,
     /// The folder that `~/` stands for, if it may be known.
     pub home: Option<String>,
+    /// `eval-cores`: how many threads evaluate; 0 stands for one for each core. Who watches evaluation
+    /// (a debugger, a profiler) wants 1.
+    pub eval_cores: usize,
     /// `experimental-features`
     pub experimental_features: Vec<String>,
 }
@@ -66,6 +71,7 @@ impl Default for Settings {
         Settings {
             pure_eval: false,
             restrict_eval: false,
+            allowed_uris: Vec::new(),
             allow_import_from_derivation: true,
             max_call_depth: 10_000,
             current_system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
@@ -77,6 +83,7 @@ impl Default for Settings {
             lint_absolute_path_literals: LintLevel::Ignore,
             lint_short_path_literals: LintLevel::Ignore,
             home: None,
+            eval_cores: 0,
             experimental_features: Vec::new(),
         }
     }

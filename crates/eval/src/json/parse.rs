@@ -121,7 +121,7 @@ enum Open<V> {
 
 fn without_nul(text: Vec<u8>) -> Result<Vec<u8>, JsonError> {
     if text.contains(&0) {
-        return Err(JsonError::NulByte(String::from_utf8_lossy(&text).replace('\0', "␀")));
+        return Err(JsonError::NulByte(nival_syntax::raw_text(&text).replace('\0', "␀")));
     }
     Ok(text)
 }
@@ -358,7 +358,7 @@ impl<'a> Lexer<'a> {
             self.digits();
         }
         self.unget();
-        let text = String::from_utf8_lossy(&self.text[self.token_start..self.at]);
+        let text = nival_syntax::raw_text(&self.text[self.token_start..self.at]);
         if !float {
             let integer = if negative {
                 text.parse().ok().map(Token::Integer)
@@ -426,7 +426,7 @@ impl<'a> Lexer<'a> {
                 quoted.push(byte);
             }
         }
-        String::from_utf8_lossy(&quoted).into_owned()
+        nival_syntax::raw_text(&quoted).into_owned()
     }
 }
 

@@ -246,7 +246,10 @@ impl Attrs {
     /// The attributes by symbol number: quick, and in the same order for all sets, but not in the order of
     /// names.
     pub fn iter(self) -> AttrsIter {
-        AttrsIter { flat: self.flatten(), next: 0 }
+        {
+            let flat = self.flatten();
+            AttrsIter { flat, next: 0, end: flat.slots.len() }
+        }
     }
 
     /// The attributes in the order of their names' bytes.
@@ -363,6 +366,7 @@ fn merge(heap: &Heap, plan: &'static MergePlan, left: Flat, right: Flat) -> Attr
 pub struct AttrsIter {
     flat: Flat,
     next: usize,
+    end: usize,
 }
 
 impl Iterator for AttrsIter {
@@ -371,7 +375,7 @@ impl Iterator for AttrsIter {
     #[inline]
     fn next(&mut self) -> Option<Attr> {
         let index = self.next;
-        if index == self.flat.slots.len() {
+        if index == self.end {
             return None;
         }
         self.next += 1;
@@ -379,8 +383,17 @@ impl Iterator for AttrsIter {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.flat.slots.len() - self.next;
+        let left = self.end - self.next;
         (left, Some(left))
+    }
+}
+
+impl DoubleEndedIterator for AttrsIter {
+    fn next_back(&mut self) -> Option<Attr> {
+        (self.next < self.end).then(|| {
+            self.end -= 1;
+            self.flat.attr(self.end)
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! selects an attribute remembers the last names it saw and where among them the attribute was, and `//`
 //! remembers how two kinds of set go together.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
 
@@ -26,6 +27,26 @@ static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
 
 /// Sets with more names than this are few, and are not searched for others like them.
 const INTERNED_UP_TO: usize = 4096;
+
+/// Fewer names than this are looked through one by one.
+const SEARCHED_UP_TO: usize = 6;
+const FOUND_BITS: u32 = 12;
+const ABSENT: u32 = u32::MAX;
+
+/// Where a name was found.
+#[derive(Clone, Copy)]
+struct Found {
+    keys: usize,
+    name: u32,
+    index: u32,
+}
+
+thread_local! {
+    /// What this thread has lately looked for: most of it is looked for again. Names are never freed, so that
+    /// their address says which they are.
+    static FOUND: [Cell<Found>; 1 << FOUND_BITS] =
+        const { [const { Cell::new(Found { keys: 0, name: 0, index: 0 }) }; 1 << FOUND_BITS] };
+}
 
 impl Keys {
     /// The one object for these names, which must be sorted and distinct.
@@ -56,8 +77,23 @@ impl Keys {
     }
 
     #[inline]
-    pub(crate) fn find(&self, name: Symbol) -> Option<usize> {
-        self.names.binary_search(&name).ok()
+    pub(crate) fn find(&'static self, name: Symbol) -> Option<usize> {
+        if self.names.len() <= SEARCHED_UP_TO {
+            return self.names.iter().position(|other| *other == name);
+        }
+        FOUND.with(|found| {
+            let keys = std::ptr::from_ref(self).addr();
+            let mixed = (keys as u64 >> 4 ^ u64::from(name.id()) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let place = &found[(mixed >> (u64::BITS - FOUND_BITS)) as usize];
+            let last = place.get();
+            if last.keys == keys && last.name == name.id() {
+                return (last.index != ABSENT).then_some(last.index as usize);
+            }
+            let index = self.names.binary_search(&name).ok();
+            let stored = index.map_or(ABSENT, |index| index as u32);
+            place.set(Found { keys, name: name.id(), index: stored });
+            index
+        })
     }
 
     /// The indices of the names in the order of their bytes.

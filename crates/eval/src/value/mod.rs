@@ -346,8 +346,8 @@ impl std::fmt::Debug for Value {
             View::Int(value) => write!(out, "{value}"),
             View::Float(value) => write!(out, "{value}"),
             View::Bool(value) => write!(out, "{value}"),
-            View::String(value) => write!(out, "{:?}", value.to_string_lossy()),
-            View::Path(value) => write!(out, "{}", value.to_string_lossy()),
+            View::String(value) => write!(out, "{:?}", value.to_text()),
+            View::Path(value) => write!(out, "{}", value.to_text()),
             _ => write!(out, "«{}»", self.type_name()),
         }
     }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ptr::NonNull;
 
+use nival_syntax::raw_text;
+
 use crate::context::Context;
 use crate::memory::Heap;
 
@@ -62,8 +64,8 @@ impl Str {
         Context::from_id((self.header() >> 32) as u32)
     }
 
-    /// The text, with what is not UTF-8 replaced.
-    pub fn to_string_lossy(self) -> Cow<'static, str> {
-        String::from_utf8_lossy(self.bytes())
+    /// The text for a message: see [`raw_text`].
+    pub fn to_text(self) -> Cow<'static, str> {
+        raw_text(self.bytes())
     }
 }

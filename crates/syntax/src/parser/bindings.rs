@@ -13,9 +13,10 @@ const WALKED: u32 = 16;
 
 impl Parser<'_> {
     pub(super) fn new_set(&mut self, recursive: bool) -> SetId {
-        let id = SetId(self.ast.sets.len() as u32);
+        let id = SetId(self.room.ast.sets.len() as u32);
         let empty = Chain::EMPTY;
-        self.ast.sets.push(AttrSet { recursive, attrs: empty, dynamics: empty, froms: empty, seen: 0 });
+        self.room.ast.sets.push(AttrSet { recursive, attrs: empty, dynamics: empty, froms: empty });
+        self.room.seen.push(0);
         id
     }
 
@@ -32,7 +33,7 @@ impl Parser<'_> {
             match self.token {
                 Token::Inherit => self.inherit(set)?,
                 Token::Identifier | Token::Or | Token::Quote | Token::DollarBrace => {
-                    let base = self.names.len();
+                    let base = self.room.names.len();
                     let start = self.start();
                     self.attr_path()?;
                     self.binding(set, base, start)?;
@@ -44,8 +45,8 @@ impl Parser<'_> {
 
     /// The binding whose first name has been read.
     pub(super) fn binding_from(&mut self, set: SetId, name: Symbol, pos: Pos) -> Result<()> {
-        let base = self.names.len();
-        self.names.push(AttrName::Static(name));
+        let base = self.room.names.len();
+        self.room.names.push(AttrName::Static(name));
         if self.token == Token::Dot {
             self.advance()?;
             self.attr_path()?;
@@ -60,7 +61,7 @@ impl Parser<'_> {
         let value = self.expr()?;
         self.expect(Token::Semicolon)?;
         self.define(set, base, self.pos(start), value)?;
-        self.names.truncate(base);
+        self.room.names.truncate(base);
         if let Some(doc) = self.doc_before(start) {
             self.document(value, doc);
         }
@@ -71,7 +72,7 @@ impl Parser<'_> {
     pub(super) fn attr_path(&mut self) -> Result<()> {
         loop {
             let name = self.attr_name()?;
-            self.names.push(name);
+            self.room.names.push(name);
             if self.token != Token::Dot {
                 return Ok(());
             }
@@ -92,8 +93,8 @@ impl Parser<'_> {
             }
             Token::Quote => Ok(match self.text()? {
                 Text::Literal(range) => {
-                    let name = Symbol::intern(self.ast.bytes(range));
-                    self.ast.text.truncate(range.start as usize);
+                    let name = Symbol::intern(self.room.ast.view().bytes(range));
+                    self.room.ast.text.truncate(range.start as usize);
                     AttrName::Static(name)
                 }
                 Text::Interpolated(expr) => AttrName::Dynamic(expr),
@@ -102,8 +103,10 @@ impl Parser<'_> {
                 self.advance()?;
                 let expr = self.expr()?;
                 self.expect(Token::BraceClose)?;
-                Ok(match self.ast.expr(expr) {
-                    Expr::String(range) => AttrName::Static(Symbol::intern(self.ast.bytes(range))),
+                Ok(match self.room.ast.view().expr(expr) {
+                    Expr::String(range) => {
+                        AttrName::Static(Symbol::intern(self.room.ast.view().bytes(range)))
+                    }
                     _ => AttrName::Dynamic(expr),
                 })
             }
@@ -121,8 +124,8 @@ impl Parser<'_> {
             self.expect(Token::ParenClose)?;
             from = Some((expr, self.pos(start)));
         }
-        let base = self.names.len();
-        let mut places = Vec::new();
+        let base = self.room.names.len();
+        let first_place = self.room.places.len();
         while matches!(self.token, Token::Identifier | Token::Or | Token::Quote | Token::DollarBrace) {
             let pos = self.pos(self.start());
             let name = self.attr_name()?;
@@ -130,15 +133,16 @@ impl Parser<'_> {
                 let message = "dynamic attributes not allowed in inherit";
                 return Err(Self::failure(Code::DYNAMIC_NAME, message, pos));
             }
-            self.names.push(name);
-            places.push(pos);
+            self.room.names.push(name);
+            self.room.places.push(pos);
         }
         self.expect(Token::Semicolon)?;
         if let Some((expr, _)) = from {
-            self.ast.sets[set.index()].froms.push(&mut self.ast.froms, expr);
+            self.room.ast.sets[set.index()].froms.push(&mut self.room.ast.froms, expr);
         }
-        for (index, pos) in places.into_iter().enumerate() {
-            let AttrName::Static(name) = self.names[base + index] else { continue };
+        for index in 0..self.room.names.len() - base {
+            let AttrName::Static(name) = self.room.names[base + index] else { continue };
+            let pos = self.room.places[first_place + index];
             if let Some(previous) = self.find(set, name) {
                 return Err(self.duplicate(&[AttrName::Static(name)], pos, previous.pos));
             }
@@ -149,22 +153,23 @@ impl Parser<'_> {
             let value = self.add(value_pos, Expr::Var(name));
             self.insert(set, Attr { name, pos, kind, value });
         }
-        self.names.truncate(base);
+        self.room.names.truncate(base);
+        self.room.places.truncate(first_place);
         Ok(())
     }
 
     /// Defines the path on the stack above `base`.
     fn define(&mut self, mut set: SetId, base: usize, pos: Pos, value: ExprId) -> Result<()> {
-        let count = self.names.len() - base;
+        let count = self.room.names.len() - base;
         if count > MAX_DEPTH as usize {
             return Err(Self::too_deep(pos));
         }
         for index in base..base + count - 1 {
-            set = match self.names[index] {
+            set = match self.room.names[index] {
                 AttrName::Static(name) => match self.find(set, name) {
-                    Some(attr) => match self.ast.expr(attr.value) {
+                    Some(attr) => match self.room.ast.view().expr(attr.value) {
                         Expr::Set(nested) => nested,
-                        _ => return Err(self.duplicate(&self.names[base..=index], pos, attr.pos)),
+                        _ => return Err(self.duplicate(&self.room.names[base..=index], pos, attr.pos)),
                     },
                     None => {
                         let (nested, value) = self.nested();
@@ -175,18 +180,18 @@ impl Parser<'_> {
                 AttrName::Dynamic(name) => {
                     let (nested, value) = self.nested();
                     let attr = DynamicAttr { name, pos, value };
-                    self.ast.sets[set.index()].dynamics.push(&mut self.ast.dynamics, attr);
+                    self.room.ast.sets[set.index()].dynamics.push(&mut self.room.ast.dynamics, attr);
                     nested
                 }
             };
         }
-        match self.names[base + count - 1] {
+        match self.room.names[base + count - 1] {
             AttrName::Static(name) => {
                 self.define_or_merge(set, base, Attr { name, pos, kind: AttrKind::Plain, value })
             }
             AttrName::Dynamic(name) => {
                 let attr = DynamicAttr { name, pos, value };
-                self.ast.sets[set.index()].dynamics.push(&mut self.ast.dynamics, attr);
+                self.room.ast.sets[set.index()].dynamics.push(&mut self.room.ast.dynamics, attr);
                 Ok(())
             }
         }
@@ -206,57 +211,57 @@ impl Parser<'_> {
             return Ok(());
         };
         let (Expr::Set(target), Expr::Set(added)) =
-            (self.ast.expr(previous.value), self.ast.expr(attr.value))
+            (self.room.ast.view().expr(previous.value), self.room.ast.view().expr(attr.value))
         else {
-            return Err(self.duplicate(&self.names[base..], attr.pos, previous.pos));
+            return Err(self.duplicate(&self.room.names[base..], attr.pos, previous.pos));
         };
-        if self.names.len() - base > 2 * MAX_DEPTH as usize {
+        if self.room.names.len() - base > 2 * MAX_DEPTH as usize {
             return Err(Self::too_deep(attr.pos));
         }
-        let mut attrs: Vec<Attr> = self.ast.attrs(added).copied().collect();
+        let mut attrs: Vec<Attr> = self.room.ast.view().attrs(added).copied().collect();
         attrs.sort_unstable_by_key(|attr| attr.name);
         for attr in attrs {
-            self.names.push(AttrName::Static(attr.name));
+            self.room.names.push(AttrName::Static(attr.name));
             self.define_or_merge(target, base, attr)?;
-            self.names.pop();
+            self.room.names.pop();
         }
-        let AttrSet { dynamics, froms, .. } = *self.ast.set(added);
-        let target = &mut self.ast.sets[target.index()];
-        target.dynamics.append(&mut self.ast.dynamics, dynamics);
-        target.froms.append(&mut self.ast.froms, froms);
+        let AttrSet { dynamics, froms, .. } = *self.room.ast.view().set(added);
+        let target = &mut self.room.ast.sets[target.index()];
+        target.dynamics.append(&mut self.room.ast.dynamics, dynamics);
+        target.froms.append(&mut self.room.ast.froms, froms);
         Ok(())
     }
 
     fn insert(&mut self, set: SetId, attr: Attr) {
         let name = attr.name;
-        let entry = &mut self.ast.sets[set.index()];
-        entry.seen |= bit(name);
-        let index = entry.attrs.push(&mut self.ast.attrs, attr);
+        self.room.seen[set.index()] |= bit(name);
+        let entry = &mut self.room.ast.sets[set.index()];
+        let index = entry.attrs.push(&mut self.room.ast.attrs, attr);
         let count = entry.attrs.len;
         if count > WALKED {
-            self.index.insert((set, name), index);
+            self.room.index.insert((set, name), index);
         } else if count == WALKED {
             let chain = entry.attrs;
-            for (index, attr) in chain.numbered(&self.ast.attrs) {
-                self.index.insert((set, attr.name), index);
+            for (index, attr) in chain.numbered(&self.room.ast.attrs) {
+                self.room.index.insert((set, attr.name), index);
             }
         }
     }
 
     fn find(&self, set: SetId, name: Symbol) -> Option<Attr> {
-        let entry = self.ast.set(set);
-        if entry.seen & bit(name) == 0 {
+        if self.room.seen[set.index()] & bit(name) == 0 {
             return None;
         }
+        let entry = self.room.ast.view().set(set);
         if entry.attrs.len >= WALKED {
-            let index = *self.index.get(&(set, name))?;
-            return Some(self.ast.attrs[index as usize].value);
+            let index = *self.room.index.get(&(set, name))?;
+            return Some(self.room.ast.attrs[index as usize].value);
         }
-        entry.attrs.iter(&self.ast.attrs).find(|attr| attr.name == name).copied()
+        entry.attrs.iter(&self.room.ast.attrs).find(|attr| attr.name == name).copied()
     }
 
     fn duplicate(&self, path: &[AttrName], pos: Pos, previous: Pos) -> Failure {
-        let path = String::from_utf8_lossy(&attr_path(&self.ast, path)).into_owned();
+        let path = crate::raw_text(&attr_path(&self.room.ast.view(), path)).into_owned();
         let message = format!("attribute '{path}' already defined at {}", previous.display());
         let failure = Self::failure(Code::DUPLICATE_ATTRIBUTE, message, pos);
         match failure {

@@ -2,16 +2,15 @@
 
 use super::{Failure, Parser, Result};
 use crate::ast::{DocComment, Expr, ExprId, Formal, Formals, Lambda, LambdaId, Range};
-use crate::lexer::Token;
+use crate::lexer::{Name, Token};
 use crate::{Code, Pos, Symbol};
 
-/// A function whose body is to come.
+/// A function whose body is to come. Its argument becomes a symbol only then, as in the reference: the order
+/// in which symbols are made shows in the order of attributes.
 pub(super) struct PendingLambda {
     start: usize,
-    argument: Option<Symbol>,
+    argument: Option<Name>,
     formals: Option<Formals>,
-    /// An argument that is there twice: an error, but one the reference reports after the body's.
-    duplicate: Option<(Symbol, Pos)>,
 }
 
 impl Parser<'_> {
@@ -23,15 +22,14 @@ impl Parser<'_> {
         match self.token {
             Token::Colon => {
                 self.advance()?;
-                let argument = Some(self.lexer.symbol(name));
-                Ok(Ok(PendingLambda { start, argument, formals: None, duplicate: None }))
+                Ok(Ok(PendingLambda { start, argument: Some(name), formals: None }))
             }
             Token::At => {
                 self.advance()?;
                 self.expect(Token::BraceOpen)?;
-                let formals = self.formals(None)?;
+                let formals = Some(self.formals(None)?);
                 self.expect(Token::Colon)?;
-                Ok(Ok(self.with_formals(start, formals, Some(self.lexer.symbol(name)))))
+                Ok(Ok(PendingLambda { start, argument: Some(name), formals }))
             }
             _ => {
                 let pos = self.pos(start);
@@ -49,12 +47,12 @@ impl Parser<'_> {
         let formals = match self.token {
             Token::Ellipsis => self.formals(None)?,
             Token::Identifier => {
-                let name = self.symbol();
+                let name = self.lexer.name();
                 let name_pos = self.pos(self.start());
                 self.advance()?;
                 if !matches!(self.token, Token::Comma | Token::Question | Token::BraceClose) {
                     let set = self.new_set(false);
-                    self.binding_from(set, name, name_pos)?;
+                    self.binding_from(set, self.lexer.symbol(name), name_pos)?;
                     return self.braces(set, pos).map(Err);
                 }
                 self.formals(Some((name, name_pos)))?
@@ -76,17 +74,17 @@ impl Parser<'_> {
         if self.token == Token::At {
             self.advance()?;
             if self.token == Token::Identifier {
-                argument = Some(self.symbol());
+                argument = Some(self.lexer.name());
             }
             self.expect(Token::Identifier)?;
         }
         self.expect(Token::Colon)?;
-        Ok(Ok(self.with_formals(start, formals, argument)))
+        Ok(Ok(PendingLambda { start, argument, formals: Some(formals) }))
     }
 
     /// The formal arguments up to and with `}`; of the first one the name may have been read.
-    fn formals(&mut self, mut first: Option<(Symbol, Pos)>) -> Result<Formals> {
-        let base = self.formals.len();
+    fn formals(&mut self, mut first: Option<(Name, Pos)>) -> Result<Formals> {
+        let base = self.room.formals.len();
         let mut ellipsis = false;
         loop {
             let (name, pos) = match first.take() {
@@ -98,7 +96,7 @@ impl Parser<'_> {
                         break;
                     }
                     Token::Identifier => {
-                        let name = (self.symbol(), self.pos(self.start()));
+                        let name = (self.lexer.name(), self.pos(self.start()));
                         self.advance()?;
                         name
                     }
@@ -111,45 +109,47 @@ impl Parser<'_> {
                 self.advance()?;
                 default = Some(self.expr()?);
             }
-            self.formals.push(Formal { name, pos, default });
+            let name = self.lexer.symbol(name);
+            self.room.formals.push(Formal { name, pos, default });
             if self.token != Token::Comma {
                 break;
             }
             self.advance()?;
         }
         self.expect(Token::BraceClose)?;
-        self.formals[base..].sort_unstable_by_key(|formal| (formal.name, formal.pos));
-        let range = Range { start: self.ast.formals.len() as u32, len: (self.formals.len() - base) as u32 };
-        self.ast.formals.extend(self.formals.drain(base..));
+        self.room.formals[base..].sort_unstable_by_key(|formal| (formal.name, formal.pos));
+        let range =
+            Range { start: self.room.ast.formals.len() as u32, len: (self.room.formals.len() - base) as u32 };
+        self.room.ast.formals.extend(self.room.formals.drain(base..));
         Ok(Formals { range, ellipsis })
     }
 
-    fn with_formals(&self, start: usize, formals: Formals, argument: Option<Symbol>) -> PendingLambda {
-        let sorted = self.ast.formals(formals);
-        let twice = sorted.windows(2).find(|pair| pair[0].name == pair[1].name);
-        let mut duplicate = twice.map(|pair| (pair[1].name, pair[1].pos));
-        if let Some(argument) = argument
-            && duplicate.is_none()
-            && sorted.binary_search_by_key(&argument, |formal| formal.name).is_ok()
-        {
-            duplicate = Some((argument, self.pos(start)));
-        }
-        PendingLambda { start, argument, formals: Some(formals), duplicate }
-    }
-
     pub(super) fn lambda(&mut self, pending: PendingLambda, body: ExprId) -> Result<ExprId> {
-        if let Some((name, pos)) = pending.duplicate {
+        let PendingLambda { start, argument, formals } = pending;
+        let argument = argument.map(|name| self.lexer.symbol(name));
+        if let Some((name, pos)) = formals.and_then(|formals| self.named_twice(start, formals, argument)) {
             let message = format!("duplicate formal function argument '{name}'");
             return Err(Self::failure(Code::DUPLICATE_FORMAL, message, pos));
         }
-        let id = LambdaId(self.ast.lambdas.len() as u32);
-        let PendingLambda { start, argument, formals, .. } = pending;
-        self.ast.lambdas.push(Lambda { argument, formals, body, name: None, doc: None });
+        let id = LambdaId(self.room.ast.lambdas.len() as u32);
+        self.room.ast.lambdas.push(Lambda { argument, formals, body, name: None, doc: None });
         let expr = self.add(self.pos(start), Expr::Lambda(id));
         if let Some(doc) = self.doc_before(start) {
             self.document(expr, doc);
         }
         Ok(expr)
+    }
+
+    /// An argument that is there twice.
+    fn named_twice(&self, start: usize, formals: Formals, argument: Option<Symbol>) -> Option<(Symbol, Pos)> {
+        let view = self.room.ast.view();
+        let sorted = view.formals(formals);
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Some((pair[1].name, pair[1].pos));
+        }
+        let argument = argument?;
+        let found = sorted.binary_search_by_key(&argument, |formal| formal.name).is_ok();
+        found.then(|| (argument, self.pos(start)))
     }
 
     /// The documentation comment in front of the token at this offset.
@@ -161,8 +161,8 @@ impl Parser<'_> {
 
     /// Gives a function and the functions it returns a comment; an inner one stays.
     pub(super) fn document(&mut self, mut expr: ExprId, doc: DocComment) {
-        while let Expr::Lambda(id) = self.ast.expr(expr) {
-            let lambda = &mut self.ast.lambdas[id.index()];
+        while let Expr::Lambda(id) = self.room.ast.view().expr(expr) {
+            let lambda = &mut self.room.ast.lambdas[id.index()];
             if lambda.doc.is_some() {
                 break;
             }
@@ -173,8 +173,8 @@ impl Parser<'_> {
 
     /// Gives a function and the functions it returns a name.
     pub(super) fn name(&mut self, mut expr: ExprId, name: Symbol) {
-        while let Expr::Lambda(id) = self.ast.expr(expr) {
-            let lambda = &mut self.ast.lambdas[id.index()];
+        while let Expr::Lambda(id) = self.room.ast.view().expr(expr) {
+            let lambda = &mut self.room.ast.lambdas[id.index()];
             lambda.name = Some(name);
             expr = lambda.body;
         }

@@ -1,9 +1,9 @@
 //! What interactive programs ask of the parser: lines of bindings, and the comments that document things.
 
 use super::{Failure, ParseOptions, Parser, Result};
-use crate::ast::{DocComment, Expr};
-use crate::lexer::Token;
-use crate::{Ast, ExprId, Pos, Source};
+use crate::ast::{AttrName, DocComment, Expr, Leak};
+use crate::lexer::{Lexer, Token};
+use crate::{Ast, ExprId, Pos, Source, Symbol};
 
 /// Why a line is not read as bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,19 +16,15 @@ pub enum NoBindings {
 
 /// Parses bindings such as `a = 1; inherit (b) c`, of which the last needs no semicolon. They become a set that is
 /// not recursive.
-pub fn parse_bindings(source: &Source, options: &ParseOptions<'_>) -> Result<Ast, NoBindings> {
-    let mut parser = Parser::new(source, options);
+pub fn parse_bindings(source: &Source, options: &ParseOptions<'_>) -> Result<Ast<'static>, NoBindings> {
+    let mut parser = Parser::of(source, options);
     if let Ok(root) = parser.only_bindings() {
-        parser.ast.root = root;
-        return Ok(parser.ast);
+        return Ok(parser.room.ast.keep(root, &Leak));
     }
     let closed = source.followed_by(b";");
-    let mut parser = Parser::new(&closed, options);
+    let mut parser = Parser::of(&closed, options);
     match parser.only_bindings() {
-        Ok(root) => {
-            parser.ast.root = root;
-            Ok(parser.ast)
-        }
+        Ok(root) => Ok(parser.room.ast.keep(root, &Leak)),
         Err(Failure::Syntax) if parser.token == Token::End => Err(NoBindings::Incomplete),
         Err(Failure::Other(diagnostic)) if diagnostic.message.contains("unexpected end of file") => {
             Err(NoBindings::Incomplete)
@@ -40,18 +36,45 @@ pub fn parse_bindings(source: &Source, options: &ParseOptions<'_>) -> Result<Ast
 /// The text of the `/** … */` that stands before what is at a place, if its source can be parsed.
 pub fn doc_comment_before(pos: Pos, options: &ParseOptions<'_>) -> Option<String> {
     let source = pos.source()?;
-    let mut parser = Parser::new(source, options);
+    let mut parser = Parser::of(source, options);
     parser.file().ok()?;
     parser.doc_before(source.offset(pos)?)?.text()
 }
 
-impl Parser<'_> {
+impl<'s> Parser<'s> {
+    fn of(source: &'s Source, options: &'s ParseOptions<'s>) -> Parser<'s> {
+        Parser {
+            lexer: Lexer::new(source, options.pipe_operators),
+            token: Token::End,
+            options,
+            depth: 0,
+            room: Box::default(),
+            or_call: (ExprId(u32::MAX), 0),
+        }
+    }
+
     fn only_bindings(&mut self) -> Result<ExprId> {
         self.advance()?;
         let pos = self.pos(self.start());
         let set = self.new_set(false);
         self.bindings(set)?;
         if self.token == Token::End { Ok(self.add(pos, Expr::Set(set))) } else { Err(Failure::Syntax) }
+    }
+}
+
+impl Ast<'static> {
+    /// For a selection such as `a.b.c` without a default: what stands before the last name, and that name.
+    pub fn before_last_name(mut self) -> Option<(Ast<'static>, Symbol)> {
+        let Expr::Select { subject, path, default: None } = self.expr(self.root) else { return None };
+        let AttrName::Static(name) = *self.path(path).last()? else { return None };
+        if self.path(path).len() == 1 {
+            self.root = subject;
+        } else {
+            let mut paths = self.paths.to_vec();
+            paths[path.0 as usize].len -= 1;
+            self.paths = paths.leak();
+        }
+        Some((self, name))
     }
 }
 

@@ -106,26 +106,26 @@ impl Parser<'_> {
     }
 
     fn operation(&mut self, mut first: Option<Operand>) -> Result<ExprId> {
-        let base = self.operators.len();
+        let base = self.room.operators.len();
         loop {
             while first.is_none() && matches!(self.token, Token::Not | Token::Minus) {
                 let (kind, level) = match self.token {
                     Token::Not => (Kind::Not, NOT_LEVEL),
                     _ => (Kind::Negate, NEGATE_LEVEL),
                 };
-                self.operators.push(Operator { kind, level, start: self.start() });
+                self.room.operators.push(Operator { kind, level, start: self.start() });
                 self.advance()?;
             }
             let mut operand = self.application(first.take())?;
             loop {
                 let Some((kind, level, side)) = infix(self.token) else {
-                    while self.operators.len() > base {
+                    while self.room.operators.len() > base {
                         operand = self.reduce(operand);
                     }
                     return Ok(operand.expr);
                 };
-                while self.operators.len() > base {
-                    let top = self.operators[self.operators.len() - 1].level;
+                while self.room.operators.len() > base {
+                    let top = self.room.operators[self.room.operators.len() - 1].level;
                     if top < level || top == level && side == Side::Right {
                         break;
                     }
@@ -139,10 +139,11 @@ impl Parser<'_> {
                 if kind == Kind::HasAttr {
                     let path = self.path_id()?;
                     let subject = operand.expr;
-                    operand.expr = self.add(self.ast.pos(subject), Expr::HasAttr { subject, path });
+                    operand.expr =
+                        self.add(self.room.ast.view().pos(subject), Expr::HasAttr { subject, path });
                 } else {
-                    self.operators.push(Operator { kind, level, start });
-                    self.operands.push(operand);
+                    self.room.operators.push(Operator { kind, level, start });
+                    self.room.operands.push(operand);
                     break;
                 }
             }
@@ -151,17 +152,17 @@ impl Parser<'_> {
 
     /// Applies the operator on top of the stack.
     fn reduce(&mut self, right: Operand) -> Operand {
-        let operator = self.operators.pop().expect("the caller has looked");
+        let operator = self.room.operators.pop().expect("the caller has looked");
         let pos = self.pos(operator.start);
         if matches!(operator.kind, Kind::Not | Kind::Negate) {
             let expr = if operator.kind == Kind::Not {
-                self.add(self.ast.pos(right.expr), Expr::Not(right.expr))
+                self.add(self.room.ast.view().pos(right.expr), Expr::Not(right.expr))
             } else {
                 self.add(pos, Expr::Negate(right.expr))
             };
             return Operand { expr, start: operator.start };
         }
-        let left = self.operands.pop().expect("a left side was put here with each infix operator");
+        let left = self.room.operands.pop().expect("a left side was put here with each infix operator");
         let expr = match operator.kind {
             Kind::Binary(op) => {
                 let placed = !matches!(op, BinaryOp::Equal | BinaryOp::NotEqual);
@@ -169,10 +170,10 @@ impl Parser<'_> {
                 self.add(pos, Expr::Binary { op, left: left.expr, right: right.expr })
             }
             _ => {
-                let parts = Range { start: self.ast.parts.len() as u32, len: 2 };
+                let parts = Range { start: self.room.ast.parts.len() as u32, len: 2 };
                 for operand in [left, right] {
                     let pos = self.pos(operand.start);
-                    self.ast.parts.push(Part { pos, expr: operand.expr });
+                    self.room.ast.parts.push(Part { pos, expr: operand.expr });
                 }
                 self.add(pos, Expr::Concat { kind: ConcatKind::Plus, parts })
             }
@@ -187,43 +188,44 @@ impl Parser<'_> {
         if !starts_argument(self.token) {
             return Ok(Operand { expr: function, start });
         }
-        let base = self.items.len();
+        let base = self.room.items.len();
         while starts_argument(self.token) {
-            let argument = self.select(None)?;
-            self.items.push(argument);
+            let argument = self.argument()?;
+            self.room.items.push(argument);
         }
         let expr = self.call_with(self.pos(start), function, base);
         Ok(Operand { expr, start })
     }
 
     fn call(&mut self, pos: Pos, function: ExprId, argument: ExprId) -> ExprId {
-        let base = self.items.len();
-        self.items.push(argument);
+        let base = self.room.items.len();
+        self.room.items.push(argument);
         self.call_with(pos, function, base)
     }
 
     /// Calls with the items above `base`. A call of a call is one with more arguments.
     fn call_with(&mut self, pos: Pos, function: ExprId, base: usize) -> ExprId {
-        if let Expr::Call { function: inner, arguments } = self.ast.expr(function) {
+        if let Expr::Call { function: inner, arguments } = self.room.ast.view().expr(function) {
             let mut all = arguments;
-            if (arguments.start + arguments.len) as usize != self.ast.items.len() {
-                all.start = self.ast.items.len() as u32;
-                self.ast
+            if (arguments.start + arguments.len) as usize != self.room.ast.items.len() {
+                all.start = self.room.ast.items.len() as u32;
+                self.room
+                    .ast
                     .items
                     .extend_from_within(arguments.start as usize..(arguments.start + arguments.len) as usize);
             }
             all.len += self.take_items(base).len;
-            self.ast.nodes[function.index()] = Expr::Call { function: inner, arguments: all };
+            self.room.ast.nodes[function.index()] = Expr::Call { function: inner, arguments: all };
             return function;
         }
         // What the reference has made a call of keeps its position when it gets more arguments.
-        let pos = match self.ast.expr(function) {
-            Expr::SearchPath(_) | Expr::Negate(_) => self.ast.pos(function),
+        let pos = match self.room.ast.view().expr(function) {
+            Expr::SearchPath(_) | Expr::Negate(_) => self.room.ast.view().pos(function),
             Expr::Binary { op, .. }
                 if op.function().is_some()
                     && !matches!(op, BinaryOp::LessOrEqual | BinaryOp::GreaterOrEqual) =>
             {
-                self.ast.pos(function)
+                self.room.ast.view().pos(function)
             }
             _ => pos,
         };

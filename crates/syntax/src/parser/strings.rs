@@ -3,6 +3,7 @@
 use super::{Failure, Parser, Result};
 use crate::ast::{ConcatKind, Expr, ExprId, Part, Range};
 use crate::lexer::Token;
+use crate::scan::find;
 use crate::{Code, Diagnostic, LintKind, Pos};
 
 /// A string as a name can use it.
@@ -12,6 +13,7 @@ pub(super) enum Text {
 }
 
 /// A piece of an indented string, before its indentation is taken off.
+#[derive(Clone, Copy)]
 pub(super) struct Piece {
     pos: Pos,
     kind: PieceKind,
@@ -38,7 +40,7 @@ impl Parser<'_> {
     /// A string from its `"` on.
     pub(super) fn text(&mut self) -> Result<Text> {
         self.advance()?;
-        let base = self.parts.len();
+        let base = self.room.parts.len();
         let start = self.start();
         if self.token == Token::String {
             let range = self.unescaped()?;
@@ -50,7 +52,7 @@ impl Parser<'_> {
             self.string_part(start, range);
         } else if self.token == Token::Quote {
             self.advance()?;
-            return Ok(Text::Literal(Range { start: self.ast.text.len() as u32, len: 0 }));
+            return Ok(Text::Literal(Range { start: self.room.ast.text.len() as u32, len: 0 }));
         }
         self.interpolated(Token::Quote)?;
         let parts = self.take_parts(base);
@@ -60,12 +62,13 @@ impl Parser<'_> {
 
     fn string_part(&mut self, start: usize, range: Range) {
         let expr = self.add(Pos::NONE, Expr::String(range));
-        self.parts.push(Part { pos: self.pos(start), expr });
+        self.room.parts.push(Part { pos: self.pos(start), expr });
     }
 
     fn take_parts(&mut self, base: usize) -> Range {
-        let range = Range { start: self.ast.parts.len() as u32, len: (self.parts.len() - base) as u32 };
-        self.ast.parts.extend(self.parts.drain(base..));
+        let range =
+            Range { start: self.room.ast.parts.len() as u32, len: (self.room.parts.len() - base) as u32 };
+        self.room.ast.parts.extend(self.room.parts.drain(base..));
         range
     }
 
@@ -79,7 +82,7 @@ impl Parser<'_> {
             match self.token {
                 Token::DollarBrace => {
                     let expr = self.interpolation()?;
-                    self.parts.push(Part { pos: self.pos(start), expr });
+                    self.room.parts.push(Part { pos: self.pos(start), expr });
                 }
                 Token::String => {
                     let range = self.unescaped()?;
@@ -104,7 +107,7 @@ impl Parser<'_> {
         if self.lexer.plain {
             return Ok(self.keep(bytes));
         }
-        let start = self.ast.text.len();
+        let start = self.room.ast.text.len();
         let mut null = false;
         let mut rest = bytes.iter().copied().peekable();
         while let Some(byte) = rest.next() {
@@ -119,16 +122,16 @@ impl Parser<'_> {
                     byte
                 }
             };
-            self.ast.text.push(byte);
+            self.room.ast.text.push(byte);
         }
         if null {
-            return Err(self.null_byte(&self.ast.text[start..]));
+            return Err(self.null_byte(&self.room.ast.text[start..]));
         }
-        Ok(Range { start: start as u32, len: (self.ast.text.len() - start) as u32 })
+        Ok(Range { start: start as u32, len: (self.room.ast.text.len() - start) as u32 })
     }
 
     fn null_byte(&self, bytes: &[u8]) -> Failure {
-        let text = String::from_utf8_lossy(bytes).replace('\0', "␀");
+        let text = crate::raw_text(bytes).replace('\0', "␀");
         let message = format!(
             "input string '{text}' cannot be represented as Nix string because it contains null bytes"
         );
@@ -137,7 +140,7 @@ impl Parser<'_> {
 
     pub(super) fn indented_string(&mut self) -> Result<ExprId> {
         let pos = self.pos(self.start());
-        let base = self.pieces.len();
+        let base = self.room.pieces.len();
         self.advance()?;
         loop {
             let start = self.start();
@@ -165,81 +168,55 @@ impl Parser<'_> {
                     break;
                 }
             };
-            self.pieces.push(Piece { pos: self.pos(start), kind });
+            self.room.pieces.push(Piece { pos: self.pos(start), kind });
         }
-        let pieces: Vec<Piece> = self.pieces.drain(base..).collect();
-        Ok(self.strip(pos, &pieces))
+        let string = self.strip(pos, base);
+        self.room.pieces.truncate(base);
+        Ok(string)
     }
 
-    /// Takes the common indentation off and makes the node.
-    fn strip(&mut self, pos: Pos, pieces: &[Piece]) -> ExprId {
+    /// Takes the common indentation off the pieces above `first` and makes the node.
+    fn strip(&mut self, pos: Pos, first: usize) -> ExprId {
         let text = self.lexer.text;
-        let indent = indentation(text, pieces);
-        let base = self.parts.len();
-        let mut line_start = true;
-        let mut dropped = 0;
-        for (index, piece) in pieces.iter().enumerate() {
-            let one;
-            let bytes = match piece.kind {
-                PieceKind::Run(start, end) => &text[start..end],
-                PieceKind::Escape(bytes) => bytes,
-                PieceKind::Escaped(byte) => {
-                    one = [byte];
-                    &one[..]
-                }
+        let count = self.room.pieces.len();
+        let mut margin =
+            Margin { indent: indentation(text, &self.room.pieces[first..]), dropped: 0, line_start: true };
+        let base = self.room.parts.len();
+        for index in first..count {
+            let piece = self.room.pieces[index];
+            let start = self.room.ast.text.len();
+            match piece.kind {
+                PieceKind::Run(from, to) => margin.strip(text, from, to, &mut self.room.ast.text),
+                PieceKind::Escape(bytes) => margin.strip(bytes, 0, bytes.len(), &mut self.room.ast.text),
+                PieceKind::Escaped(byte) => margin.strip(&[byte], 0, 1, &mut self.room.ast.text),
                 PieceKind::Expr(expr) => {
-                    line_start = false;
-                    dropped = 0;
-                    self.parts.push(Part { pos: piece.pos, expr });
+                    margin.line_start = false;
+                    margin.dropped = 0;
+                    self.room.parts.push(Part { pos: piece.pos, expr });
                     continue;
                 }
-            };
-            let start = self.ast.text.len();
-            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                let mut line = line;
-                if line_start {
-                    while dropped < indent && line.first() == Some(&b' ') {
-                        line = &line[1..];
-                        dropped += 1;
-                    }
-                    if line.is_empty() {
-                        continue;
-                    }
-                    if line.iter().all(|byte| *byte == b' ') {
-                        dropped += line.len();
-                    } else {
-                        line_start = false;
-                    }
-                }
-                self.ast.text.extend_from_slice(line);
-                if line.ends_with(b"\n") {
-                    line_start = true;
-                    dropped = 0;
-                } else if !line_start {
-                    dropped = 0;
-                }
             }
-            if index + 1 == pieces.len() {
-                let added = &self.ast.text[start..];
+            if index + 1 == count {
+                let added = &self.room.ast.text[start..];
                 if let Some(last) = added.iter().rposition(|byte| *byte == b'\n')
                     && added[last + 1..].iter().all(|byte| *byte == b' ')
                 {
-                    self.ast.text.truncate(start + last + 1);
+                    self.room.ast.text.truncate(start + last + 1);
                 }
             }
-            if self.ast.text.len() > start {
-                let range = Range { start: start as u32, len: (self.ast.text.len() - start) as u32 };
+            if self.room.ast.text.len() > start {
+                let range = Range { start: start as u32, len: (self.room.ast.text.len() - start) as u32 };
                 let expr = self.add(Pos::NONE, Expr::String(range));
-                self.parts.push(Part { pos: piece.pos, expr });
+                self.room.parts.push(Part { pos: piece.pos, expr });
             }
         }
-        if self.parts.len() == base {
+        if self.room.parts.len() == base {
             return self.add(Pos::NONE, Expr::String(Range::default()));
         }
-        if let [Part { expr, .. }] = self.parts[base..]
-            && matches!(self.ast.expr(expr), Expr::String(_))
+        if let [Part { expr, .. }] = self.room.parts[base..]
+            && matches!(self.room.ast.view().expr(expr), Expr::String(_))
         {
-            self.parts.truncate(base);
+            self.room.parts.truncate(base);
             return expr;
         }
         let parts = self.take_parts(base);
@@ -251,7 +228,7 @@ impl Parser<'_> {
         let literal = self.lexer.bytes();
         let range = if self.token == Token::HomePath {
             let Some(home) = self.options.home else {
-                let text = String::from_utf8_lossy(literal);
+                let text = crate::raw_text(literal);
                 let message = format!("the path '{text}' can not be resolved in pure mode");
                 return Err(Failure::Other(Box::new(
                     Diagnostic::error(message, Pos::NONE)
@@ -259,14 +236,14 @@ impl Parser<'_> {
                         .with_label(self.pos(start), "this path"),
                 )));
             };
-            self.lint(LintKind::HomePath, literal);
+            self.lint(LintKind::HomePath, start, literal.len());
             let path = [home.as_bytes(), &literal[1..]].concat();
             self.keep(&path)
         } else {
             match literal.first() {
-                Some(b'/') => self.lint(LintKind::AbsolutePath, literal),
+                Some(b'/') => self.lint(LintKind::AbsolutePath, start, literal.len()),
                 Some(b'.') | None => {}
-                Some(_) => self.lint(LintKind::ShortPath, literal),
+                Some(_) => self.lint(LintKind::ShortPath, start, literal.len()),
             }
             let path = absolute(self.options.base_path.as_bytes(), literal);
             self.keep(&path)
@@ -277,8 +254,8 @@ impl Parser<'_> {
             self.advance()?;
             return Ok(path);
         }
-        let base = self.parts.len();
-        self.parts.push(Part { pos: self.pos(start), expr: path });
+        let base = self.room.parts.len();
+        self.room.parts.push(Part { pos: self.pos(start), expr: path });
         if self.token == Token::String {
             let range = self.unescaped()?;
             let start = self.start();
@@ -300,33 +277,79 @@ fn escape(byte: u8) -> u8 {
     }
 }
 
+/// What is being taken off an indented string.
+struct Margin {
+    indent: usize,
+    /// How many spaces the current line has lost.
+    dropped: usize,
+    /// Whether the current line has had only spaces so far.
+    line_start: bool,
+}
+
+impl Margin {
+    /// Adds what is left of the bytes from `at` to `end`.
+    fn strip(&mut self, text: &[u8], mut at: usize, end: usize, out: &mut Vec<u8>) {
+        while at < end {
+            if self.line_start {
+                let spaces = find(text, at, |bytes| !bytes.equal(b' ')).min(end) - at;
+                let drop = spaces.min(self.indent.saturating_sub(self.dropped));
+                at += drop;
+                self.dropped += drop;
+                if at == end {
+                    return;
+                }
+                if spaces - drop == end - at {
+                    self.dropped += spaces - drop;
+                } else {
+                    self.line_start = false;
+                }
+            }
+            let next = line_end(text, at, end);
+            out.extend_from_slice(&text[at..next]);
+            if text[next - 1] == b'\n' {
+                self.line_start = true;
+                self.dropped = 0;
+            } else if !self.line_start {
+                self.dropped = 0;
+            }
+            at = next;
+        }
+    }
+}
+
+/// The index after the line break that ends a line, or `end`.
+fn line_end(text: &[u8], at: usize, end: usize) -> usize {
+    (find(text, at, |bytes| bytes.equal(b'\n')) + 1).min(end)
+}
+
 /// The least indentation of all lines that hold more than spaces.
 fn indentation(text: &[u8], pieces: &[Piece]) -> usize {
     let mut least = 1_000_000;
     let mut line_start = true;
     let mut current = 0;
     for piece in pieces {
-        let PieceKind::Run(start, end) = piece.kind else {
+        let PieceKind::Run(mut at, end) = piece.kind else {
             if line_start {
                 line_start = false;
                 least = least.min(current);
             }
             continue;
         };
-        for line in text[start..end].split_inclusive(|byte| *byte == b'\n') {
+        while at < end {
             if line_start {
-                let spaces = line.iter().take_while(|byte| **byte == b' ').count();
+                let spaces = find(text, at, |bytes| !bytes.equal(b' ')).min(end) - at;
                 current += spaces;
-                match line.get(spaces) {
-                    Some(b'\n') => current = 0,
-                    Some(_) => {
-                        line_start = false;
-                        least = least.min(current);
-                    }
-                    None => {}
+                at += spaces;
+                if at == end {
+                    break;
+                }
+                if text[at] != b'\n' {
+                    line_start = false;
+                    least = least.min(current);
                 }
             }
-            if line.ends_with(b"\n") {
+            at = line_end(text, at, end);
+            if text[at - 1] == b'\n' {
                 line_start = true;
                 current = 0;
             }

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use annotate_snippets::{AnnotationKind, Group, Level as Grade, Renderer, Snippet};
 
-use crate::{Diagnostic, Level, Origin, Place, Pos};
+use super::steps::{self, OptionStep, OwnFiles, Step};
+use crate::{Diagnostic, Frame, Level, Place, Pos};
 
 /// How [`render_human`] shows a diagnostic.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,11 +51,20 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
     }
     let primary =
         diagnostic.pos.resolve().map(|place| (place, diagnostic.pos, AnnotationKind::Primary, None));
+    let (own, library) = match own_place(diagnostic) {
+        Some((frame, place)) => {
+            let library = primary.map(|(place, pos, _, _)| {
+                (place, pos, AnnotationKind::Context, Some("the error is raised here"))
+            });
+            (Some((place, frame.pos, AnnotationKind::Primary, Some(frame.text.as_str()))), library)
+        }
+        None => (primary, None),
+    };
     let labels = diagnostic.labels.iter().filter_map(|label| {
         Some((label.pos.resolve()?, label.pos, AnnotationKind::Context, Some(label.text.as_str())))
     });
     let mut sources: Vec<(Place, Snippet<'_, _>)> = Vec::new();
-    for (place, pos, kind, text) in primary.into_iter().chain(labels) {
+    for (place, pos, kind, text) in own.into_iter().chain(library).chain(labels) {
         let annotation = kind.span(span(place, pos)).label(text);
         match sources.iter_mut().find(|(other, _)| std::ptr::eq(other.source, place.source)) {
             Some((_, snippet)) => *snippet = snippet.clone().annotation(annotation),
@@ -71,43 +81,60 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
     group
 }
 
+/// Where an error that a library raises, or nobody knows where, comes from in the user's own files: the innermost
+/// place in them, and what was done there.
+fn own_place(diagnostic: &Diagnostic) -> Option<(&Frame, Place)> {
+    let own = OwnFiles::of(diagnostic);
+    if diagnostic.pos.resolve().is_some_and(|place| own.has(place)) {
+        return None;
+    }
+    let named = diagnostic.frames.iter().rev().filter(|frame| !frame.text.is_empty());
+    named.filter_map(|frame| Some((frame, frame.pos.resolve()?))).find(|(_, place)| own.has(*place))
+}
+
 fn frames(out: &mut String, diagnostic: &Diagnostic, style: HumanStyle) {
-    // Innermost first: the cause stands above, and from there one reads outwards.
-    let all = diagnostic.frames.iter().rev().filter(|frame| !frame.text.is_empty());
-    let all: Vec<(&str, bool, Option<Place>)> =
-        all.map(|frame| (frame.text.as_str(), frame.always, frame.pos.resolve())).collect();
-    let own: Vec<_> = if style.show_trace {
-        all.clone()
-    } else {
-        let own = all.iter().filter(|(_, always, place)| *always || place.is_some_and(is_own)).copied();
-        own.take(SHOWN).collect()
-    };
-    if !own.is_empty() {
+    if style.show_trace {
+        // Innermost first: the cause stands above, and from there one reads outwards.
+        let frames = diagnostic.frames.iter().rev().filter(|frame| !frame.text.is_empty());
+        list(out, frames.map(|frame| Step::Frame(&frame.text, frame.pos.resolve())));
+        return;
+    }
+    let shown = own_place(diagnostic).map(|(frame, _)| frame);
+    let (steps, mut hidden) = steps::steps(diagnostic, shown);
+    hidden += steps.len().saturating_sub(SHOWN);
+    if steps.is_empty() && hidden > 0 {
         out.push('\n');
     }
-    for (text, _, place) in &own {
-        _ = write!(out, "\n… {}", plain(text));
-        if let Some(place) = place {
-            _ = write!(out, "\n    at {place}");
-        }
-    }
-    let hidden = all.len() - own.len();
+    list(out, steps.into_iter().take(SHOWN));
     if hidden > 0 {
         let frames = if hidden == 1 { "frame" } else { "frames" };
         _ = write!(out, "\n({hidden} more {frames}; `--show-trace` shows all)");
     }
 }
 
-/// Whether a place is in a text that the user may have written: not in a store and not in the library that
-/// comes with the program.
-fn is_own(place: Place) -> bool {
-    match place.source.origin() {
-        Origin::File(path) => {
-            !path.contains("/nix/store/")
-                && !path.starts_with("/__nival__/")
-                && !path.starts_with("«nix-internal»/")
+fn list<'a>(out: &mut String, steps: impl Iterator<Item = Step<'a>>) {
+    for (index, step) in steps.enumerate() {
+        out.push_str(if index == 0 { "\n\n… " } else { "\n… " });
+        match step {
+            Step::Frame(text, place) => {
+                out.push_str(&plain(text));
+                if let Some(place) = place {
+                    _ = write!(out, "\n    at {place}");
+                }
+            }
+            Step::Option(OptionStep { name, file, line }) => {
+                match name {
+                    Some(name) => _ = write!(out, "in the option `{}`", plain(name)),
+                    None => out.push_str("in a definition"),
+                }
+                if let Some(file) = file {
+                    _ = write!(out, "\n    defined in {}", plain(file));
+                }
+                if let Some(line) = line {
+                    _ = write!(out, ":{line}");
+                }
+            }
         }
-        Origin::String | Origin::Stdin => true,
     }
 }
 
@@ -136,7 +163,9 @@ fn valid_text(place: Place) -> String {
     text
 }
 
-/// Without control characters, which could move a terminal's cursor or colour what follows.
+/// Without control characters, which could move a terminal's cursor or colour what follows, and with
+/// replacements for what is not UTF-8.
 fn plain(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+    let text = crate::raw_bytes(text);
+    String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }

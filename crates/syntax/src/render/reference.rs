@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use super::terminal::filter_escapes;
 use crate::{Diagnostic, Frame, Level, Pos};
 
 /// Frames up to here are shown without `--show-trace`; one with a place counts as two.
@@ -10,7 +11,8 @@ const SHOWN: usize = 3;
 /// So many repeated frames in a row are still printed.
 const REPEATED: usize = 5;
 
-/// The diagnostic as the reference prints it, without colour and without a line end after it.
+/// The diagnostic as the reference prints it, without colour and without a line end after it. What is not UTF-8
+/// is in it as [`raw_text`](crate::raw_text) has it.
 pub fn render_reference(diagnostic: &Diagnostic, show_trace: bool) -> String {
     let prefix = match diagnostic.level {
         Level::Error => "error: ",
@@ -31,7 +33,7 @@ pub fn render_reference(diagnostic: &Diagnostic, show_trace: bool) -> String {
         [one] => _ = writeln!(out, "Did you mean {one}?"),
         [most @ .., last] => _ = writeln!(out, "Did you mean one of {} or {last}?", most.join(", ")),
     }
-    indent(prefix, out.trim_ascii_end())
+    filter_escapes(&indent(prefix, chomp(&out))).into_owned()
 }
 
 fn frames(out: &mut String, frames: &[Frame], show_trace: bool) {
@@ -84,7 +86,7 @@ fn place(out: &mut String, indent: &str, pos: Pos) -> bool {
     let text = !place.source.text().is_empty();
     for number in place.line.saturating_sub(1)..=place.line + 1 {
         let Some(line) = place.source.line(number).filter(|_| text) else { continue };
-        _ = write!(out, "\n {number:>5}| {}", String::from_utf8_lossy(line));
+        _ = write!(out, "\n {number:>5}| {}", crate::raw_text(line));
         if number == place.line {
             _ = write!(out, "\n      |{}^", " ".repeat(place.column as usize));
         }
@@ -98,7 +100,11 @@ fn indent(prefix: &str, text: &str) -> String {
     let spaces = " ".repeat(prefix.len());
     let lines = text.split('\n').enumerate().map(|(number, line)| {
         let before = if number == 0 { prefix } else { &spaces };
-        format!("{before}{line}").trim_ascii_end().to_owned()
+        chomp(&format!("{before}{line}")).to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+fn chomp(text: &str) -> &str {
+    text.trim_end_matches([' ', '\n', '\r', '\t'])
 }

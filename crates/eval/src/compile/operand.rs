@@ -1,0 +1,56 @@
+//! What an operation works on: most often a variable or a constant, which then need no node of their own.
+
+use nival_syntax::ast::Expr;
+use nival_syntax::{ExprId, Pos};
+
+use super::resolve::VarRef;
+use super::{Unit, expr, expression};
+use crate::code::{Op, Run};
+use crate::error::Result;
+use crate::evaluator::{Env, Evaluator};
+use crate::value::Value;
+
+#[derive(Clone, Copy)]
+pub(super) enum Operand {
+    /// A variable of the frame.
+    Local { index: u32, pos: Pos },
+    /// A variable of a frame further out.
+    Outer { depth: u16, index: u32, pos: Pos },
+    /// It is known.
+    Value(Value),
+    /// Anything else.
+    Op(Op),
+}
+
+const _: () = assert!(size_of::<Operand>() == 16);
+
+impl Operand {
+    pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Operand {
+        let pos = unit.pos(id);
+        match (unit.expr(id), unit.var(id)) {
+            (Expr::Var(_), VarRef::Frame { depth: 0, index }) => Operand::Local { index, pos },
+            (Expr::Var(_), VarRef::Frame { depth, index }) => Operand::Outer { depth, index, pos },
+            (Expr::Var(_), VarRef::Global(index)) if unit.resolved.globals[index as usize].is_forced() => {
+                Operand::Value(unit.resolved.globals[index as usize])
+            }
+            _ => match expr::constant(ev, unit, id) {
+                Some(value) => Operand::Value(value),
+                None => Operand::Op(expression(ev, unit, id)),
+            },
+        }
+    }
+}
+
+impl Run for Operand {
+    #[inline(always)]
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        match *self {
+            Operand::Local { index, pos } => ev.force(env.slot(index).get(), pos),
+            Operand::Outer { depth, index, pos } => {
+                ev.force(env.outer(u32::from(depth)).slot(index).get(), pos)
+            }
+            Operand::Value(value) => Ok(value),
+            Operand::Op(op) => op.run(ev, env),
+        }
+    }
+}

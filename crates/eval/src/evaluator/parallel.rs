@@ -1,0 +1,328 @@
+//! Evaluation ahead of need, on the other cores.
+//!
+//! Whoever is about to need several values ([`Evaluator::offer`]) puts those that come later into a queue;
+//! the others take them from its front, the farthest first, and evaluate them. Who offered takes back what
+//! nobody took. Since thunks are claimed before they are computed, no work is done twice.
+//!
+//! What runs ahead must not be noticed: a value may be evaluated that the program never comes to, because of an
+//! error before it. So whatever is not a plain result ends the attempt and leaves the thunks as they were: errors,
+//! messages, builds, fetches, cycles. The program's own thread then comes to it in its own time and order, and
+//! finds what it would have found alone.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nival_syntax::{Pos, Symbol};
+
+use super::{Coercion, Evaluator, SharedState};
+use crate::error::{ErrorKind, EvalError, Result};
+use crate::host::MessageKind;
+use crate::value::{Thunk, Value, View};
+
+/// The stack of a helping thread: what needs more is left to the program's own.
+const STACK_BYTES: usize = 1 << 30;
+/// More threads than this only get in each other's way.
+const MAX_THREADS: usize = 64;
+/// An idle thread looks for work this often at first, and less often as nothing comes.
+const SHORTEST_NAP: Duration = Duration::from_micros(50);
+const LONGEST_NAP: Duration = Duration::from_millis(1);
+/// Who waits for another takes up other work, but not without end.
+const MAX_DETOURS: u32 = 8;
+/// More than this is not offered at a time: small things far in the future are not worth it.
+const LONGEST_QUEUE: usize = 1 << 14;
+
+/// For each evaluator whether what it does is not known to be needed.
+static AHEAD: [AtomicBool; super::MAX_EVALUATORS as usize] =
+    [const { AtomicBool::new(false) }; super::MAX_EVALUATORS as usize];
+
+pub(super) fn is_ahead(owner: u32) -> bool {
+    AHEAD[owner as usize].load(Ordering::SeqCst)
+}
+
+pub(super) fn set_ahead(owner: u32, ahead: bool) -> bool {
+    AHEAD[owner as usize].swap(ahead, Ordering::SeqCst)
+}
+
+/// How far a value will be needed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Need {
+    /// To its outermost form.
+    Value,
+    /// As a string.
+    Text(Coercion),
+    /// With all that is in it.
+    Deep,
+}
+
+#[derive(Clone, Copy)]
+struct Task {
+    value: Value,
+    need: Need,
+    depth: u32,
+}
+
+/// The offers of one thread.
+#[derive(Default)]
+struct Queue {
+    tasks: Mutex<Tasks>,
+    length: AtomicUsize,
+    /// The number of the evaluator that has it, once it started.
+    owner: AtomicU32,
+}
+
+#[derive(Default)]
+struct Tasks {
+    waiting: VecDeque<Task>,
+    /// How many were taken from the front so far.
+    taken: usize,
+}
+
+/// The threads that evaluate one program.
+#[derive(Default)]
+pub(crate) struct Crew {
+    /// One for each thread; the program's own comes first.
+    queues: Box<[Queue]>,
+    ended: AtomicBool,
+}
+
+impl Crew {
+    /// Of so many threads; 0 stands for as many as there are cores.
+    pub(crate) fn of(threads: usize) -> Crew {
+        let threads = match threads {
+            0 => thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS),
+            threads => threads.min(MAX_THREADS),
+        };
+        let queues =
+            if threads > 1 { (0..threads).map(|_| Queue::default()).collect() } else { Box::default() };
+        Crew { queues, ended: AtomicBool::new(false) }
+    }
+
+    /// Whether there is nobody but the program's own thread.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        for queue in &self.queues[1..] {
+            let owner = queue.owner.load(Ordering::SeqCst);
+            super::STACK_LIMITS[owner as usize].store(usize::MAX, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Task> {
+        if self.length.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let mut tasks = self.lock();
+        let task = tasks.waiting.pop_front()?;
+        tasks.taken += 1;
+        self.length.store(tasks.waiting.len(), Ordering::Relaxed);
+        Some(task)
+    }
+}
+
+/// The threads that help the evaluator which started them. They end with it.
+pub(crate) struct Helpers(Vec<JoinHandle<()>>);
+
+/// What was offered and not yet taken back.
+pub(crate) struct Offer<'a> {
+    queue: Option<&'a Queue>,
+    start: usize,
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        let Some(queue) = self.queue else { return };
+        let mut tasks = queue.lock();
+        let keep = self.start.saturating_sub(tasks.taken);
+        tasks.waiting.truncate(keep);
+        queue.length.store(tasks.waiting.len(), Ordering::Relaxed);
+    }
+}
+
+impl Evaluator {
+    /// Says that all of these values will be needed, one after the other, unless one of them fails. The
+    /// offer stands until what is returned is dropped.
+    #[inline]
+    pub(crate) fn offer(&self, need: Need, values: impl DoubleEndedIterator<Item = Value>) -> Offer<'_> {
+        match self.place {
+            Some(place) => self.offer_from(place, need, values),
+            None => Offer { queue: None, start: 0 },
+        }
+    }
+
+    fn offer_from(
+        &self,
+        place: usize,
+        need: Need,
+        values: impl DoubleEndedIterator<Item = Value>,
+    ) -> Offer<'_> {
+        let none = Offer { queue: None, start: 0 };
+        let mut open = values.filter(|value| is_worth_it(*value, need));
+        // The first is what the caller is going to do at once.
+        if open.next().is_none() {
+            return none;
+        }
+        let Some(last) = open.next_back() else { return none };
+        let queue = &self.shared.crew.queues[place];
+        let mut tasks = queue.lock();
+        let start = tasks.taken + tasks.waiting.len();
+        if tasks.waiting.len() >= LONGEST_QUEUE {
+            return none;
+        }
+        let depth = self.depth.get();
+        let task = |value| Task { value, need, depth };
+        tasks.waiting.push_back(task(last));
+        tasks.waiting.extend(open.rev().map(task));
+        queue.length.store(tasks.waiting.len(), Ordering::Relaxed);
+        drop(tasks);
+        self.start_helpers();
+        Offer { queue: Some(queue), start }
+    }
+
+    #[inline]
+    fn start_helpers(&self) {
+        if self.place == Some(0) && self.helpers.get().is_none() {
+            let shared = self.shared();
+            let start = |place| {
+                let shared = shared.clone();
+                let builder = thread::Builder::new().name(format!("evaluator {place}"));
+                builder.stack_size(STACK_BYTES).spawn(move || help(&shared, place)).ok()
+            };
+            let helpers = (1..self.shared.crew.queues.len()).map_while(start).collect();
+            let _ = self.helpers.set(Helpers(helpers));
+        }
+    }
+
+    /// Ends the threads that help this evaluator.
+    pub(super) fn end_helpers(&mut self) {
+        if let Some(Helpers(helpers)) = self.helpers.take() {
+            self.shared.crew.end();
+            for helper in helpers {
+                // A helper that panicked has said so.
+                let _ = helper.join();
+            }
+        }
+    }
+
+    fn take_task(&self) -> Option<Task> {
+        let place = self.place?;
+        let queues = &self.shared.crew.queues;
+        let (before, after) = queues.split_at(place);
+        after[1..].iter().chain(before).find_map(Queue::take)
+    }
+
+    /// Does something else while another thread is at work on what this one needs.
+    pub(super) fn make_a_detour(&self) -> bool {
+        if self.detours.get() == MAX_DETOURS {
+            return false;
+        }
+        let Some(task) = self.take_task() else { return false };
+        self.detours.set(self.detours.get() + 1);
+        self.run_ahead(task);
+        self.detours.set(self.detours.get() - 1);
+        true
+    }
+
+    fn run_ahead(&self, task: Task) {
+        let depth = self.depth.replace(task.depth);
+        let was_ahead = self.set_ahead(true);
+        // An error leaves everything as it was: see above.
+        let _ = match task.need {
+            Need::Value => self.force(task.value, Pos::NONE).map(|_| ()),
+            Need::Text(how) => self.prepare_text(task.value, how),
+            Need::Deep => self.force_deep(task.value).map(|_| ()),
+        };
+        self.set_ahead(was_ahead);
+        self.depth.set(depth);
+    }
+
+    /// Evaluates what [`Evaluator::coerce_to_string`] will need.
+    fn prepare_text(&self, value: Value, how: Coercion) -> Result<()> {
+        let _depth = self.enter(Pos::NONE)?;
+        let value = self.force(value, Pos::NONE)?;
+        match value.view() {
+            View::List(list) => {
+                let _offer = self.offer(Need::Text(how), list.iter());
+                list.iter().try_for_each(|element| self.prepare_text(element, how))
+            }
+            View::Attrs(attrs) if !attrs.contains(Symbol::TO_STRING) => {
+                attrs.get(Symbol::OUT_PATH).map_or(Ok(()), |path| self.prepare_text(path, how))
+            }
+            View::Path(path) if how == Coercion::Derivation => self.copy_to_store(path).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what is evaluated is not known to be needed.
+    #[inline]
+    pub(crate) fn is_ahead(&self) -> bool {
+        is_ahead(self.owner)
+    }
+
+    fn set_ahead(&self, ahead: bool) -> bool {
+        set_ahead(self.owner, ahead)
+    }
+
+    /// Stops an evaluation that runs ahead where it would be noticed.
+    pub(crate) fn must_not_be_ahead(&self) -> Result<()> {
+        if self.is_ahead() { Err(abandoned()) } else { Ok(()) }
+    }
+
+    /// Says something to the user.
+    pub(crate) fn say(&self, kind: MessageKind, text: &[u8]) -> Result<()> {
+        self.must_not_be_ahead()?;
+        self.host().message(kind, text);
+        Ok(())
+    }
+
+    /// Whether the program ended while this thread ran ahead of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.shared.crew.ended.load(Ordering::Relaxed)
+    }
+}
+
+/// The end of an attempt to run ahead. It is never seen.
+#[cold]
+pub(super) fn abandoned() -> EvalError {
+    EvalError::new(ErrorKind::Abandoned, "evaluation ahead of need was given up")
+}
+
+/// Whether there is something to do for a value.
+#[inline]
+fn is_worth_it(value: Value, need: Need) -> bool {
+    match Thunk::of(value) {
+        Some(thunk) => thunk.result().is_none() || need != Need::Value,
+        None => need != Need::Value && matches!(value.view(), View::List(_) | View::Attrs(_)),
+    }
+}
+
+fn help(shared: &SharedState, place: usize) {
+    let mut ev = Evaluator::fork(shared);
+    ev.place = Some(place);
+    shared.0.crew.queues[place].owner.store(ev.owner, Ordering::SeqCst);
+    ev.set_ahead(true);
+    let mut nap = SHORTEST_NAP;
+    while !ev.is_over() {
+        match ev.take_task() {
+            Some(task) => {
+                ev.run_ahead(task);
+                nap = SHORTEST_NAP;
+            }
+            None => {
+                thread::sleep(nap);
+                nap = (nap * 2).min(LONGEST_NAP);
+            }
+        }
+    }
+}
