@@ -48,7 +48,7 @@ pub struct Documentation {
 impl Evaluator {
     /// Evaluates a line: bindings such as `a = 1`, or an expression.
     pub fn eval_line(&self, variables: &Variables, text: &str, base: &str) -> Result<Line> {
-        let source = self.add_source(text)?;
+        let source = add_source(text)?;
         match parse_bindings(source, &self.parse_options(base)) {
             Ok(ast) => {
                 let value = self.eval_ast(ast, variables)?;
@@ -64,7 +64,7 @@ impl Evaluator {
 
     /// Evaluates an expression; nothing if it is only the beginning of one.
     pub fn eval_expression(&self, variables: &Variables, text: &str, base: &str) -> Result<Option<Value>> {
-        let source = self.add_source(text)?;
+        let source = add_source(text)?;
         match parse(source, &self.parse_options(base)) {
             Ok(ast) => self.eval_ast(ast, variables).map(Some),
             Err(error) if error.message.contains("unexpected end of file") => Ok(None),
@@ -81,10 +81,6 @@ impl Evaluator {
         unit.run(self, env)
     }
 
-    fn add_source(&self, text: &str) -> Result<&'static Source> {
-        Source::add(Origin::String, text).map_err(|error| EvalError::other(error.to_string()))
-    }
-
     /// All names that are there without any scope.
     pub fn global_names(&self) -> impl Iterator<Item = Symbol> {
         self.globals().names.keys().copied()
@@ -93,7 +89,7 @@ impl Evaluator {
     /// What is known of the value of an expression; nothing if nothing is.
     pub fn document(&self, variables: &Variables, text: &str, base: &str) -> Result<Option<Documentation>> {
         let mut attribute = None;
-        let parsed = parse(self.add_source(text)?, &self.parse_options(base));
+        let parsed = parse(add_source(text)?, &self.parse_options(base));
         if let Some((set, name)) = parsed.ok().and_then(Ast::before_last_name) {
             let set = self.eval_ast(set, variables)?;
             let frame = "while evaluating an attribute set to look for documentation";
@@ -158,4 +154,8 @@ impl Evaluator {
             pipe_operators: settings.has_feature("pipe-operators"),
         }
     }
+}
+
+fn add_source(text: &str) -> Result<&'static Source> {
+    Source::add(Origin::String, text).map_err(|error| EvalError::other(error.to_string()))
 }

@@ -110,8 +110,12 @@ impl Repl<'_> {
 
     fn show_last_loaded(&self) -> Answer {
         let loaded = self.last_loaded.ok_or_else(|| Problem::message("nothing has been loaded yet"))?;
-        let names: String = loaded.iter().map(|attr| format!("{}\n", attr.name)).collect();
-        pager::show(self.world, names.as_bytes());
+        let mut names = Vec::new();
+        for attr in loaded {
+            names.extend_from_slice(attr.name.as_bytes());
+            names.push(b'\n');
+        }
+        pager::show(self.world, &names);
         Ok(())
     }
 

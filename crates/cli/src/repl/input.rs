@@ -5,7 +5,7 @@ use std::io::BufRead;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use nival_eval::{Evaluator, Variables};
+use nival_eval::{Attrs, Evaluator, Variables};
 use nival_syntax::Pos;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
@@ -190,7 +190,7 @@ fn candidates(evaluator: &Evaluator, variables: &Variables, base: &str, word: &s
     } else if let Some((expression, beginning)) = word.rsplit_once('.') {
         let value = evaluator.eval_expression(variables, expression, base).ok().flatten();
         let attrs = value.and_then(|value| evaluator.force_attrs(value, Pos::NONE, "").ok());
-        let names = attrs.into_iter().flat_map(|attrs| attrs.by_name()).map(|attr| attr.name.to_string());
+        let names = attrs.into_iter().flat_map(Attrs::by_name).map(|attr| attr.name.to_string());
         names.filter(|name| name.starts_with(beginning)).map(|name| format!("{expression}.{name}")).collect()
     } else {
         let names = variables.names().chain(evaluator.global_names());
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn words_are_completed() {
-        let evaluator = Evaluator::new(Arc::new(MemoryHost::default()), Settings::default());
+        let evaluator = Evaluator::new(Arc::new(MemoryHost::on_disk()), Settings::default());
         let mut variables = Variables::default();
         let value = evaluator.eval_str("{ apple = 1; apricot.x = 2; }", "/").expect("it is well-formed");
         variables.set(Symbol::intern("fruit"), value);

@@ -35,7 +35,7 @@ pub(crate) fn run(world: &Arc<World>, start: &Start) -> crate::error::Result {
             concat!("Nival ", env!("CARGO_PKG_VERSION"))
         };
         world.output.say(format!("{program}\nType :? for help."));
-        repl.load_files_and_installables().map_err(|problem| problem.into_evaluation())?;
+        repl.load_files_and_installables().map_err(Problem::into_evaluation)?;
         repl.answer_lines();
         Ok(())
     })?;

@@ -1,11 +1,14 @@
 //! Programs against answers of C++ Nix 2.34.8: exit code, standard output and standard error.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[derive(serde::Deserialize)]
 struct Case {
     arguments: Vec<String>,
+    #[serde(default)]
+    input: String,
     code: i32,
     stdout: String,
     stderr: String,
@@ -25,23 +28,29 @@ pub(crate) fn check(program: &str, cases: &str) {
         }
         let path = directory.join(program);
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_nival"), &path).unwrap();
-        let got = Command::new(&path)
+        let mut child = Command::new(&path)
             .args(&case.arguments)
             .current_dir(&directory)
             .env_clear()
             .env("HOME", &directory)
             .env("NIX_CONF_DIR", &directory)
             .env("NIX_REMOTE", "dummy://")
-            .stdin(Stdio::null())
-            .output()
+            .env("_NIX_TEST_RAW_MARKDOWN", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
             .unwrap();
+        // A program that ends before it has read everything is none of our business here.
+        let _ = child.stdin.take().unwrap().write_all(case.input.as_bytes());
+        let got = child.wait_with_output().unwrap();
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(directory.to_str().unwrap(), "/DIR");
         let (stdout, stderr) = (text(got.stdout), text(got.stderr));
         if (got.status.code(), &stdout, &stderr) != (Some(case.code), &case.stdout, &case.stderr) {
             wrong.push(format!(
-                "{:?}\nexpected {}:\n{}{}\ngot {}:\n{stdout}{stderr}\n",
-                case.arguments, case.code, case.stdout, case.stderr, got.status
+                "{:?} {:?}\nexpected {}:\n{}{}\ngot {}:\n{stdout}{stderr}\n",
+                case.arguments, case.input, case.code, case.stdout, case.stderr, got.status
             ));
         }
     }
