@@ -121,6 +121,11 @@ impl Symbol {
         TABLE.intern(bytes, hash_long(bytes))
     }
 
+    /// All symbols there are so far.
+    pub fn all() -> impl Iterator<Item = Symbol> {
+        (1..=NEXT.load(Ordering::Relaxed)).filter_map(|id| NonZeroU32::new(id).map(Symbol))
+    }
+
     /// The bytes this symbol stands for.
     pub fn as_bytes(self) -> &'static [u8] {
         let index = self.0.get() - 1;
