@@ -69,8 +69,9 @@ impl Unit {
             home: settings.home.as_deref(),
             pipe_operators: settings.has_feature("pipe-operators"),
         };
-        let ast = crate::watch::parsed(ev, source, || nival_syntax::parse_and_keep(source, &options, &ev.heap))
-            .map_err(|error| EvalError::syntax(*error))?;
+        let ast =
+            crate::watch::parsed(ev, source, || nival_syntax::parse_and_keep(source, &options, &ev.heap))
+                .map_err(|error| EvalError::syntax(*error))?;
         for lint in ast.lints() {
             advise(ev, lint)?;
         }
