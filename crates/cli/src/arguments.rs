@@ -221,6 +221,9 @@ pub struct EvalArguments {
     /// Evaluate with this store instead of the one that is built in
     #[arg(long, value_name = "STORE")]
     pub eval_store: Option<String>,
+    /// Tell where the time went: by option, module, derivation and file
+    #[arg(long)]
+    pub profile: bool,
 }
 
 /// `nival repl`.

@@ -76,6 +76,32 @@ impl SettingValue for Vec<String> {
     }
 }
 
+/// How evaluation is profiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvalProfiler {
+    /// Not at all.
+    Disabled,
+    /// By the stacks of calls.
+    Flamegraph,
+}
+
+impl SettingValue for EvalProfiler {
+    fn parse(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "disabled" => Ok(Self::Disabled),
+            "flamegraph" => Ok(Self::Flamegraph),
+            _ => Err(format!("'{text}' is neither disabled nor flamegraph")),
+        }
+    }
+    fn show(&self) -> String {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Flamegraph => "flamegraph",
+        }
+        .into()
+    }
+}
+
 /// One line of the settings table, for the reference.
 #[derive(Debug, Clone, Copy)]
 pub struct Definition {
@@ -149,6 +175,12 @@ settings! {
     eval_cache: bool = "eval-cache", "true";
     /// How many threads evaluate an expression; 0 stands for one for each core. Results, messages and errors are the same.
     eval_cores: u64 = "eval-cores", "0";
+    /// Where the profile of an evaluation is written.
+    eval_profile_file: String = "eval-profile-file", "nix.profile";
+    /// Whether an evaluation is profiled: `disabled`, or `flamegraph` for the stacks of calls in folded form.
+    eval_profiler: EvalProfiler = "eval-profiler", "disabled";
+    /// How many times a second the profiler looks at the stack; 0 stands for each call.
+    eval_profiler_frequency: u64 = "eval-profiler-frequency", "99";
     /// What `builtins.currentSystem` is; empty for `system`.
     eval_system: String = "eval-system", "";
     /// Features of the language and the commands that are not stable yet.
@@ -326,8 +358,6 @@ const ACCEPTED: &[&str] = &[
     "debugger-on-warn",
     "ignore-try",
     "plugin-files",
-    "eval-profiler",
-    "eval-profile-file",
     "json-log-path",
     "max-substitution-jobs",
     "trace-function-calls",

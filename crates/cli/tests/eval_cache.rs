@@ -441,6 +441,30 @@ fn flakes_and_homes() {
     assert_ne!(second.out, first.out);
 }
 
+/// `lastModified` of a folder that is an input is the time of its youngest file, so that times count, too.
+#[test]
+fn folders_as_inputs() {
+    let stage = Stage::new();
+    stage.write(
+        "flake/flake.nix",
+        "{ outputs = { self, ... }: { x = import ./x.nix; at = self.lastModified; }; }",
+    );
+    stage.write("flake/x.nix", "1");
+    let flake = format!("with builtins.getFlake \"path:{}\"; [ x at ]", stage.path("flake").display());
+    let words = ["nival", "eval", "--impure", "--expr", &flake];
+    let first = stage.run(&words);
+    assert!(first.out.starts_with("[ 1 "), "{first:?}");
+    stage.run(&words);
+    assert_eq!(stage.entries(), [], "it was changed just now");
+    assert!(stage.is_answered_from_cache(&words));
+    let touched = fs::File::open(stage.path("flake/x.nix")).unwrap();
+    touched.set_modified(std::time::SystemTime::now() + Duration::from_secs(100)).unwrap();
+    let second = stage.run(&words);
+    assert!(second.out.starts_with("[ 1 ") && second.out != first.out, "{second:?} after {first:?}");
+    stage.write("flake/x.nix", "2");
+    assert!(stage.run(&words).out.starts_with("[ 2 "));
+}
+
 #[test]
 fn flags_and_settings() {
     let stage = Stage::new();

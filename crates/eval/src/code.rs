@@ -105,7 +105,7 @@ impl Code {
     fn compile(&self, ev: &Evaluator) -> Op {
         // Two threads may do it at once: either result will do.
         let unit = self.source.expect("native code was given its node");
-        let op = compile::expression(ev, unit, self.expr);
+        let op = crate::watch::code(ev, unit, self.expr);
         self.op.store(op.0.as_ptr(), Ordering::Release);
         op
     }

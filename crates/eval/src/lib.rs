@@ -27,6 +27,7 @@ mod stack;
 pub mod toml;
 mod value;
 pub mod versions;
+pub mod watch;
 
 pub use attr_path::parse_path;
 pub use context::{Context, ContextElement};

@@ -4,9 +4,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nival_eval::host::MessageKind;
 use nival_eval::memory_host::MemoryHost;
+use nival_eval::watch::{Wanted, Watch};
 use nival_eval::{EvalError, Evaluator, PrintErrors, PrintOptions, Settings, with_big_stack};
 
 /// An entry is `>>> expression`, further lines of it as `... more`, then what is printed.
@@ -31,11 +33,16 @@ fn entries(table: &str) -> Vec<(String, String)> {
     entries
 }
 
-fn evaluate(expression: &str) -> String {
+/// A watch of everything, which must change no answer.
+fn watch() -> Arc<Watch> {
+    Arc::new(Watch::new(Wanted { calls: true, stacks: Some(Duration::ZERO), times: true }))
+}
+
+fn evaluate(expression: &str, watch: Option<Arc<Watch>>) -> String {
     let host = MemoryHost::with_files([("/base/file.nix", "{ x }: x + 1"), ("/base/text", "hello\n")]);
     let experimental_features = vec!["flakes".to_owned()];
     let settings =
-        Settings { home: Some("/home/me".to_owned()), experimental_features, ..Settings::default() };
+        Settings { home: Some("/home/me".to_owned()), experimental_features, watch, ..Settings::default() };
     let host = Arc::new(host);
     let ev = Evaluator::new(host.clone(), settings);
     let options = PrintOptions {
@@ -71,9 +78,11 @@ fn check_table(name: &str) {
     assert!(!entries.is_empty(), "{name} has entries");
     let wrong: Vec<String> = with_big_stack(|| {
         let check = |(expression, expected): &(String, String)| {
-            let printed = evaluate(expression);
-            (printed.trim_end() != expected.trim_end())
-                .then(|| format!(">>> {expression}\n{printed}\n--- expected\n{expected}"))
+            let is_expected = |printed: &str| printed.trim_end() == expected.trim_end();
+            let printed = [evaluate(expression, None), evaluate(expression, Some(watch()))]
+                .into_iter()
+                .find(|printed| !is_expected(printed))?;
+            Some(format!(">>> {expression}\n{printed}\n--- expected\n{expected}"))
         };
         entries.iter().filter_map(check).collect()
     });

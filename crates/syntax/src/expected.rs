@@ -223,10 +223,13 @@ pub(crate) fn syntax_error(source: &Source, options: &ParseOptions<'_>) -> Box<D
         let state = &states[*stack.last().unwrap_or(&0)];
         let found = match token {
             Some(found) => found,
-            None => match lexer.next() {
-                Ok(found) => *token.insert(terminal(found)),
-                Err(diagnostic) => return diagnostic,
-            },
+            None => {
+                let found = lexer.next();
+                if let Some(failure) = lexer.failure {
+                    return failure;
+                }
+                *token.insert(terminal(found))
+            }
         };
         let action = state.actions.get(&found).copied().or(state.default.map(Action::Reduce));
         match action {

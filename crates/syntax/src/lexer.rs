@@ -4,9 +4,9 @@
 //! parser.
 
 use crate::ast::DocComment;
-use crate::scan::{Bytes, chunk, find};
+use crate::scan::{find, load};
 use crate::symbol::Word;
-use crate::{Code, Diagnostic, Source, Symbol};
+use crate::{Code, Diagnostic, Source};
 
 /// A kind of token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +15,8 @@ pub(crate) enum Token {
     End,
     /// A byte that starts no token.
     Invalid,
+    /// What [`Lexer::failure`] tells of. No rule has it.
+    Failed,
     Identifier,
     String,
     IndentedString,
@@ -93,12 +95,17 @@ pub(crate) struct Name {
 }
 
 impl Name {
+    /// The name's bytes, by value if they are few.
+    pub(crate) fn word(self) -> Result<Word, std::ops::Range<usize>> {
+        if self.end - self.start <= Word::MAX { Ok(self.word) } else { Err(self.start..self.end) }
+    }
+
     pub(crate) fn is_cur_pos(self) -> bool {
-        self.word == CUR_POS && self.end - self.start <= Word::MAX
+        self.word().is_ok_and(|word| word == CUR_POS)
     }
 }
 
-const CUR_POS: Word = Word::first(*b"__curPos\0\0\0\0\0\0\0\0", 8);
+const CUR_POS: Word = Word::constant(b"__curPos");
 
 pub(crate) struct Lexer<'s> {
     pub(crate) source: &'s Source,
@@ -116,6 +123,8 @@ pub(crate) struct Lexer<'s> {
     pub(crate) float: f64,
     /// Where the reference puts an error about the end of the text.
     pub(crate) end_of_text: usize,
+    /// What is wrong with the text where the lexer stopped.
+    pub(crate) failure: Option<Box<Diagnostic>>,
     /// Documentation comments by the token that follows them.
     pub(crate) docs: Vec<(usize, DocComment)>,
     /// The token before the last piece of a path.
@@ -135,6 +144,8 @@ const URI: u8 = 8;
 const FIRST: u8 = 16;
 /// What can make a path or a URL of an identifier before it.
 const EXTENDS: u8 = 32;
+/// What space and comments begin with.
+const TRIVIA: u8 = 64;
 
 static CLASS: [u8; 256] = {
     let mut table = [0; 256];
@@ -178,6 +189,9 @@ static CLASS: [u8; 256] = {
         ) {
             class |= URI;
         }
+        if matches!(c, b' ' | b'\t' | b'\r' | b'\n' | b'#' | b'/') {
+            class |= TRIVIA;
+        }
         if class & PATH != 0 || matches!(c, b'/' | b':') {
             class |= EXTENDS;
         }
@@ -220,6 +234,7 @@ impl<'s> Lexer<'s> {
             integer: 0,
             float: 0.0,
             end_of_text: text.len(),
+            failure: None,
             docs: Vec::new(),
             piece_before: 0,
             path_run_end: 0,
@@ -241,23 +256,13 @@ impl<'s> Lexer<'s> {
         Name { word: self.word, start: self.start, end: self.end }
     }
 
-    /// The symbol of an identifier.
-    #[inline]
-    pub(crate) fn symbol(&self, name: Name) -> Symbol {
-        if name.end - name.start <= Word::MAX {
-            Symbol::of_word(name.word)
-        } else {
-            Symbol::intern(&self.text[name.start..name.end])
-        }
-    }
-
     /// Reads a token and sets `start` and `end`.
     #[inline]
-    pub(crate) fn next(&mut self) -> Result<Token, Box<Diagnostic>> {
+    pub(crate) fn next(&mut self) -> Token {
         match self.mode {
             Mode::Bottom | Mode::Default => self.default(),
-            Mode::String => Ok(self.string()),
-            Mode::Indented => Ok(self.indented()),
+            Mode::String => self.string(),
+            Mode::Indented => self.indented(),
             Mode::Path | Mode::PathAfterSlash => self.path(),
         }
     }
@@ -284,8 +289,11 @@ impl<'s> Lexer<'s> {
         self.mode = self.modes.pop().unwrap_or(Mode::Bottom);
     }
 
-    fn error(&self, code: Code, message: String) -> Box<Diagnostic> {
-        Box::new(Diagnostic::error(message, self.source.pos(self.start)).with_code(code))
+    #[cold]
+    fn fail(&mut self, code: Code, message: String) -> Token {
+        let error = Diagnostic::error(message, self.source.pos(self.start)).with_code(code);
+        self.failure = Some(Box::new(error));
+        Token::Failed
     }
 
     fn token(&mut self, length: usize, token: Token) -> Token {
@@ -293,17 +301,7 @@ impl<'s> Lexer<'s> {
         token
     }
 
-    /// Skips space and comments; whatever comment stands unclosed is left for the parser to stumble on.
-    #[inline]
-    fn trivia(&mut self) {
-        let space = Bytes::new(chunk(self.text, self.end)).space();
-        let mut index = self.end + (!space).first();
-        if matches!(self.at(index), b' ' | b'\n' | b'\r' | b'\t' | b'#' | b'/') {
-            index = self.long_trivia(index);
-        }
-        self.start = index;
-    }
-
+    #[inline(never)]
     fn long_trivia(&mut self, mut index: usize) -> usize {
         let mut doc = None;
         loop {
@@ -339,45 +337,70 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    fn default(&mut self) -> Result<Token, Box<Diagnostic>> {
-        self.trivia();
-        let start = self.start;
-        let Some(&byte) = self.text.get(start) else {
-            self.end = start;
-            return Ok(Token::End);
-        };
+    fn default(&mut self) -> Token {
+        let text = self.text;
+        let mut start = self.end + (!load(text, self.end).space()).first();
+        let mut byte = text.get(start).copied().unwrap_or(0);
+        if is(byte, TRIVIA) {
+            start = self.long_trivia(start);
+            byte = self.at(start);
+        }
+        self.start = start;
         if is(byte, FIRST) {
-            let token = self.word();
-            let next = self.at(self.end);
-            if !is(next, EXTENDS) || next == b':' && !is(self.at(self.end + 1), URI) {
-                return Ok(token);
+            let bytes = load(text, start);
+            let length = (!bytes.identifier()).first();
+            let end = start + length;
+            self.word = Word::first(bytes, length);
+            self.end = end;
+            let next = text.get(end).copied().unwrap_or(0);
+            if length == Word::MAX || is(next, EXTENDS) {
+                return self.long_word();
             }
-            // Runs are looked for once, not from each token in them: `a+b+c` is one run of path characters.
-            if start >= self.path_run_end {
-                self.path_run_end = self.run(start, PATH);
-            }
-            if !matches!(self.at(self.path_run_end), b'/' | b':') {
-                return Ok(token);
-            }
+            return keyword(self.word);
         }
         let single = SINGLE[byte as usize];
-        if single != Token::Invalid {
-            return Ok(self.token(1, single));
+        if single == Token::Invalid {
+            return self.other(byte);
         }
+        self.end = start + 1;
+        single
+    }
+
+    /// Reads on in what began as an identifier, but may be long, a path or a URL.
+    #[inline(never)]
+    fn long_word(&mut self) -> Token {
+        self.end = find(self.text, self.end, |bytes| !bytes.identifier());
+        let next = self.at(self.end);
+        if is(next, EXTENDS) && (next != b':' || is(self.at(self.end + 1), URI)) {
+            // Runs are looked for once, not from each token in them: `a+b+c` is one run of path characters.
+            if self.start >= self.path_run_end {
+                self.path_run_end = find(self.text, self.start, |bytes| !bytes.path());
+            }
+            if matches!(self.at(self.path_run_end), b'/' | b':') {
+                return self.other(self.at(self.start));
+            }
+        }
+        keyword(self.word)
+    }
+
+    /// Reads what its first byte alone does not tell. An identifier that gets here may be a path or a URL.
+    #[inline(never)]
+    fn other(&mut self, byte: u8) -> Token {
+        let start = self.start;
         if is(byte, PATH) || byte == b'/' {
             if start >= self.path_run_end {
-                self.path_run_end = self.run(start, PATH);
+                self.path_run_end = find(self.text, start, |bytes| !bytes.path());
             }
             let run = self.path_run_end.max(start);
             if self.at(run) == b'/' {
                 let next = self.at(run + 1);
                 if is(next, PATH) {
-                    return Ok(self.path_start(Token::Path, run));
+                    return self.path_start(Token::Path, run);
                 }
                 if next == b'$' && self.at(run + 2) == b'{' {
                     self.end = run + 1;
                     self.push(Mode::PathAfterSlash);
-                    return Ok(Token::Path);
+                    return Token::Path;
                 }
             }
         }
@@ -391,48 +414,49 @@ impl<'s> Lexer<'s> {
                     let scheme = self.scheme_end;
                     if self.at(scheme) == b':' && is(self.at(scheme + 1), URI) {
                         self.end = self.run(scheme + 1, URI);
-                        return Ok(Token::Uri);
+                        return Token::Uri;
                     }
                 }
-                Ok(self.word())
+                self.end = self.run(start, IDENTIFIER);
+                keyword(self.word)
             }
             b'0'..=b'9' => self.number(),
             b'.' if second.is_ascii_digit() => self.number(),
-            b'.' if second == b'.' && self.at(start + 2) == b'.' => Ok(self.token(3, Token::Ellipsis)),
-            b'.' => Ok(self.token(1, Token::Dot)),
-            b'=' if second == b'=' => Ok(self.token(2, Token::Equal)),
-            b'=' => Ok(self.token(1, Token::Assign)),
-            b'!' if second == b'=' => Ok(self.token(2, Token::NotEqual)),
-            b'!' => Ok(self.token(1, Token::Not)),
+            b'.' if second == b'.' && self.at(start + 2) == b'.' => self.token(3, Token::Ellipsis),
+            b'.' => self.token(1, Token::Dot),
+            b'=' if second == b'=' => self.token(2, Token::Equal),
+            b'=' => self.token(1, Token::Assign),
+            b'!' if second == b'=' => self.token(2, Token::NotEqual),
+            b'!' => self.token(1, Token::Not),
             b'<' => self.less(),
-            b'>' if second == b'=' => Ok(self.token(2, Token::GreaterOrEqual)),
-            b'>' => Ok(self.token(1, Token::Greater)),
-            b'&' if second == b'&' => Ok(self.token(2, Token::And)),
-            b'|' if second == b'|' => Ok(self.token(2, Token::OrOr)),
+            b'>' if second == b'=' => self.token(2, Token::GreaterOrEqual),
+            b'>' => self.token(1, Token::Greater),
+            b'&' if second == b'&' => self.token(2, Token::And),
+            b'|' if second == b'|' => self.token(2, Token::OrOr),
             b'|' if second == b'>' => self.pipe(Token::PipeInto),
-            b'-' if second == b'>' => Ok(self.token(2, Token::Implies)),
-            b'-' => Ok(self.token(1, Token::Minus)),
-            b'+' if second == b'+' => Ok(self.token(2, Token::Concat)),
-            b'+' => Ok(self.token(1, Token::Plus)),
-            b'/' if second == b'/' => Ok(self.token(2, Token::Update)),
-            b'/' => Ok(self.token(1, Token::Slash)),
+            b'-' if second == b'>' => self.token(2, Token::Implies),
+            b'-' => self.token(1, Token::Minus),
+            b'+' if second == b'+' => self.token(2, Token::Concat),
+            b'+' => self.token(1, Token::Plus),
+            b'/' if second == b'/' => self.token(2, Token::Update),
+            b'/' => self.token(1, Token::Slash),
             b'{' => {
                 self.push(Mode::Default);
-                Ok(self.token(1, Token::BraceOpen))
+                self.token(1, Token::BraceOpen)
             }
             b'}' => {
                 if self.mode != Mode::Bottom {
                     self.pop();
                 }
-                Ok(self.token(1, Token::BraceClose))
+                self.token(1, Token::BraceClose)
             }
             b'$' if second == b'{' => {
                 self.push(Mode::Default);
-                Ok(self.token(2, Token::DollarBrace))
+                self.token(2, Token::DollarBrace)
             }
             b'"' => {
                 self.push(Mode::String);
-                Ok(self.token(1, Token::Quote))
+                self.token(1, Token::Quote)
             }
             b'\'' if second == b'\'' => {
                 self.push(Mode::Indented);
@@ -441,67 +465,55 @@ impl<'s> Lexer<'s> {
                     end += 1;
                 }
                 self.end = if self.at(end) == b'\n' { end + 1 } else { start + 2 };
-                Ok(Token::IndentedOpen)
+                Token::IndentedOpen
             }
             b'~' if second == b'/' && is(self.at(start + 2), PATH) => {
-                Ok(self.path_start(Token::HomePath, start + 1))
+                self.path_start(Token::HomePath, start + 1)
             }
             b'~' if second == b'/' && self.text[start + 2..].starts_with(b"${") => {
                 self.push(Mode::PathAfterSlash);
-                Ok(self.token(2, Token::HomePath))
+                self.token(2, Token::HomePath)
             }
+            0 if start == self.text.len() => self.token(0, Token::End),
             // A NUL ends the text for the reference's parser as well.
             0 => {
                 self.end_of_text = start + 1;
-                Ok(self.token(1, Token::End))
+                self.token(1, Token::End)
             }
-            _ => Ok(self.token(1, Token::Invalid)),
+            _ => self.token(1, Token::Invalid),
         }
     }
 
-    /// Reads an identifier or keyword, whatever comes after it.
-    #[inline]
-    fn word(&mut self) -> Token {
-        let first = chunk(self.text, self.start);
-        let length = (!Bytes::new(first).identifier()).first();
-        self.end = self.start + length;
-        self.word = Word::first(first, length);
-        if length == Word::MAX {
-            self.end = find(self.text, self.end, |bytes| !bytes.identifier());
-        }
-        keyword(self.word)
-    }
-
-    fn pipe(&mut self, token: Token) -> Result<Token, Box<Diagnostic>> {
+    fn pipe(&mut self, token: Token) -> Token {
         if self.pipe_operators {
-            return Ok(self.token(2, token));
+            return self.token(2, token);
         }
-        Err(self.error(
+        self.fail(
             Code::FEATURE,
             "experimental Nix feature 'pipe-operators' is disabled; add '--extra-experimental-features \
              pipe-operators' to enable it"
                 .to_owned(),
-        ))
+        )
     }
 
-    fn less(&mut self) -> Result<Token, Box<Diagnostic>> {
+    fn less(&mut self) -> Token {
         let mut end = self.run(self.start + 1, PATH);
         if end > self.start + 1 {
             while self.at(end) == b'/' && is(self.at(end + 1), PATH) {
                 end = self.run(end + 1, PATH);
             }
             if self.at(end) == b'>' {
-                return Ok(self.token(end + 1 - self.start, Token::SearchPath));
+                return self.token(end + 1 - self.start, Token::SearchPath);
             }
         }
         match self.at(self.start + 1) {
-            b'=' => Ok(self.token(2, Token::LessOrEqual)),
+            b'=' => self.token(2, Token::LessOrEqual),
             b'|' => self.pipe(Token::PipeFrom),
-            _ => Ok(self.token(1, Token::Less)),
+            _ => self.token(1, Token::Less),
         }
     }
 
-    fn number(&mut self) -> Result<Token, Box<Diagnostic>> {
+    fn number(&mut self) -> Token {
         let whole = self.digits(self.start);
         self.end = whole;
         let first = self.at(self.start);
@@ -522,30 +534,31 @@ impl<'s> Lexer<'s> {
         self.float()
     }
 
-    fn integer(&mut self) -> Result<Token, Box<Diagnostic>> {
+    fn integer(&mut self) -> Token {
         let mut value = Some(0_i64);
         for digit in self.bytes() {
             value = value.and_then(|value| value.checked_mul(10)?.checked_add(i64::from(digit - b'0')));
         }
-        self.integer = value.ok_or_else(|| self.bad_number("integer"))?;
-        Ok(Token::Integer)
+        let Some(value) = value else { return self.bad_number("integer") };
+        self.integer = value;
+        Token::Integer
     }
 
     /// Like `strtod`, refuses what is too large and what gets lost in being too small.
-    fn float(&mut self) -> Result<Token, Box<Diagnostic>> {
+    fn float(&mut self) -> Token {
         let text = crate::raw_text(self.bytes());
         let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
         let is_zero = mantissa.bytes().all(|byte| matches!(byte, b'0' | b'.'));
         self.float = match text.parse::<f64>() {
             Ok(value) if value.is_normal() || is_zero => value,
-            _ => return Err(self.bad_number("float")),
+            _ => return self.bad_number("float"),
         };
-        Ok(Token::Float)
+        Token::Float
     }
 
-    fn bad_number(&self, kind: &str) -> Box<Diagnostic> {
+    fn bad_number(&mut self, kind: &str) -> Token {
         let text = crate::raw_text(self.bytes());
-        self.error(Code::NUMBER, format!("invalid {kind} '{text}'"))
+        self.fail(Code::NUMBER, format!("invalid {kind} '{text}'"))
     }
 
     fn digits(&self, mut index: usize) -> usize {
@@ -564,7 +577,7 @@ impl<'s> Lexer<'s> {
 
     fn path_run(&self, mut index: usize) -> usize {
         while self.at(index) == b'/' {
-            let run = self.run(index + 1, PATH);
+            let run = find(self.text, index + 1, |bytes| !bytes.path());
             if run == index + 1 {
                 return run;
             }
@@ -577,21 +590,21 @@ impl<'s> Lexer<'s> {
         if self.at(self.end - 1) == b'/' { Mode::PathAfterSlash } else { Mode::Path }
     }
 
-    fn path(&mut self) -> Result<Token, Box<Diagnostic>> {
+    fn path(&mut self) -> Token {
         let before = self.start;
         self.start = self.end;
         if self.text[self.start..].starts_with(b"${") {
             self.mode = Mode::Path;
             self.push(Mode::Default);
-            return Ok(self.token(2, Token::DollarBrace));
+            return self.token(2, Token::DollarBrace);
         }
-        let end = self.path_run(self.run(self.start, PATH));
+        let end = self.path_run(find(self.text, self.start, |bytes| !bytes.path()));
         if end > self.start {
             self.end = end;
             self.mode = self.path_mode();
             self.plain = true;
             self.piece_before = before;
-            return Ok(Token::String);
+            return Token::String;
         }
         // The reference's scanner does not move on at the end of the text, so that its messages stay at the
         // last piece.
@@ -600,14 +613,14 @@ impl<'s> Lexer<'s> {
             if at_end {
                 self.start = before;
             }
-            return Err(self.error(Code::PATH, "path has a trailing slash".to_owned()));
+            return self.fail(Code::PATH, "path has a trailing slash".to_owned());
         }
         if at_end {
             self.end_of_text = before;
         }
         self.start = if at_end { self.piece_before } else { before };
         self.pop();
-        Ok(Token::PathEnd)
+        Token::PathEnd
     }
 
     fn string(&mut self) -> Token {
@@ -741,9 +754,7 @@ static KEYWORDS: [(Word, Token); 16] = {
     let mut index = 0;
     while index < words.len() {
         let (text, token) = words[index];
-        let mut bytes = [0; Word::MAX];
-        bytes.split_at_mut(text.len()).0.copy_from_slice(text);
-        let word = Word::first(bytes, text.len());
+        let word = Word::constant(text);
         let place = &mut table[keyword_place(word)];
         assert!(matches!(place.1, Token::Identifier), "no two keywords have one place");
         *place = (word, token);
@@ -762,5 +773,6 @@ const KEYWORD_FACTOR: u64 = 0xcd61_3e30_d8f1_6adf;
 #[inline]
 fn keyword(word: Word) -> Token {
     let (known, token) = KEYWORDS[keyword_place(word)];
-    if known == word { token } else { Token::Identifier }
+    // Keywords have less than eight bytes, and identifiers no zeros.
+    if known.start() == word.start() { token } else { Token::Identifier }
 }

@@ -21,6 +21,7 @@ use self::operation::Operator;
 use self::strings::Piece;
 use crate::ast::{AttrName, Expr, ExprId, Formal, Keep, Leak, Part, PathId, Range, SetId, Tables};
 use crate::lexer::{Lexer, Name, Token};
+use crate::symbol::Recent;
 use crate::{Ast, Code, Diagnostic, Lint, LintKind, Pos, Source, Symbol, expected};
 
 /// What parsing depends on besides the text.
@@ -60,8 +61,18 @@ pub fn parse_and_keep(
     options: &ParseOptions<'_>,
     keep: &impl Keep,
 ) -> Result<Ast<'static>, Box<Diagnostic>> {
+    Recent::with(|recent| parse_with(recent, source, options, keep))
+}
+
+fn parse_with(
+    recent: &Recent,
+    source: &Source,
+    options: &ParseOptions<'_>,
+    keep: &impl Keep,
+) -> Result<Ast<'static>, Box<Diagnostic>> {
     let mut parser = Parser {
         lexer: Lexer::new(source, options.pipe_operators),
+        recent,
         token: Token::End,
         options,
         depth: 0,
@@ -70,10 +81,12 @@ pub fn parse_and_keep(
     };
     let done = parser.file();
     let mut room = parser.room;
-    let result = match done {
-        Ok(root) => Ok(room.ast.keep(root, keep)),
-        Err(Failure::Syntax) => Err(expected::syntax_error(source, options)),
-        Err(Failure::Other(diagnostic)) => Err(diagnostic),
+    let result = match (done, parser.lexer.failure) {
+        (Ok(root), _) => Ok(room.ast.keep(root, keep)),
+        // The parser may have found fault with what it had, but that came later.
+        (Err(_), Some(failure)) => Err(failure),
+        (Err(Failure::Syntax), None) => Err(expected::syntax_error(source, options)),
+        (Err(Failure::Other(diagnostic)), None) => Err(diagnostic),
     };
     room.clear();
     ROOM.set(Some(room));
@@ -90,12 +103,6 @@ enum Failure {
     /// A token that does not fit; the message is found out afterwards.
     Syntax,
     Other(Box<Diagnostic>),
-}
-
-impl From<Box<Diagnostic>> for Failure {
-    fn from(diagnostic: Box<Diagnostic>) -> Failure {
-        Failure::Other(diagnostic)
-    }
 }
 
 type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -118,6 +125,7 @@ enum Pending {
 
 struct Parser<'s> {
     lexer: Lexer<'s>,
+    recent: &'s Recent,
     token: Token,
     options: &'s ParseOptions<'s>,
     depth: u32,
@@ -185,15 +193,14 @@ impl Hasher for IndexHasher {
 
 impl Parser<'_> {
     fn file(&mut self) -> Result<ExprId> {
-        self.advance()?;
+        self.advance();
         let root = self.expr()?;
         if self.token == Token::End { Ok(root) } else { Err(Failure::Syntax) }
     }
 
     #[inline]
-    fn advance(&mut self) -> Result<()> {
-        self.token = self.lexer.next()?;
-        Ok(())
+    fn advance(&mut self) {
+        self.token = self.lexer.next();
     }
 
     #[inline]
@@ -201,7 +208,8 @@ impl Parser<'_> {
         if self.token != token {
             return Err(Failure::Syntax);
         }
-        self.advance()
+        self.advance();
+        Ok(())
     }
 
     /// The first byte of the current token.
@@ -253,7 +261,7 @@ impl Parser<'_> {
             let pos = self.pos(start);
             let pending = match self.token {
                 Token::Let => {
-                    self.advance()?;
+                    self.advance();
                     if self.token == Token::BraceOpen {
                         let expr = self.old_let(pos)?;
                         break self.pipe(Some(Operand { expr, start }))?;
@@ -264,19 +272,19 @@ impl Parser<'_> {
                     Pending::Let { start, bindings }
                 }
                 Token::With => {
-                    self.advance()?;
+                    self.advance();
                     let scope = self.expr()?;
                     self.expect(Token::Semicolon)?;
                     Pending::With { pos, scope }
                 }
                 Token::Assert => {
-                    self.advance()?;
+                    self.advance();
                     let condition = self.expr()?;
                     self.expect(Token::Semicolon)?;
                     Pending::Assert { pos, condition }
                 }
                 Token::If => {
-                    self.advance()?;
+                    self.advance();
                     let condition = self.expr()?;
                     self.expect(Token::Then)?;
                     let then = self.expr()?;
@@ -285,12 +293,16 @@ impl Parser<'_> {
                 }
                 Token::Identifier => match self.identifier_or_lambda()? {
                     Ok(lambda) => Pending::Lambda(lambda),
-                    Err(expr) => break self.pipe(Some(Operand { expr, start }))?,
+                    Err(expr) => break self.rest(Operand { expr, start })?,
                 },
                 Token::BraceOpen => match self.set_or_lambda()? {
                     Ok(lambda) => Pending::Lambda(lambda),
-                    Err(expr) => break self.pipe(Some(Operand { expr, start }))?,
+                    Err(expr) => break self.rest(Operand { expr, start })?,
                 },
+                Token::Quote | Token::IndentedOpen | Token::BracketOpen | Token::ParenOpen => {
+                    let expr = self.simple()?;
+                    break self.rest(Operand { expr, start })?;
+                }
                 _ => break self.pipe(None)?,
             };
             self.room.pending.push(pending);
@@ -301,6 +313,15 @@ impl Parser<'_> {
         }
         self.depth -= 1;
         Ok(body)
+    }
+
+    /// An expression whose first operand has been read; mostly that is all.
+    #[inline]
+    fn rest(&mut self, first: Operand) -> Result<ExprId> {
+        if matches!(self.token, Token::Semicolon | Token::ParenClose | Token::BraceClose) {
+            return Ok(first.expr);
+        }
+        self.pipe(Some(first))
     }
 
     fn finish(&mut self, pending: Pending, body: ExprId) -> Result<ExprId> {
@@ -331,11 +352,11 @@ impl Parser<'_> {
         let pos = self.pos(start);
         match self.token {
             Token::Dot => {
-                self.advance()?;
+                self.advance();
                 let path = self.path_id()?;
                 let mut default = None;
                 if self.token == Token::Or {
-                    self.advance()?;
+                    self.advance();
                     self.enter()?;
                     default = Some(self.argument()?);
                     self.depth -= 1;
@@ -344,8 +365,8 @@ impl Parser<'_> {
             }
             // `map or [ ]`: `or` as the argument, kept by the reference for the sake of old code.
             Token::Or => {
-                let end = self.start() + self.lexer.bytes().len();
-                self.advance()?;
+                let end = self.lexer.end;
+                self.advance();
                 let or = self.add(pos, Expr::Var(Symbol::OR));
                 let arguments = Range { start: self.room.ast.items.len() as u32, len: 1 };
                 self.room.ast.items.push(or);
@@ -387,7 +408,7 @@ impl Parser<'_> {
         match self.token {
             Token::Identifier => {
                 let expr = self.variable();
-                self.advance()?;
+                self.advance();
                 Ok(expr)
             }
             Token::Quote => self.string(),
@@ -395,46 +416,46 @@ impl Parser<'_> {
             Token::Path | Token::HomePath => self.path(),
             Token::Integer => {
                 let value = self.lexer.integer;
-                self.advance()?;
+                self.advance();
                 Ok(self.add(Pos::NONE, Expr::Int(value)))
             }
             Token::Float => {
                 let value = self.lexer.float;
-                self.advance()?;
+                self.advance();
                 Ok(self.add(Pos::NONE, Expr::Float(value)))
             }
             Token::SearchPath => {
                 let bytes = self.lexer.bytes();
                 let name = self.keep(&bytes[1..bytes.len() - 1]);
-                self.advance()?;
+                self.advance();
                 Ok(self.add(pos, Expr::SearchPath(name)))
             }
             Token::Uri => {
                 self.lint(LintKind::Url, self.start(), self.lexer.bytes().len());
                 let text = self.keep(self.lexer.bytes());
-                self.advance()?;
+                self.advance();
                 Ok(self.add(Pos::NONE, Expr::String(text)))
             }
             Token::ParenOpen => {
-                self.advance()?;
+                self.advance();
                 let expr = self.expr()?;
                 self.expect(Token::ParenClose)?;
                 Ok(expr)
             }
             Token::BracketOpen => self.list(),
             Token::BraceOpen => {
-                self.advance()?;
+                self.advance();
                 let set = self.new_set(false);
                 self.braces(set, pos)
             }
             Token::Rec => {
-                self.advance()?;
+                self.advance();
                 self.expect(Token::BraceOpen)?;
                 let set = self.new_set(true);
                 self.braces(set, pos)
             }
             Token::Let => {
-                self.advance()?;
+                self.advance();
                 self.old_let(pos)
             }
             _ => Err(Failure::Syntax),
@@ -448,12 +469,20 @@ impl Parser<'_> {
     }
 
     fn variable_of(&self, name: Name) -> Expr {
-        if name.is_cur_pos() { Expr::CurPos } else { Expr::Var(self.lexer.symbol(name)) }
+        if name.is_cur_pos() { Expr::CurPos } else { Expr::Var(self.symbol_of(name)) }
     }
 
     /// The symbol of the identifier that is the current token.
     fn symbol(&self) -> Symbol {
-        self.lexer.symbol(self.lexer.name())
+        self.symbol_of(self.lexer.name())
+    }
+
+    #[inline]
+    fn symbol_of(&self, name: Name) -> Symbol {
+        match name.word() {
+            Ok(word) => self.recent.symbol(word),
+            Err(range) => Symbol::intern(&self.lexer.text[range]),
+        }
     }
 
     fn lint(&mut self, kind: LintKind, start: usize, length: usize) {
@@ -475,13 +504,13 @@ impl Parser<'_> {
 
     fn list(&mut self) -> Result<ExprId> {
         self.enter()?;
-        self.advance()?;
+        self.advance();
         let base = self.room.items.len();
         while self.token != Token::BracketClose {
             let item = self.argument()?;
             self.room.items.push(item);
         }
-        self.advance()?;
+        self.advance();
         self.depth -= 1;
         let pos = self.room.items.get(base).map_or(Pos::NONE, |first| self.room.ast.view().pos(*first));
         let items = self.take_items(base);

@@ -13,15 +13,16 @@ pub(crate) use sse::{Bytes, Set};
 pub(crate) const WIDTH: usize = 16;
 
 /// Sixteen bytes of a text from `index` on, with zeros for those behind its end.
-#[inline]
-pub(crate) fn chunk(text: &[u8], index: usize) -> [u8; WIDTH] {
-    match text.get(index..index + WIDTH) {
-        Some(chunk) => chunk.try_into().unwrap_or_default(),
-        None => last_chunk(text, index),
+#[inline(always)]
+pub(crate) fn load(text: &[u8], index: usize) -> Bytes {
+    match text.get(index..).and_then(|rest| rest.first_chunk()) {
+        Some(bytes) => Bytes::new(bytes),
+        None => Bytes::new(&last_chunk(text, index)),
     }
 }
 
 #[cold]
+#[inline(never)]
 fn last_chunk(text: &[u8], index: usize) -> [u8; WIDTH] {
     let mut chunk = [0; WIDTH];
     let rest = text.get(index..).unwrap_or_default();
@@ -33,7 +34,7 @@ fn last_chunk(text: &[u8], index: usize) -> [u8; WIDTH] {
 #[inline(always)]
 pub(crate) fn find(text: &[u8], mut index: usize, set: impl Fn(Bytes) -> Set) -> usize {
     loop {
-        let found = set(Bytes::new(chunk(text, index))).first();
+        let found = set(load(text, index)).first();
         if found < WIDTH {
             // Zeros behind the end can be in the set as well.
             return (index + found).min(text.len());
@@ -53,6 +54,13 @@ impl Bytes {
         letter | self.between(b'0', b'9') | self.equal(b'_') | self.equal(b'-') | self.equal(b'\'')
     }
 
+    /// The bytes of paths, but for slashes.
+    #[inline(always)]
+    pub(crate) fn path(self) -> Set {
+        let letter = self.lower_case().between(b'a', b'z');
+        letter | self.between(b'-', b'.') | self.between(b'0', b'9') | self.equal(b'_') | self.equal(b'+')
+    }
+
     #[inline(always)]
     pub(crate) fn space(self) -> Set {
         self.equal(b' ') | self.equal(b'\n') | self.equal(b'\t') | self.equal(b'\r')
@@ -62,8 +70,8 @@ impl Bytes {
 #[cfg(target_arch = "x86_64")]
 mod sse {
     use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8, _mm_sub_epi8, _mm_xor_si128,
+        __m128i, _mm_cmpeq_epi8, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
+        _mm_or_si128, _mm_set1_epi8, _mm_sub_epi8, _mm_unpackhi_epi64, _mm_xor_si128,
     };
     use std::ops::{BitOr, Not};
 
@@ -82,10 +90,18 @@ mod sse {
 
     impl Bytes {
         #[inline(always)]
-        pub(crate) fn new(bytes: [u8; super::WIDTH]) -> Bytes {
-            let value = u128::from_le_bytes(bytes);
+        pub(crate) fn new(bytes: &[u8; super::WIDTH]) -> Bytes {
+            // SAFETY: each x86-64 processor has SSE2; the sixteen bytes need no alignment.
+            Bytes(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+        }
+
+        /// The first eight bytes as a number, the least first, and the others.
+        #[inline(always)]
+        pub(crate) fn halves(self) -> [u64; 2] {
             // SAFETY: each x86-64 processor has SSE2.
-            Bytes(unsafe { _mm_set_epi64x((value >> 64) as i64, value as i64) })
+            let halves =
+                unsafe { [_mm_cvtsi128_si64(self.0), _mm_cvtsi128_si64(_mm_unpackhi_epi64(self.0, self.0))] };
+            halves.map(i64::cast_unsigned)
         }
 
         #[inline(always)]
@@ -154,8 +170,13 @@ mod plain {
     pub(crate) struct Set(u32);
 
     impl Bytes {
-        pub(crate) fn new(bytes: [u8; super::WIDTH]) -> Bytes {
-            Bytes(bytes)
+        pub(crate) fn new(bytes: &[u8; super::WIDTH]) -> Bytes {
+            Bytes(*bytes)
+        }
+
+        pub(crate) fn halves(self) -> [u64; 2] {
+            let value = u128::from_le_bytes(self.0);
+            [value as u64, (value >> 64) as u64]
         }
 
         fn filter(self, is_in: impl Fn(u8) -> bool) -> Set {
@@ -220,8 +241,9 @@ mod tests {
             for place in [0, 7, 15] {
                 let mut bytes = [b'a'; WIDTH];
                 bytes[place] = byte;
-                let wide = Bytes::new(bytes);
-                let plain = plain::Bytes::new(bytes);
+                let wide = Bytes::new(&bytes);
+                let plain = plain::Bytes::new(&bytes);
+                assert_eq!(wide.halves(), plain.halves());
                 assert_eq!(wide.equal(byte).first(), plain.equal(byte).first());
                 assert_eq!((!wide.equal(b'a')).first(), (!plain.equal(b'a')).first());
                 assert_eq!((!wide.between(b'a', b'z')).first(), (!plain.between(b'a', b'z')).first());
@@ -231,6 +253,8 @@ mod tests {
                 );
                 let goes_on = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'\'');
                 assert_eq!((!wide.identifier()).first(), if goes_on { WIDTH } else { place });
+                let is_path = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+');
+                assert_eq!((!wide.path()).first(), if is_path { WIDTH } else { place });
                 let is_space = matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
                 assert_eq!(wide.space().first(), if is_space { place } else { WIDTH });
             }

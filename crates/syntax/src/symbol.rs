@@ -11,6 +11,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, OnceLock};
 
+use crate::scan::Bytes;
+
 /// An interned byte string. `Option<Symbol>` is as small as `Symbol`.
 ///
 /// The order is that of interning, not that of the bytes.
@@ -95,30 +97,18 @@ impl Symbol {
     pub fn intern(bytes: impl AsRef<[u8]>) -> Symbol {
         let bytes = bytes.as_ref();
         match Word::new(bytes) {
-            Some(word) => Symbol::of_word(word),
+            Some(word) => Recent::with(|recent| recent.symbol(word)),
             None => Symbol::of_long(bytes),
         }
     }
 
-    #[inline]
-    pub(crate) fn of_word(word: Word) -> Symbol {
-        let hash = word.hash();
-        CACHE.with(|cache| {
-            let place = &cache[(hash >> (64 - CACHE_BITS)) as usize];
-            let known = place.get();
-            match NonZeroU32::new(known.id) {
-                Some(id) if known.word == word => Symbol(id),
-                _ => {
-                    let symbol = TABLE.intern(word.bytes(&mut [0; 16]), hash);
-                    place.set(Known { word, id: symbol.0.get() });
-                    symbol
-                }
-            }
-        })
-    }
-
     fn of_long(bytes: &[u8]) -> Symbol {
         TABLE.intern(bytes, hash_long(bytes))
+    }
+
+    /// All symbols there are so far.
+    pub fn all() -> impl Iterator<Item = Symbol> {
+        (1..=NEXT.load(Ordering::Relaxed)).filter_map(|id| NonZeroU32::new(id).map(Symbol))
     }
 
     /// The bytes this symbol stands for.
@@ -175,13 +165,35 @@ impl From<&str> for Symbol {
 }
 
 /// A byte string of up to sixteen bytes by value: most names are no longer.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Word {
     /// The bytes, with zeros behind them.
     low: u64,
     high: u64,
     length: u32,
 }
+
+impl PartialEq for Word {
+    #[inline]
+    fn eq(&self, other: &Word) -> bool {
+        (self.low ^ other.low) | (self.high ^ other.high) | u64::from(self.length ^ other.length) == 0
+    }
+}
+
+/// Which bits the first bytes take, by their count.
+static MASKS: [[u64; 2]; Word::MAX + 1] = {
+    let mut masks = [[0; 2]; Word::MAX + 1];
+    let mut bit = 0;
+    while bit < 128 {
+        let mut length = bit / 8 + 1;
+        while length <= Word::MAX {
+            masks[length][bit / 64] |= 1 << (bit % 64);
+            length += 1;
+        }
+        bit += 1;
+    }
+    masks
+};
 
 impl Word {
     /// The longest byte string that is a word.
@@ -190,17 +202,29 @@ impl Word {
     fn new(bytes: &[u8]) -> Option<Word> {
         let mut word = [0; Word::MAX];
         word.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(Word::first(word, bytes.len()))
+        let value = u128::from_le_bytes(word);
+        Some(Word { low: value as u64, high: (value >> 64) as u64, length: bytes.len() as u32 })
     }
 
     pub(crate) const EMPTY: Word = Word { low: 0, high: 0, length: 0 };
 
+    /// A word that is known while compiling.
+    pub(crate) const fn constant(text: &[u8]) -> Word {
+        let mut value = 0;
+        let mut index = text.len();
+        while index > 0 {
+            index -= 1;
+            value = value << 8 | text[index] as u128;
+        }
+        Word { low: value as u64, high: (value >> 64) as u64, length: text.len() as u32 }
+    }
+
     /// The first bytes of sixteen.
     #[inline]
-    pub(crate) const fn first(bytes: [u8; Word::MAX], length: usize) -> Word {
-        let mask = if length == 0 { 0 } else { u128::MAX >> (128 - 8 * length) };
-        let value = u128::from_le_bytes(bytes) & mask;
-        Word { low: value as u64, high: (value >> 64) as u64, length: length as u32 }
+    pub(crate) fn first(bytes: Bytes, length: usize) -> Word {
+        let [low, high] = bytes.halves();
+        let mask = MASKS[length];
+        Word { low: low & mask[0], high: high & mask[1], length: length as u32 }
     }
 
     /// Its first eight bytes as a number.
@@ -245,10 +269,36 @@ struct Known {
     id: u32,
 }
 
+/// The short names a thread has lately met, so that most need no look at the table.
+pub(crate) struct Recent([Cell<Known>; 1 << CACHE_BITS]);
+
 thread_local! {
-    /// The short names this thread has lately met, so that most need no look at the table.
-    static CACHE: [Cell<Known>; 1 << CACHE_BITS] =
-        const { [const { Cell::new(Known { word: Word::EMPTY, id: 0 }) }; 1 << CACHE_BITS] };
+    static RECENT: Recent =
+        const { Recent([const { Cell::new(Known { word: Word::EMPTY, id: 0 }) }; 1 << CACHE_BITS]) };
+}
+
+impl Recent {
+    pub(crate) fn with<T>(then: impl FnOnce(&Recent) -> T) -> T {
+        RECENT.with(then)
+    }
+
+    #[inline]
+    pub(crate) fn symbol(&self, word: Word) -> Symbol {
+        let hash = word.hash();
+        let place = &self.0[(hash >> (64 - CACHE_BITS)) as usize];
+        let known = place.get();
+        match NonZeroU32::new(known.id) {
+            Some(id) if known.word == word => Symbol(id),
+            _ => Recent::look_up(place, word, hash),
+        }
+    }
+
+    #[cold]
+    fn look_up(place: &Cell<Known>, word: Word, hash: u64) -> Symbol {
+        let symbol = TABLE.intern(word.bytes(&mut [0; Word::MAX]), hash);
+        place.set(Known { word, id: symbol.0.get() });
+        symbol
+    }
 }
 
 /// One symbol's bytes, published once: their count, then themselves. Slots lie in buckets of

@@ -29,7 +29,8 @@ pub(crate) fn run(world: &Arc<World>, arguments: &EvalArguments, given: Argument
         let function = evaluator.eval_str(function, &installables.base)?;
         evaluator.call(function, &[value], Pos::NONE)
     };
-    let session = Session::new(world, &arguments.source.include);
+    let mut session = Session::new(world, &arguments.source.include);
+    session.profile = arguments.profile;
     if let Some(path) = &arguments.write_to {
         if world.context.absolute(path).symlink_metadata().is_ok() {
             return Err(CommandError::failure(format!("path '{}' already exists", path.display())));

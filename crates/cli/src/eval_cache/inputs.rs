@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nival_eval::host::FileType;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, open, statat};
+use rustix::io::Errno;
+
 use nival_formats::{Hash as AnyHash, HashAlgo, Hasher};
 
 use super::encoding::{Reader, Writer};
@@ -40,6 +44,8 @@ pub(super) struct Seen {
     pub(super) listing: Option<Stamp>,
     /// Whether its owner may execute it.
     pub(super) executable: Option<bool>,
+    /// What is there itself, which must be the very same: the times count as well.
+    pub(super) identity: Option<Fingerprint>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +71,15 @@ impl Kind {
 
     fn of_file(kind: fs::FileType) -> Self {
         Kind::of(Some(crate::host::file_type(kind)))
+    }
+
+    fn of_mode(mode: u32) -> Self {
+        match rustix::fs::FileType::from_raw_mode(mode) {
+            rustix::fs::FileType::RegularFile => Kind::Regular,
+            rustix::fs::FileType::Directory => Kind::Directory,
+            rustix::fs::FileType::Symlink => Kind::Symlink,
+            _ => Kind::Unknown,
+        }
     }
 }
 
@@ -108,8 +123,8 @@ fn has_honest_times(path: &Path) -> bool {
 }
 
 /// The fingerprint of what was just looked at, if it may be relied on.
-pub(super) fn reliable(path: &Path, metadata: &Metadata) -> Option<Fingerprint> {
-    has_honest_times(path).then(|| Fingerprint::settled(metadata)).flatten()
+pub(super) fn reliable(path: &Path, fingerprint: Fingerprint) -> Option<Fingerprint> {
+    fingerprint.settled().filter(|_| has_honest_times(path))
 }
 
 impl Stamp {
@@ -122,7 +137,7 @@ impl Stamp {
 
     /// Of a file or folder that is read by somebody else: it is read here only if the fingerprint does not do.
     pub(super) fn unread(path: &Path, metadata: &Metadata) -> io::Result<Self> {
-        if let Some(fingerprint) = reliable(path, metadata) {
+        if let Some(fingerprint) = reliable(path, Fingerprint::of(metadata)) {
             return Ok(Self { fingerprint: Some(fingerprint), hash: None });
         }
         let hash = if metadata.is_dir() { read_listing(path)? } else { hash(&fs::read(path)?) };
@@ -130,18 +145,18 @@ impl Stamp {
     }
 
     /// Whether it is as it was, and if so, whether the stamp is better than before.
-    fn check(&mut self, path: &Path, metadata: &Metadata) -> Option<bool> {
-        if self.fingerprint == Some(Fingerprint::of(metadata)) {
+    fn check(&mut self, path: &Path, stat: &Stat) -> Option<bool> {
+        let fingerprint = Fingerprint::of_stat(stat);
+        if self.fingerprint == Some(fingerprint) {
             return Some(false);
         }
         let hash_before = self.hash?;
-        let before = reliable(path, metadata);
-        let now = if metadata.is_dir() {
-            Self { fingerprint: before, hash: Some(read_listing(path).ok()?) }
-        } else if metadata.is_file() {
-            Self::of_contents(before, &fs::read(path).ok()?)
-        } else {
-            return None;
+        let before = reliable(path, fingerprint);
+        let now = match Kind::of_mode(stat.st_mode) {
+            Kind::Directory => Self { fingerprint: before, hash: Some(read_listing(path).ok()?) },
+            Kind::Regular => Self::of_contents(before, &fs::read(path).ok()?),
+            // A pipe would be waited for.
+            _ => return None,
         };
         if now.hash != Some(hash_before) {
             return None;
@@ -152,28 +167,25 @@ impl Stamp {
 }
 
 impl Seen {
-    /// As [`Stamp::check`], for all that was seen at a path.
-    fn check(&mut self, path: &Path) -> Option<bool> {
-        let metadata = match fs::symlink_metadata(path) {
-            Ok(metadata) => metadata,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return (self.kind == Some(Kind::Absent)).then_some(false);
-            }
+    /// As [`Stamp::check`], for all that was seen at a path, which is called `name` seen from `folder`.
+    fn check(&mut self, folder: BorrowedFd<'_>, name: &Path, path: &Path) -> Option<bool> {
+        let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT | Errno::NOTDIR) => return (self.kind == Some(Kind::Absent)).then_some(false),
             Err(_) => return None,
         };
-        if self.kind.is_some_and(|kind| kind != Kind::of_file(metadata.file_type())) {
-            return None;
-        }
-        if self.link.as_ref().is_some_and(|link| fs::read_link(path).ok().as_ref() != Some(link)) {
-            return None;
-        }
-        if self.executable.is_some_and(|executable| executable != is_executable(&metadata)) {
+        let kind = Kind::of_mode(stat.st_mode);
+        if self.kind.is_some_and(|before| before != kind)
+            || self.identity.is_some_and(|before| before != Fingerprint::of_stat(&stat))
+            || self.executable.is_some_and(|before| before != (stat.st_mode & 0o100 != 0))
+            || self.link.as_ref().is_some_and(|link| fs::read_link(path).ok().as_ref() != Some(link))
+        {
             return None;
         }
         let followed = match (&self.contents, &self.listing) {
             (None, None) => return Some(false),
-            _ if metadata.is_symlink() => fs::metadata(path).ok()?,
-            _ => metadata,
+            _ if kind == Kind::Symlink => statat(folder, name, AtFlags::empty()).ok()?,
+            _ => stat,
         };
         let mut better = false;
         for stamp in [&mut self.contents, &mut self.listing].into_iter().flatten() {
@@ -181,6 +193,37 @@ impl Seen {
         }
         Some(better)
     }
+}
+
+/// How many neighbours are looked at from the folder that they have in common: that folder's own path is then walked once
+/// for all of them.
+const NEIGHBOURS: usize = 32;
+
+/// The length of what all of the paths, which are in the order of their bytes, have in common, up to the last `/`.
+fn common_folder(files: &[(PathBuf, Seen)]) -> usize {
+    let [(first, _), .., (last, _)] = files else { return 0 };
+    let (first, last) = (first.as_os_str().as_bytes(), last.as_os_str().as_bytes());
+    let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+    first[..common].iter().rposition(|byte| *byte == b'/').unwrap_or(0)
+}
+
+fn check_neighbours(files: &mut [(PathBuf, Seen)]) -> Option<bool> {
+    let length = common_folder(files);
+    let folder = (length > 0).then(|| {
+        let folder = Path::new(std::ffi::OsStr::from_bytes(&files[0].0.as_os_str().as_bytes()[..length]));
+        open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    });
+    let mut better = false;
+    for (path, seen) in files {
+        better |= match &folder {
+            Some(Ok(folder)) => {
+                let name = Path::new(std::ffi::OsStr::from_bytes(&path.as_os_str().as_bytes()[length + 1..]));
+                seen.check(folder.as_fd(), name, path)?
+            }
+            _ => seen.check(CWD, path, path)?,
+        };
+    }
+    Some(better)
 }
 
 pub(super) fn is_executable(metadata: &Metadata) -> bool {
@@ -203,8 +246,8 @@ impl Inputs {
             }
         }
         let mut better = false;
-        for (path, seen) in &mut self.files {
-            better |= seen.check(path)?;
+        for neighbours in self.files.chunks_mut(NEIGHBOURS) {
+            better |= check_neighbours(neighbours)?;
         }
         Some(better)
     }
@@ -265,6 +308,7 @@ impl Seen {
             self.listing.is_some(),
             self.executable.is_some(),
             self.executable == Some(true),
+            self.identity.is_some(),
         ];
         writer.0.push(flags.iter().rev().fold(0, |byte, flag| byte << 1 | u8::from(*flag)));
         if let Some(link) = &self.link {
@@ -272,6 +316,9 @@ impl Seen {
         }
         for stamp in self.contents.iter().chain(&self.listing) {
             stamp.encode(writer);
+        }
+        if let Some(identity) = self.identity {
+            identity.encode(writer);
         }
     }
 
@@ -291,19 +338,37 @@ impl Seen {
             if has(0) { Some(PathBuf::from(std::ffi::OsStr::from_bytes(reader.bytes()?))) } else { None };
         let contents = if has(1) { Some(Stamp::decode(reader)?) } else { None };
         let listing = if has(2) { Some(Stamp::decode(reader)?) } else { None };
-        Some(Self { kind, link, contents, listing, executable: has(3).then_some(has(4)) })
+        let identity = if has(5) { Some(Fingerprint::decode(reader)?) } else { None };
+        Some(Self { kind, link, contents, listing, executable: has(3).then_some(has(4)), identity })
+    }
+}
+
+impl Fingerprint {
+    fn encode(self, writer: &mut Writer) {
+        let Self { device, inode, size, modified, changed } = self;
+        writer.number(device);
+        writer.number(inode);
+        writer.number(size);
+        writer.word(modified.cast_unsigned());
+        writer.word(changed.cast_unsigned());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            device: reader.number()?,
+            inode: reader.number()?,
+            size: reader.number()?,
+            modified: reader.word()?.cast_signed(),
+            changed: reader.word()?.cast_signed(),
+        })
     }
 }
 
 impl Stamp {
     fn encode(&self, writer: &mut Writer) {
         writer.0.push(u8::from(self.fingerprint.is_some()) | u8::from(self.hash.is_some()) << 1);
-        if let Some(Fingerprint { device, inode, size, modified, changed }) = self.fingerprint {
-            writer.number(device);
-            writer.number(inode);
-            writer.number(size);
-            writer.word(modified.cast_unsigned());
-            writer.word(changed.cast_unsigned());
+        if let Some(fingerprint) = self.fingerprint {
+            fingerprint.encode(writer);
         }
         if let Some(hash) = &self.hash {
             writer.hash(hash);
@@ -312,17 +377,7 @@ impl Stamp {
 
     fn decode(reader: &mut Reader<'_>) -> Option<Self> {
         let flags = reader.byte()?;
-        let fingerprint = if flags & 1 == 0 {
-            None
-        } else {
-            Some(Fingerprint {
-                device: reader.number()?,
-                inode: reader.number()?,
-                size: reader.number()?,
-                modified: reader.word()?.cast_signed(),
-                changed: reader.word()?.cast_signed(),
-            })
-        };
+        let fingerprint = if flags & 1 == 0 { None } else { Some(Fingerprint::decode(reader)?) };
         let hash = if flags & 2 == 0 { None } else { Some(reader.hash()?) };
         Some(Self { fingerprint, hash })
     }
@@ -349,6 +404,7 @@ pub(super) mod tests {
                     Seen {
                         listing: Some(Stamp { fingerprint: None, hash: Some([1; 32]) }),
                         executable: Some(true),
+                        identity: Some(fingerprint),
                         ..seen(None)
                     },
                 ),
@@ -367,7 +423,7 @@ pub(super) mod tests {
     }
 
     fn contents_of(path: &Path) -> Seen {
-        let before = reliable(path, &fs::metadata(path).unwrap());
+        let before = reliable(path, Fingerprint::of(&fs::metadata(path).unwrap()));
         let stamp = Stamp::of_contents(before, &fs::read(path).unwrap());
         Seen { contents: Some(stamp), ..Seen::default() }
     }
@@ -379,10 +435,10 @@ pub(super) mod tests {
         fs::write(&file, "one").unwrap();
         let mut seen = contents_of(&file);
         assert_eq!(seen.contents.as_ref().unwrap().fingerprint, None, "it was changed just now");
-        assert_eq!(seen.check(&file), Some(false));
+        assert_eq!(seen.check(CWD, &file, &file), Some(false));
         // Same inode, same size, and perhaps the same tick of the clock.
         fs::write(&file, "two").unwrap();
-        assert_eq!(seen.check(&file), None);
+        assert_eq!(seen.check(CWD, &file, &file), None);
     }
 
     #[test]
@@ -392,21 +448,52 @@ pub(super) mod tests {
         fs::write(&file, "one").unwrap();
         let mut seen = contents_of(&file);
         seen.contents.as_mut().unwrap().fingerprint = Some(Fingerprint::of(&fs::metadata(&file).unwrap()));
-        assert_eq!(seen.check(&file), Some(false));
+        assert_eq!(seen.check(CWD, &file, &file), Some(false));
         // Another inode of the same contents.
         fs::write(folder.path().join("g"), "one").unwrap();
         fs::rename(folder.path().join("g"), &file).unwrap();
-        assert_eq!(seen.check(&file), Some(false));
+        assert_eq!(seen.check(CWD, &file, &file), Some(false));
         assert_eq!(seen.contents.as_ref().unwrap().fingerprint, None, "it is young again");
         fs::remove_file(&file).unwrap();
-        assert_eq!(seen.check(&file), None);
+        assert_eq!(seen.check(CWD, &file, &file), None);
+    }
+
+    #[test]
+    fn neighbours_are_looked_at_from_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        for name in ["a/b/1", "a/b/2", "a/c", "a-file"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let inputs = || {
+            let mut files: Vec<(PathBuf, Seen)> = ["a/b/1", "a/b/2", "a/c", "a-file"]
+                .into_iter()
+                .map(|name| (at(name), contents_of(&at(name))))
+                .collect();
+            files.push((at("none/x"), Seen { kind: Some(Kind::Absent), ..Seen::default() }));
+            files.push((at("a"), Seen { kind: Some(Kind::Directory), ..Seen::default() }));
+            files.sort_by(|a, b| a.0.as_os_str().cmp(b.0.as_os_str()));
+            Inputs { files, ..Inputs::default() }
+        };
+        assert_eq!(common_folder(&inputs().files), folder.path().as_os_str().len());
+        assert_eq!(common_folder(&inputs().files[..1]), 0);
+        let mut before = inputs();
+        assert_eq!(before.check(&BTreeMap::new()), Some(false));
+        fs::create_dir(at("none")).unwrap();
+        fs::write(at("none/x"), "").unwrap();
+        assert_eq!(before.check(&BTreeMap::new()), None);
+        fs::remove_file(at("none/x")).unwrap();
+        assert_eq!(before.check(&BTreeMap::new()), Some(false));
+        fs::remove_dir_all(at("a")).unwrap();
+        assert_eq!(before.check(&BTreeMap::new()), None);
     }
 
     #[test]
     fn what_the_kernel_makes_up_is_always_read() {
         let file = Path::new("/proc/self/status");
         let metadata = fs::metadata(file).unwrap();
-        assert_eq!(reliable(file, &metadata), None);
+        assert_eq!(reliable(file, Fingerprint::of(&metadata)), None);
     }
 
     #[test]
@@ -418,6 +505,6 @@ pub(super) mod tests {
         fs::remove_file(&file).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0)
             .unwrap();
-        assert_eq!(seen.check(&file), None);
+        assert_eq!(seen.check(CWD, &file, &file), None);
     }
 }

@@ -36,6 +36,9 @@ use nival_eval::Host as _;
 const NEUTRAL_SETTINGS: &[&str] = &[
     "cores",
     "eval-cache",
+    "eval-profile-file",
+    "eval-profiler",
+    "eval-profiler-frequency",
     "keep-derivations",
     "keep-failed",
     "keep-going",

@@ -11,9 +11,11 @@ use nival_eval::host::{
     Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Registries,
     SourceRequest,
 };
+use nival_formats::input::InputKind;
 use nival_formats::{Derivation, Input, StoreDir, StorePath};
 
 use super::entry::{Entry, Said};
+use super::fingerprint::Fingerprint;
 use super::inputs::{Hash, Inputs, Kind, Seen, Stamp, hash, hash_listing, is_executable, reliable};
 use super::lock;
 use crate::host::WorldHost;
@@ -184,10 +186,7 @@ impl Recorder {
             match kind {
                 FileType::Symlink => seen.link = Some(std::fs::read_link(root)?),
                 // What is in it does not change: the same inode will do.
-                _ => {
-                    let fingerprint = Some(super::Fingerprint::of(&metadata));
-                    seen.contents = Some(Stamp { fingerprint, hash: None });
-                }
+                _ => seen.identity = Some(Fingerprint::of(&metadata)),
             }
             Ok(())
         });
@@ -241,7 +240,8 @@ impl Host for Recorder {
             Place::Elsewhere(real) => real,
         };
         // Looked at before it is read: what changes meanwhile changes the fingerprint.
-        let before = std::fs::metadata(&real).map(|before| (before.is_file(), reliable(&real, &before)));
+        let before = std::fs::metadata(&real)
+            .map(|before| (before.is_file(), reliable(&real, Fingerprint::of(&before))));
         let contents = self.watched(self.inner.read_file(path))?;
         self.see(real, |_, seen| {
             let (true, fingerprint) = before? else { return Err(io::ErrorKind::InvalidInput.into()) };
@@ -262,7 +262,7 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => real,
         };
-        let before = std::fs::metadata(&real).map(|before| reliable(&real, &before));
+        let before = std::fs::metadata(&real).map(|before| reliable(&real, Fingerprint::of(&before)));
         let entries = self.watched(self.inner.read_dir(path))?;
         self.see(real, |_, seen| {
             let fingerprint = before?;
@@ -417,11 +417,14 @@ impl Host for Recorder {
     }
 
     fn fetch_input(&self, input: &Input) -> Result<FetchedInput, HostError> {
+        let path = input.text("path").ok().flatten().filter(|_| input.kind() == Some(InputKind::Path));
+        let is_open = !input.is_locked().unwrap_or(false);
+        if let Some(path) = path.filter(|_| is_open) {
+            self.see_tree(Path::new(path));
+        }
         let fetched = self.watched(self.inner.fetch_input(input))?;
         self.ask(&fetched.path);
-        let is_store_path =
-            input.text("path").ok().flatten() == Some(&*self.store_dir().display(&fetched.path));
-        if !is_store_path && !input.is_locked().unwrap_or(false) {
+        if is_open && path.is_none() {
             self.age(input.text("url").ok().flatten().unwrap_or_default());
         }
         Ok(fetched)
@@ -473,5 +476,32 @@ impl Recorder {
     fn age(&self, url: &str) {
         let remote = ["http://", "https://", "ssh://", "git://", "s3://"];
         if remote.iter().any(|scheme| url.contains(scheme)) { self.expire() } else { self.give_up() }
+    }
+
+    /// Notes a tree of which the times count as well: one that was changed just now is not noted.
+    fn see_tree(&self, path: &Path) {
+        let real = match self.place(path, false) {
+            Place::Embedded => return,
+            Place::Store(root) => return self.see_root(root),
+            Place::Elsewhere(real) => real,
+        };
+        let mut folders = vec![real];
+        while let Some(path) = folders.pop() {
+            let mut is_folder = false;
+            self.see(path.clone(), |path, seen| {
+                let metadata = std::fs::symlink_metadata(path)?;
+                is_folder = metadata.is_dir();
+                let identity = reliable(path, Fingerprint::of(&metadata));
+                seen.identity = Some(identity.ok_or(io::ErrorKind::ResourceBusy)?);
+                Ok(())
+            });
+            if self.gave_up() || !is_folder {
+                continue;
+            }
+            match std::fs::read_dir(&path).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
+                Ok(entries) => folders.extend(entries.into_iter().map(|entry| entry.path())),
+                Err(_) => self.give_up(),
+            }
+        }
     }
 }

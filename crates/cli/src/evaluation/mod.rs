@@ -1,12 +1,16 @@
 //! Evaluation with the settings in force, over a [`World`].
 
 mod home;
+mod insight;
 mod installable;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use nival_eval::{EvalError, Evaluator, Host, SearchEntry, with_big_stack};
 use nival_syntax::{HumanStyle, Origin, Pos, render_human, render_reference};
+
+use insight::Insight;
 
 pub(crate) use home::{Home, home};
 pub(crate) use installable::{
@@ -25,6 +29,8 @@ use crate::world::World;
 pub(crate) struct Session<'a> {
     world: &'a Arc<World>,
     settings: nival_eval::Settings,
+    /// Whether to tell where the time went.
+    pub(crate) profile: bool,
 }
 
 pub(crate) type Evaluated<T> = nival_eval::Result<T>;
@@ -37,6 +43,7 @@ impl<'a> Session<'a> {
         entries.extend(if from_variable.is_empty() { settings.nix_path.clone() } else { from_variable });
         Self {
             world,
+            profile: false,
             settings: nival_eval::Settings {
                 pure_eval: settings.pure_eval,
                 restrict_eval: settings.restrict_eval,
@@ -54,6 +61,7 @@ impl<'a> Session<'a> {
                 home: Some(world.context.home().to_string_lossy().into_owned()),
                 experimental_features: settings.experimental_features.clone(),
                 current_system: settings.this_system(),
+                watch: None,
             },
         }
     }
@@ -69,13 +77,27 @@ impl<'a> Session<'a> {
         host: Arc<dyn Host>,
         work: impl FnOnce(&Evaluator) -> Evaluated<T> + Send,
     ) -> Result<T> {
-        let settings = self.settings.clone();
+        let insight = Insight::wanted(self.world, self.profile)?;
+        let mut settings = self.settings.clone();
+        if let Some(insight) = &insight {
+            settings.watch = Some(Arc::clone(&insight.watch));
+            // A watch follows one thread.
+            settings.eval_cores = 1;
+        }
         let world = self.world;
-        with_big_stack(move || {
+        let allocated = insight.as_ref().map(|insight| &insight.allocated);
+        let outcome = with_big_stack(move || {
             let evaluator = Evaluator::new(host, settings);
-            let failed = |error| CommandError::failure(render(world, &error, world.settings.show_trace));
-            work(&evaluator).map_err(failed)
-        })
+            let outcome = work(&evaluator);
+            if let Some(allocated) = allocated {
+                allocated.store(evaluator.allocated_bytes() as u64, Ordering::Relaxed);
+            }
+            outcome.map_err(|error| CommandError::failure(render(world, &error, world.settings.show_trace)))
+        });
+        if let Some(insight) = insight {
+            insight.tell(self.world)?;
+        }
+        outcome
     }
 
     /// Runs `work`, unless the cache has what it said when it was asked the same `question` and everything that it
@@ -87,7 +109,11 @@ impl<'a> Session<'a> {
         work: impl FnOnce(&Evaluator, &mut dyn FnMut(&[u8])) -> Evaluated<()> + Send,
         mut sink: impl FnMut(&[u8]) -> Result + Send,
     ) -> Result {
-        let slot = eval_cache::slot(self.world, &self.settings, question);
+        let slot = match Insight::wanted(self.world, self.profile)? {
+            None => eval_cache::slot(self.world, &self.settings, question),
+            // What the user wants to look at has to happen.
+            Some(_) => None,
+        };
         if let Some(said) = slot.as_ref().and_then(|slot| slot.recall(self.world)) {
             return eval_cache::replay(self.world, &said, sink);
         }

@@ -14,6 +14,14 @@ use crate::value::{AttrsBuilder, List, ListBuilder, Str, Value, View};
 
 /// Makes code of an expression.
 pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op {
+    match &ev.settings().watch {
+        None => plain_expression(ev, unit, id),
+        Some(watch) => crate::watch::expression(ev, watch, unit, id),
+    }
+}
+
+/// Code of an expression that tells nobody of itself.
+pub(crate) fn plain_expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op {
     let heap = &ev.heap;
     let compile = |id| expression(ev, unit, id);
     let pos = unit.pos(id);

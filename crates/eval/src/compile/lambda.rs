@@ -26,6 +26,8 @@ pub(super) fn lambda_code(
         functions.push((body, start, id));
     }
     let plain = functions.iter().all(|(_, _, id)| unit.ast.lambda(*id).formals.is_none());
+    let last = unit.ast.lambda(functions[functions.len() - 1].2).body;
+    let mut body = Some(crate::watch::body(ev, unit, &functions, frame_size, last));
     let mut next: Option<&'static LambdaCode> = None;
     for (index, (expr, start, id)) in functions.into_iter().enumerate().rev() {
         let lambda = unit.ast.lambda(id);
@@ -42,7 +44,7 @@ pub(super) fn lambda_code(
             continues: index > 0,
             is_plain: index == 0 && plain,
             next,
-            body: Code::new(unit, lambda.body),
+            body: body.take().unwrap_or_else(|| Code::new(unit, lambda.body)),
             binder: OnceLock::new(),
         };
         // SAFETY: what the heap keeps is never moved or freed.

@@ -22,7 +22,7 @@ use nival_syntax::{
     Ast, Diagnostic, ExprId, Level, Lint, LintKind, ParseOptions, Pos, Source, Symbol, render_reference,
 };
 
-pub(crate) use expr::{expression, position_value};
+pub(crate) use expr::{expression, plain_expression, position_value};
 pub(crate) use lambda::{Binder, BoundFormal, binder};
 pub(crate) use ops::concat;
 pub(crate) use resolve::ResolverRoom;
@@ -38,6 +38,7 @@ use select::LazySelect;
 
 /// A parsed text with its variables resolved.
 pub(crate) struct Unit {
+    pub(crate) source: &'static Source,
     pub(crate) ast: Ast<'static>,
     resolved: Resolved,
 }
@@ -73,18 +74,24 @@ impl Unit {
             home: settings.home.as_deref(),
             pipe_operators: settings.has_feature("pipe-operators"),
         };
-        let ast = nival_syntax::parse_and_keep(source, &options, &ev.heap)
-            .map_err(|error| EvalError::syntax(*error))?;
-        Unit::resolve(ev, ast, scope)
+        let ast =
+            crate::watch::parsed(ev, source, || nival_syntax::parse_and_keep(source, &options, &ev.heap))
+                .map_err(|error| EvalError::syntax(*error))?;
+        Unit::resolve(ev, source, ast, scope)
     }
 
     /// Finds out what the variables of a text are.
-    pub(crate) fn resolve(ev: &Evaluator, ast: Ast<'static>, scope: &Scope) -> Result<&'static Unit> {
+    pub(crate) fn resolve(
+        ev: &Evaluator,
+        source: &'static Source,
+        ast: Ast<'static>,
+        scope: &Scope,
+    ) -> Result<&'static Unit> {
         for lint in ast.lints() {
             advise(ev, lint)?;
         }
         let resolved = resolve::resolve(ev, &ast, scope)?;
-        Ok(Box::leak(Box::new(Unit { ast, resolved })))
+        Ok(Box::leak(Box::new(Unit { source, ast, resolved })))
     }
 
     /// Evaluates the whole text.
@@ -93,12 +100,12 @@ impl Unit {
     }
 
     #[inline]
-    fn expr(&self, id: ExprId) -> Expr {
+    pub(crate) fn expr(&self, id: ExprId) -> Expr {
         self.ast.expr(id)
     }
 
     #[inline]
-    fn pos(&self, id: ExprId) -> Pos {
+    pub(crate) fn pos(&self, id: ExprId) -> Pos {
         self.ast.pos(id)
     }
 
@@ -230,6 +237,11 @@ fn lazy(ev: &Evaluator, unit: &'static Unit, id: ExprId, frame: Frame) -> Lazy {
             None => Lazy::Thunk(thunk_code(ev, unit, id)),
         },
     }
+}
+
+/// The argument of a call.
+pub(crate) fn argument(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Lazy {
+    lazy(ev, unit, id, Frame::Complete)
 }
 
 fn thunk_code(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> &'static Code {

@@ -1,5 +1,9 @@
 //! What evaluation depends on besides the expression and the host.
 
+use std::sync::Arc;
+
+use crate::watch::Watch;
+
 /// Settings of an evaluator. Names are those of the reference's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -36,6 +40,8 @@ pub struct Settings {
     pub eval_cores: usize,
     /// `experimental-features`
     pub experimental_features: Vec<String>,
+    /// Who counts and times what evaluation does, if anybody.
+    pub watch: Option<Arc<Watch>>,
 }
 
 /// What becomes of a literal that is advised against.
@@ -85,6 +91,7 @@ impl Default for Settings {
             home: None,
             eval_cores: 0,
             experimental_features: Vec::new(),
+            watch: None,
         }
     }
 }

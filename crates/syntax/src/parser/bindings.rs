@@ -48,7 +48,7 @@ impl Parser<'_> {
         let base = self.room.names.len();
         self.room.names.push(AttrName::Static(name));
         if self.token == Token::Dot {
-            self.advance()?;
+            self.advance();
             self.attr_path()?;
         }
         let start = self.lexer.source.offset(pos).unwrap_or_default();
@@ -76,7 +76,7 @@ impl Parser<'_> {
             if self.token != Token::Dot {
                 return Ok(());
             }
-            self.advance()?;
+            self.advance();
         }
     }
 
@@ -84,11 +84,11 @@ impl Parser<'_> {
         match self.token {
             Token::Identifier => {
                 let name = self.symbol();
-                self.advance()?;
+                self.advance();
                 Ok(AttrName::Static(name))
             }
             Token::Or => {
-                self.advance()?;
+                self.advance();
                 Ok(AttrName::Static(Symbol::OR))
             }
             Token::Quote => Ok(match self.text()? {
@@ -100,7 +100,7 @@ impl Parser<'_> {
                 Text::Interpolated(expr) => AttrName::Dynamic(expr),
             }),
             Token::DollarBrace => {
-                self.advance()?;
+                self.advance();
                 let expr = self.expr()?;
                 self.expect(Token::BraceClose)?;
                 Ok(match self.room.ast.view().expr(expr) {
@@ -115,10 +115,10 @@ impl Parser<'_> {
     }
 
     fn inherit(&mut self, set: SetId) -> Result<()> {
-        self.advance()?;
+        self.advance();
         let mut from = None;
         if self.token == Token::ParenOpen {
-            self.advance()?;
+            self.advance();
             let start = self.start();
             let expr = self.expr()?;
             self.expect(Token::ParenClose)?;

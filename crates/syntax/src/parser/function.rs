@@ -18,14 +18,14 @@ impl Parser<'_> {
     pub(super) fn identifier_or_lambda(&mut self) -> Result<Result<PendingLambda, ExprId>> {
         let start = self.start();
         let name = self.lexer.name();
-        self.advance()?;
+        self.advance();
         match self.token {
             Token::Colon => {
-                self.advance()?;
+                self.advance();
                 Ok(Ok(PendingLambda { start, argument: Some(name), formals: None }))
             }
             Token::At => {
-                self.advance()?;
+                self.advance();
                 self.expect(Token::BraceOpen)?;
                 let formals = Some(self.formals(None)?);
                 self.expect(Token::Colon)?;
@@ -43,22 +43,22 @@ impl Parser<'_> {
     pub(super) fn set_or_lambda(&mut self) -> Result<Result<PendingLambda, ExprId>> {
         let start = self.start();
         let pos = self.pos(start);
-        self.advance()?;
+        self.advance();
         let formals = match self.token {
             Token::Ellipsis => self.formals(None)?,
             Token::Identifier => {
                 let name = self.lexer.name();
                 let name_pos = self.pos(self.start());
-                self.advance()?;
+                self.advance();
                 if !matches!(self.token, Token::Comma | Token::Question | Token::BraceClose) {
                     let set = self.new_set(false);
-                    self.binding_from(set, self.lexer.symbol(name), name_pos)?;
+                    self.binding_from(set, self.symbol_of(name), name_pos)?;
                     return self.braces(set, pos).map(Err);
                 }
                 self.formals(Some((name, name_pos)))?
             }
             Token::BraceClose => {
-                self.advance()?;
+                self.advance();
                 if !matches!(self.token, Token::Colon | Token::At) {
                     let set = self.new_set(false);
                     return Ok(Err(self.add(pos, Expr::Set(set))));
@@ -72,7 +72,7 @@ impl Parser<'_> {
         };
         let mut argument = None;
         if self.token == Token::At {
-            self.advance()?;
+            self.advance();
             if self.token == Token::Identifier {
                 argument = Some(self.lexer.name());
             }
@@ -92,12 +92,12 @@ impl Parser<'_> {
                 None => match self.token {
                     Token::Ellipsis => {
                         ellipsis = true;
-                        self.advance()?;
+                        self.advance();
                         break;
                     }
                     Token::Identifier => {
                         let name = (self.lexer.name(), self.pos(self.start()));
-                        self.advance()?;
+                        self.advance();
                         name
                     }
                     Token::BraceClose => break,
@@ -106,15 +106,15 @@ impl Parser<'_> {
             };
             let mut default = None;
             if self.token == Token::Question {
-                self.advance()?;
+                self.advance();
                 default = Some(self.expr()?);
             }
-            let name = self.lexer.symbol(name);
+            let name = self.symbol_of(name);
             self.room.formals.push(Formal { name, pos, default });
             if self.token != Token::Comma {
                 break;
             }
-            self.advance()?;
+            self.advance();
         }
         self.expect(Token::BraceClose)?;
         self.room.formals[base..].sort_unstable_by_key(|formal| (formal.name, formal.pos));
@@ -126,7 +126,7 @@ impl Parser<'_> {
 
     pub(super) fn lambda(&mut self, pending: PendingLambda, body: ExprId) -> Result<ExprId> {
         let PendingLambda { start, argument, formals } = pending;
-        let argument = argument.map(|name| self.lexer.symbol(name));
+        let argument = argument.map(|name| self.symbol_of(name));
         if let Some((name, pos)) = formals.and_then(|formals| self.named_twice(start, formals, argument)) {
             let message = format!("duplicate formal function argument '{name}'");
             return Err(Self::failure(Code::DUPLICATE_FORMAL, message, pos));

@@ -3,7 +3,11 @@
 use super::{Failure, ParseOptions, Parser, Result};
 use crate::ast::{AttrName, DocComment, Expr, Leak};
 use crate::lexer::{Lexer, Token};
+use crate::symbol::Recent;
 use crate::{Ast, ExprId, Pos, Source, Symbol};
+
+/// What errors of texts that end too early say.
+const END: &str = "unexpected end of file";
 
 /// Why a line is not read as bindings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,34 +21,46 @@ pub enum NoBindings {
 /// Parses bindings such as `a = 1; inherit (b) c`, of which the last needs no semicolon. They become a set that is
 /// not recursive.
 pub fn parse_bindings(source: &Source, options: &ParseOptions<'_>) -> Result<Ast<'static>, NoBindings> {
-    let mut parser = Parser::of(source, options);
-    if let Ok(root) = parser.only_bindings() {
-        return Ok(parser.room.ast.keep(root, &Leak));
+    if let (Ok(ast), _) = bindings_alone(source, options) {
+        return Ok(ast);
     }
-    let closed = source.followed_by(b";");
-    let mut parser = Parser::of(&closed, options);
-    match parser.only_bindings() {
-        Ok(root) => Ok(parser.room.ast.keep(root, &Leak)),
-        Err(Failure::Syntax) if parser.token == Token::End => Err(NoBindings::Incomplete),
-        Err(Failure::Other(diagnostic)) if diagnostic.message.contains("unexpected end of file") => {
-            Err(NoBindings::Incomplete)
+    match bindings_alone(&source.followed_by(b";"), options) {
+        (Ok(ast), _) => Ok(ast),
+        (Err(()), true) => Err(NoBindings::Incomplete),
+        (Err(()), false) => Err(NoBindings::Other),
+    }
+}
+
+/// The set of the bindings that are the whole source, and whether the source ended too early.
+fn bindings_alone(source: &Source, options: &ParseOptions<'_>) -> (Result<Ast<'static>, ()>, bool) {
+    Recent::with(|recent| {
+        let mut parser = Parser::of(recent, source, options);
+        match parser.only_bindings() {
+            Ok(root) if parser.lexer.failure.is_none() => (Ok(parser.room.ast.keep(root, &Leak)), false),
+            Err(Failure::Syntax) if parser.lexer.failure.is_none() => (Err(()), parser.token == Token::End),
+            Err(Failure::Other(diagnostic)) if parser.lexer.failure.is_none() => {
+                (Err(()), diagnostic.message.contains(END))
+            }
+            _ => (Err(()), parser.lexer.failure.is_some_and(|failure| failure.message.contains(END))),
         }
-        Err(_) => Err(NoBindings::Other),
-    }
+    })
 }
 
 /// The text of the `/** … */` that stands before what is at a place, if its source can be parsed.
 pub fn doc_comment_before(pos: Pos, options: &ParseOptions<'_>) -> Option<String> {
     let source = pos.source()?;
-    let mut parser = Parser::of(source, options);
-    parser.file().ok()?;
-    parser.doc_before(source.offset(pos)?)?.text()
+    Recent::with(|recent| {
+        let mut parser = Parser::of(recent, source, options);
+        parser.file().ok()?;
+        parser.doc_before(source.offset(pos)?)?.text()
+    })
 }
 
 impl<'s> Parser<'s> {
-    fn of(source: &'s Source, options: &'s ParseOptions<'s>) -> Parser<'s> {
+    fn of(recent: &'s Recent, source: &'s Source, options: &'s ParseOptions<'s>) -> Parser<'s> {
         Parser {
             lexer: Lexer::new(source, options.pipe_operators),
+            recent,
             token: Token::End,
             options,
             depth: 0,
@@ -54,7 +70,7 @@ impl<'s> Parser<'s> {
     }
 
     fn only_bindings(&mut self) -> Result<ExprId> {
-        self.advance()?;
+        self.advance();
         let pos = self.pos(self.start());
         let set = self.new_set(false);
         self.bindings(set)?;

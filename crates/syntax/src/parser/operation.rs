@@ -83,7 +83,7 @@ impl Parser<'_> {
             Token::PipeInto => {
                 while self.token == Token::PipeInto {
                     let pos = self.pos(self.start());
-                    self.advance()?;
+                    self.advance();
                     let function = self.operation(None)?;
                     left = self.call(pos, function, left);
                 }
@@ -93,7 +93,7 @@ impl Parser<'_> {
                 let mut functions = Vec::new();
                 while self.token == Token::PipeFrom {
                     functions.push((self.pos(self.start()), left));
-                    self.advance()?;
+                    self.advance();
                     left = self.operation(None)?;
                 }
                 for (pos, function) in functions.into_iter().rev() {
@@ -114,7 +114,7 @@ impl Parser<'_> {
                     _ => (Kind::Negate, NEGATE_LEVEL),
                 };
                 self.room.operators.push(Operator { kind, level, start: self.start() });
-                self.advance()?;
+                self.advance();
             }
             let mut operand = self.application(first.take())?;
             loop {
@@ -135,7 +135,7 @@ impl Parser<'_> {
                     operand = self.reduce(operand);
                 }
                 let start = self.start();
-                self.advance()?;
+                self.advance();
                 if kind == Kind::HasAttr {
                     let path = self.path_id()?;
                     let subject = operand.expr;

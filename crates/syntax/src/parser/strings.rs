@@ -39,19 +39,19 @@ impl Parser<'_> {
 
     /// A string from its `"` on.
     pub(super) fn text(&mut self) -> Result<Text> {
-        self.advance()?;
+        self.advance();
         let base = self.room.parts.len();
         let start = self.start();
         if self.token == Token::String {
             let range = self.unescaped()?;
-            self.advance()?;
+            self.advance();
             if self.token == Token::Quote {
-                self.advance()?;
+                self.advance();
                 return Ok(Text::Literal(range));
             }
             self.string_part(start, range);
         } else if self.token == Token::Quote {
-            self.advance()?;
+            self.advance();
             return Ok(Text::Literal(Range { start: self.room.ast.text.len() as u32, len: 0 }));
         }
         self.interpolated(Token::Quote)?;
@@ -86,7 +86,7 @@ impl Parser<'_> {
                 }
                 Token::String => {
                     let range = self.unescaped()?;
-                    self.advance()?;
+                    self.advance();
                     self.string_part(start, range);
                 }
                 _ => return self.expect(end),
@@ -95,7 +95,7 @@ impl Parser<'_> {
     }
 
     fn interpolation(&mut self) -> Result<ExprId> {
-        self.advance()?;
+        self.advance();
         let expr = self.expr()?;
         self.expect(Token::BraceClose)?;
         Ok(expr)
@@ -141,7 +141,7 @@ impl Parser<'_> {
     pub(super) fn indented_string(&mut self) -> Result<ExprId> {
         let pos = self.pos(self.start());
         let base = self.room.pieces.len();
-        self.advance()?;
+        self.advance();
         loop {
             let start = self.start();
             let kind = match self.token {
@@ -159,7 +159,7 @@ impl Parser<'_> {
                             return Err(self.null_byte(run));
                         }
                     }
-                    self.advance()?;
+                    self.advance();
                     kind
                 }
                 Token::DollarBrace => PieceKind::Expr(self.interpolation()?),
@@ -248,10 +248,10 @@ impl Parser<'_> {
             let path = absolute(self.options.base_path.as_bytes(), literal);
             self.keep(&path)
         };
-        self.advance()?;
+        self.advance();
         let path = self.add(Pos::NONE, Expr::Path(range));
         if self.token == Token::PathEnd {
-            self.advance()?;
+            self.advance();
             return Ok(path);
         }
         let base = self.room.parts.len();
@@ -259,7 +259,7 @@ impl Parser<'_> {
         if self.token == Token::String {
             let range = self.unescaped()?;
             let start = self.start();
-            self.advance()?;
+            self.advance();
             self.string_part(start, range);
         }
         self.interpolated(Token::PathEnd)?;
