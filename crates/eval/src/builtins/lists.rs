@@ -29,9 +29,11 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         )?;
         let frame = "while evaluating a value of the list passed to builtins.concatLists";
         let _offer = ev.offer(Need::Value, lists.iter());
-        let lists: Vec<List> =
-            lists.iter().map(|list| ev.force_list(list, pos, frame)).collect::<Result<_>>()?;
-        Ok(ev.concat_lists(&lists).into())
+        let mut forced: Vec<List> = Vec::with_capacity(lists.len());
+        for list in lists.iter() {
+            forced.push(ev.force_list(list, pos, frame)?);
+        }
+        Ok(ev.concat_lists(&forced).into())
     }),
     Builtin::new(
         "concatMap",
@@ -49,10 +51,10 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the second argument passed to builtins.concatMap",
             )?;
             let frame = "while evaluating the return value of the function passed to builtins.concatMap";
-            let lists: Vec<List> = list
-                .iter()
-                .map(|element| ev.force_list(ev.call(function, &[element], pos)?, pos, frame))
-                .collect::<Result<_>>()?;
+            let mut lists: Vec<List> = Vec::with_capacity(list.len());
+            for element in list.iter() {
+                lists.push(ev.force_list(ev.call(function, &[element], pos)?, pos, frame)?);
+            }
             Ok(ev.concat_lists(&lists).into())
         },
     ),

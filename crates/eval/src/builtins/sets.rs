@@ -6,6 +6,7 @@ use nival_syntax::{Pos, Symbol, suggestions};
 
 use crate::error::{EvalError, Result};
 use crate::evaluator::Evaluator;
+use crate::hash::WordHash;
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -231,7 +232,7 @@ fn zip_attrs_with(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
     )?;
     let frame = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
     let mut order = Vec::new();
-    let mut values: HashMap<Symbol, Vec<Value>> = HashMap::new();
+    let mut values: HashMap<Symbol, Vec<Value>, WordHash> = HashMap::default();
     for element in list.iter() {
         for attr in ev.force_attrs(element, pos, frame)? {
             let found = values.entry(attr.name).or_insert_with(|| {

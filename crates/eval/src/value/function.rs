@@ -88,6 +88,9 @@ pub struct Constant {
 }
 
 impl Builtin {
+    /// No function has more arguments.
+    pub(crate) const MOST_ARGUMENTS: usize = 4;
+
     /// A function of `builtins` as most of them are: also there as `__name`, traced, in every evaluation.
     pub(crate) const fn new(
         name: &'static str,
