@@ -79,7 +79,7 @@ impl<const N: usize> Run for Call<N> {
             }
             View::Builtin(builtin) if builtin.arity() == N => {
                 let has_thunks =
-                    arguments.iter().any(|lazy| matches!(lazy, Lazy::Thunk(_) | Lazy::Select(_)));
+                    arguments.iter().any(|lazy| matches!(lazy, Lazy::Thunk(_)));
                 let first = if has_thunks { evaluated_first(builtin.name) } else { None };
                 call_builtin(ev, env, builtin, first, arguments, self.pos)
             }

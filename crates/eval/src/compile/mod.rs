@@ -34,7 +34,6 @@ use crate::hash::WordHash;
 use crate::host::MessageKind;
 use crate::value::{Attrs, Lambda, Thunk, Value};
 use resolve::{Resolved, VarRef};
-use select::LazySelect;
 
 /// A parsed text with its variables resolved.
 pub(crate) struct Unit {
@@ -138,8 +137,6 @@ pub(crate) enum Lazy {
     Unfilled(u32, &'static Code),
     /// It must be computed.
     Thunk(&'static Code),
-    /// It must be computed, unless it is known by now.
-    Select(&'static LazySelect),
     /// A function.
     Lambda(&'static LambdaCode),
 }
@@ -155,9 +152,6 @@ impl Lazy {
                 env.slot(index).get_if_set().unwrap_or_else(|| Thunk::new_code(&ev.heap, code, env))
             }
             Lazy::Thunk(code) => Thunk::new_code(&ev.heap, code, env),
-            Lazy::Select(select) => {
-                select.known(env).unwrap_or_else(|| Thunk::new_code(&ev.heap, select.code, env))
-            }
             Lazy::Lambda(code) => Lambda::new(&ev.heap, code, env).into(),
         }
     }
@@ -166,18 +160,12 @@ impl Lazy {
     #[inline(always)]
     pub(crate) fn evaluate(&self, ev: &Evaluator, env: Env) -> Value {
         match *self {
-            Lazy::Thunk(code) => now(ev, env, code),
-            Lazy::Select(select) => now(ev, env, select.code),
+            Lazy::Thunk(code) => match code.run(ev, env) {
+                Ok(value) => value,
+                Err(error) => ev.failed_thunk(code, env, error),
+            },
             _ => self.make(ev, env),
         }
-    }
-}
-
-#[inline(always)]
-fn now(ev: &Evaluator, env: Env, code: &'static Code) -> Value {
-    match code.run(ev, env) {
-        Ok(value) => value,
-        Err(error) => ev.failed_thunk(code, env, error),
     }
 }
 
@@ -211,12 +199,6 @@ fn lazy(ev: &Evaluator, unit: &'static Unit, id: ExprId, frame: Frame) -> Lazy {
             _ => Lazy::Thunk(thunk_code(ev, unit, id)),
         },
         Expr::Lambda(lambda) => Lazy::Lambda(lambda::lambda_code(ev, unit, id, lambda)),
-        Expr::Select { subject, path, default: None } => {
-            match select::lazy_select(ev, unit, id, subject, path, frame) {
-                Some(select) => Lazy::Select(select),
-                None => Lazy::Thunk(thunk_code(ev, unit, id)),
-            }
-        }
         _ => match expr::constant(ev, unit, id) {
             Some(value) => Lazy::Value(value),
             None => Lazy::Thunk(thunk_code(ev, unit, id)),
