@@ -134,16 +134,12 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 pos,
                 "while evaluating the second argument passed to builtins.genList",
             )?;
-            let wanted = usize::try_from(length).ok().filter(|length| *length < 1 << 40);
+            let wanted = usize::try_from(length).ok().filter(|length| *length < 1 << 32);
             let wanted = wanted
                 .ok_or_else(|| EvalError::other(format!("cannot create list of size {length}")).at(pos))?;
             let frame = "while evaluating the first argument passed to builtins.genList";
             let function = ev.force_function(arguments[0], pos, frame)?;
-            let mut list = ev.list_of(wanted);
-            for index in 0..length {
-                list.push(ev.apply_lazily(function, ev.int(index)));
-            }
-            Ok(list.finish().into())
+            Ok(List::generated(&ev.heap, function, wanted).into())
         },
     ),
     Builtin::new(
@@ -202,11 +198,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             pos,
             "while evaluating the first argument passed to builtins.map",
         )?;
-        let mut result = ev.list_of(list.len());
-        for element in list.iter() {
-            result.push(ev.apply_lazily(function, element));
-        }
-        Ok(result.finish().into())
+        Ok(List::mapped(&ev.heap, function, list).into())
     })
     .global(),
     Builtin::new(

@@ -32,7 +32,7 @@ use crate::error::{EvalError, Result};
 use crate::evaluator::{Env, Evaluator, LintLevel};
 use crate::hash::WordHash;
 use crate::host::MessageKind;
-use crate::value::{Attrs, Lambda, Thunk, Value};
+use crate::value::{Attrs, Lambda, Slot, Suspension, Thunk, Value};
 use resolve::{Resolved, VarRef};
 
 /// A parsed text with its variables resolved.
@@ -142,6 +142,19 @@ pub(crate) enum Lazy {
 }
 
 impl Lazy {
+    /// Puts it into a place of an object that is being made: a thunk then needs no memory of its own.
+    #[inline(always)]
+    pub(crate) fn put(&self, ev: &Evaluator, env: Env, place: &Slot) {
+        match *self {
+            Lazy::Thunk(code) => place.suspend(Suspension::code(code, env)),
+            Lazy::Unfilled(index, code) => match env.slot(index).get_if_set() {
+                Some(value) => place.set(value),
+                None => place.suspend(Suspension::code(code, env)),
+            },
+            _ => place.set(self.make(ev, env)),
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn make(&self, ev: &Evaluator, env: Env) -> Value {
         match *self {
@@ -149,10 +162,10 @@ impl Lazy {
             Lazy::Local(index) => env.slot(index).get(),
             Lazy::Outer(depth, index) => env.outer(depth).slot(index).get(),
             Lazy::Unfilled(index, code) => {
-                env.slot(index).get_if_set().unwrap_or_else(|| Thunk::new_code(&ev.heap, code, env))
+                env.slot(index).get_if_set().unwrap_or_else(|| thunk(ev, code, env))
             }
-            Lazy::Thunk(code) => Thunk::new_code(&ev.heap, code, env),
-            Lazy::Lambda(code) => Lambda::new(&ev.heap, code, env).into(),
+            Lazy::Thunk(code) => thunk(ev, code, env),
+            Lazy::Lambda(code) => Lambda::new(code, env).into(),
         }
     }
 
@@ -167,6 +180,11 @@ impl Lazy {
             _ => self.make(ev, env),
         }
     }
+}
+
+#[inline(always)]
+fn thunk(ev: &Evaluator, code: &'static Code, env: Env) -> Value {
+    Thunk::alone(&ev.heap, Suspension::code(code, env))
 }
 
 /// How much of a frame is there when a lazy expression in it is made.

@@ -42,7 +42,8 @@ impl Evaluator {
                 }
                 View::Partial(partial) => {
                     let builtin = partial.builtin();
-                    let (before, missing) = (partial.arguments(), builtin.arity() - partial.arguments().len());
+                    let (before, missing) =
+                        (partial.arguments(), builtin.arity() - partial.arguments().len());
                     let taken = missing.min(rest.len());
                     let mut all = [Value::NULL; Builtin::MOST_ARGUMENTS];
                     for (place, value) in all.iter_mut().zip(before.iter().chain(rest.iter().copied())) {
@@ -98,7 +99,7 @@ impl Evaluator {
                 None => return self.run_body(function, env, pos),
             }
         }
-        Ok(Lambda::new(&self.heap, function, env).into())
+        Ok(Lambda::new(function, env).into())
     }
 
     /// Runs the body of a function whose frame was filled. The caller has gone a call deeper.
