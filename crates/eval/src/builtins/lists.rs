@@ -69,7 +69,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the second argument passed to builtins.elem",
             )?;
             for element in list.iter() {
-                if ev.equal(arguments[0], element, pos)? {
+                if ev.same_or_equal(arguments[0], element, pos)? {
                     return Ok(Value::TRUE);
                 }
             }
