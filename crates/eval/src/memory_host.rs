@@ -373,10 +373,9 @@ impl Host for MemoryHost {
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
         match lock(&self.store).get(path).map(|stored| &stored.node) {
             Some(Node::File { contents, .. }) => self.parse(path, contents),
-            _ => Err(HostError::new(format!(
-                "the derivation '{}' is not there",
-                self.store_dir.display(path)
-            ))),
+            _ => {
+                Err(HostError::new(format!("the derivation '{}' is not there", self.store_dir.display(path))))
+            }
         }
     }
 

@@ -404,7 +404,10 @@ fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<
             ContextElement::Closure(derivation) => {
                 for path in ev.host().closure(derivation)? {
                     if path.is_derivation() {
-                        let names = ev.host().read_derivation(&path)?.outputs.into_keys();
+                        let names = match HASHES.get(&path) {
+                            Some(known) => known.outputs.to_vec(),
+                            None => ev.host().read_derivation(&path)?.outputs.into_keys().collect(),
+                        };
                         drv.input_derivations.entry(path.clone()).or_default().outputs.extend(names);
                     }
                     drv.input_sources.insert(path);
