@@ -78,6 +78,8 @@ impl WorldHost {
             let message = format!("operation '{operation}' is not supported by store 'dummy://'");
             return Err(HostError::new(message));
         }
+        // What is fetched may be what evaluation has just added.
+        self.0.write_derivations()?;
         Ok(self.0.store()?)
     }
 
@@ -274,6 +276,7 @@ impl Host for WorldHost {
     }
 
     fn is_content_addressed(&self, path: &StorePath) -> Result<bool, HostError> {
+        self.0.settle(path)?;
         let info = self.0.store()?.query_path_info(path).map_err(store_error)?;
         Ok(info.content_address.is_some() && info.content_address_holds(self.0.store_dir()))
     }

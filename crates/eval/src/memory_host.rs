@@ -428,7 +428,7 @@ impl Host for MemoryHost {
         let nar_hash = hash_archive(&node)?;
         let address = ContentAddress { method: ContentAddressMethod::NixArchive, hash: nar_hash };
         let path = self.store_dir.fixed_output_path("source", &address).map_err(host_error)?;
-        self.put(&path, Stored { node, references: BTreeSet::new(), derivation: None });
+        self.put(&path, Stored { node, references: BTreeSet::new() });
         let mut input = input.clone();
         if !input.attrs.contains_key("lastModified") {
             input.attrs.insert("lastModified".to_owned(), AttrValue::Int(0));

@@ -159,7 +159,7 @@ fn with_others_at_work_the_lock_files_are_taken() {
     let lock = store.lock_paths([&files[300].path]).unwrap();
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| test.open().add_derivations(files.clone()).unwrap());
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let until = std::time::Instant::now() + std::time::Duration::from_mins(1);
         while !store.is_valid_path(&files[199].path).unwrap() {
             assert!(std::time::Instant::now() < until, "what isn't locked is written");
             std::thread::sleep(std::time::Duration::from_millis(5));
