@@ -15,7 +15,8 @@ use nival_eval::host::{
 use nival_fetch::{FetchError, FetchedFile, FetchedTree};
 use nival_formats::input::InputKind;
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input, StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input,
+    StoreDir, StorePath,
 };
 use nival_store::{ClosureOptions, Filter, LocalStore, Source, dump_path};
 use nival_syntax::{filter_escapes, raw_text};

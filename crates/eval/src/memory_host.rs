@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use nival_formats::input::{AttrValue, InputKind};
 use nival_formats::nar::{Mode, Writer};
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input, StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input,
+    StoreDir, StorePath,
 };
 
 use crate::context::ContextElement;
