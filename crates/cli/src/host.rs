@@ -1,5 +1,6 @@
 //! The evaluator's way out: files, environment and store, with the library in the binary at `/__nival__/`.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -14,7 +15,8 @@ use nival_eval::host::{
 use nival_fetch::{FetchError, FetchedFile, FetchedTree};
 use nival_formats::input::InputKind;
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgo, Hasher, Input, StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input,
+    StoreDir, StorePath,
 };
 use nival_store::{ClosureOptions, Filter, LocalStore, Source, dump_path};
 use nival_syntax::{filter_escapes, raw_text};
@@ -77,18 +79,24 @@ impl WorldHost {
             let message = format!("operation '{operation}' is not supported by store 'dummy://'");
             return Err(HostError::new(message));
         }
+        // What is fetched may be what evaluation has just added.
+        self.0.write_derivations()?;
         Ok(self.0.store()?)
     }
 
-    /// Where a file of the store is on this machine; other paths are what they are.
-    fn real(&self, path: &Path) -> PathBuf {
-        match self.0.store_config() {
-            Some(config) => match path.strip_prefix(self.0.store_dir().as_str()) {
-                Ok(rest) => config.real_store_dir.join(rest),
-                Err(_) => path.to_owned(),
-            },
-            None => path.to_owned(),
-        }
+    /// Where a file of the store is on this machine, once it is there; other paths are what they are.
+    fn real<'a>(&self, path: &'a Path) -> io::Result<Cow<'a, Path>> {
+        let Some(config) = self.0.store_config() else { return Ok(Cow::Borrowed(path)) };
+        let Ok(rest) = path.strip_prefix(self.0.store_dir().as_str()) else { return Ok(Cow::Borrowed(path)) };
+        self.settle(rest)?;
+        Ok(Cow::Owned(config.real_store_dir.join(rest)))
+    }
+
+    /// Waits for what evaluation has added to the store, if a path in the store's folder is in that.
+    pub(crate) fn settle(&self, inside: &Path) -> io::Result<()> {
+        let name = inside.components().next().and_then(|name| name.as_os_str().to_str()?.parse().ok());
+        let Some(path) = name else { return Ok(()) };
+        self.0.settle(&path).map_err(|error| io::Error::other(error.message))
     }
 }
 
@@ -120,7 +128,7 @@ impl Host for WorldHost {
     fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
         match embedded(path) {
             Some(inside) => nival_library::get(inside).map(<[u8]>::to_vec).ok_or_else(not_found),
-            None => std::fs::read(self.real(path)),
+            None => std::fs::read(self.real(path)?),
         }
     }
 
@@ -132,7 +140,7 @@ impl Host for WorldHost {
                 .map(|(name, kind)| (name.as_bytes().to_vec(), embedded_type(kind)))
                 .collect());
         }
-        std::fs::read_dir(self.real(path))?
+        std::fs::read_dir(self.real(path)?)?
             .map(|entry| {
                 let entry = entry?;
                 Ok((entry.file_name().into_vec(), file_type(entry.file_type()?)))
@@ -144,7 +152,7 @@ impl Host for WorldHost {
         if let Some(inside) = embedded(path) {
             return Ok(nival_library::kind(inside).map(embedded_type));
         }
-        match std::fs::symlink_metadata(self.real(path)) {
+        match std::fs::symlink_metadata(self.real(path)?) {
             Ok(metadata) => Ok(Some(file_type(metadata.file_type()))),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Ok(None)
@@ -154,7 +162,7 @@ impl Host for WorldHost {
     }
 
     fn read_link(&self, path: &Path) -> io::Result<PathBuf> {
-        std::fs::read_link(self.real(path))
+        std::fs::read_link(self.real(path)?)
     }
 
     fn env(&self, name: &str) -> Option<Vec<u8>> {
@@ -178,7 +186,7 @@ impl Host for WorldHost {
         references: &[StorePath],
     ) -> Result<StorePath, HostError> {
         if self.0.keeps_what_is_added() {
-            return self.0.store()?.add_text(name, contents, references).map_err(store_error);
+            return self.0.deferred()?.add_text(name, contents, references).map_err(store_error);
         }
         let path = self
             .0
@@ -197,7 +205,7 @@ impl Host for WorldHost {
             )));
         }
         let SourceRequest { name, path, method, filter, expected } = source;
-        let path = self.real(path);
+        let path = self.real(path)?;
         let mut filter = filter.map(|filter| {
             let store = self.0.store_config().map(|config| config.real_store_dir.clone());
             let logical = PathBuf::from(self.0.store_dir().as_str());
@@ -228,21 +236,20 @@ impl Host for WorldHost {
             filter: filter.as_mut().map(|filter| filter as _),
             expected: expected.copied(),
         };
-        self.0.store()?.add_source(source).map_err(store_error)
+        self.0.deferred()?.add_source(source).map_err(store_error)
     }
 
-    fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, HostError> {
-        let (path, _) =
-            derivation.to_file(self.0.store_dir()).map_err(|error| HostError::new(error.to_string()))?;
-        self.0.add_derivation(path.clone(), derivation.clone());
-        Ok(path)
+    fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError> {
+        if self.0.keeps_what_is_added() {
+            return self.0.deferred()?.add_derivation(file).map_err(store_error);
+        }
+        self.0.note_computed(&file.path);
+        Ok(())
     }
 
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
-        match self.0.known_derivation(path) {
-            Some(derivation) => Ok(derivation),
-            None => self.0.store()?.read_derivation(path).map_err(store_error),
-        }
+        self.0.settle(path)?;
+        self.0.store()?.read_derivation(path).map_err(store_error)
     }
 
     fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError> {
@@ -254,7 +261,7 @@ impl Host for WorldHost {
     }
 
     fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError> {
-        if self.0.is_computed(path) || self.0.known_derivation(path).is_some() {
+        if self.0.is_added(path) {
             return Ok(true);
         }
         if self.0.store_config().is_none() {
@@ -270,6 +277,7 @@ impl Host for WorldHost {
     }
 
     fn is_content_addressed(&self, path: &StorePath) -> Result<bool, HostError> {
+        self.0.settle(path)?;
         let info = self.0.store()?.query_path_info(path).map_err(store_error)?;
         Ok(info.content_address.is_some() && info.content_address_holds(self.0.store_dir()))
     }

@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Evaluation allocates much and from more than one thread, where glibc's allocator asks the kernel for each page.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     nival_cli::main_from_process()
 }

@@ -1,10 +1,10 @@
 //! What commands work on: the settings, the store (opened when first needed) and what evaluation wants written to it.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use nival_formats::{Derivation, StoreDir, StorePath};
-use nival_store::{LocalStore, StoreConfig};
+use nival_formats::{StoreDir, StorePath};
+use nival_store::{Deferred, LocalStore, StoreConfig};
 
 use crate::context::Context;
 use crate::error::{CommandError, Result};
@@ -25,18 +25,10 @@ pub(crate) struct World {
     /// Whether what was evaluated and fetched before counts as out of date (`--refresh`).
     pub(crate) refresh: bool,
     place: StorePlace,
-    store: OnceLock<LocalStore>,
+    store: OnceLock<Deferred>,
     store_dir: StoreDir,
-    derivations: Mutex<Derivations>,
     /// What evaluation would have added to a store that keeps nothing.
     computed: Mutex<HashSet<StorePath>>,
-}
-
-/// Derivations that were evaluated: written in batches, because each transaction costs as much as hundreds of files.
-#[derive(Default)]
-struct Derivations {
-    known: HashMap<StorePath, Derivation>,
-    unwritten: Vec<StorePath>,
 }
 
 impl World {
@@ -59,7 +51,6 @@ impl World {
             place,
             store: OnceLock::new(),
             store_dir,
-            derivations: Mutex::default(),
             computed: Mutex::default(),
         }
     }
@@ -76,6 +67,11 @@ impl World {
 
     /// The store, opened (and made, if need be) at the first call.
     pub(crate) fn store(&self) -> Result<&LocalStore> {
+        Ok(self.deferred()?.store())
+    }
+
+    /// The way to add to the store what an evaluation makes.
+    pub(crate) fn deferred(&self) -> Result<&Deferred> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
@@ -89,7 +85,7 @@ impl World {
             // Said once: afterwards `nival doctor` tells.
             self.output.say(format!("store: {}", self.place.describe()));
         }
-        Ok(self.store.get_or_init(|| store))
+        Ok(self.store.get_or_init(|| Deferred::new(Arc::new(store))))
     }
 
     /// How the store is opened; nothing for `dummy://`.
@@ -102,43 +98,35 @@ impl World {
         self.store_config().is_some() && !self.read_only
     }
 
-    /// Keeps a derivation that was evaluated, to be written with others.
-    pub(crate) fn add_derivation(&self, path: StorePath, derivation: Derivation) {
-        let mut derivations = self.derivations.lock().unwrap_or_else(PoisonError::into_inner);
-        let derivations = &mut *derivations;
-        if let std::collections::hash_map::Entry::Vacant(entry) = derivations.known.entry(path) {
-            derivations.unwritten.push(entry.key().clone());
-            entry.insert(derivation);
-        }
-    }
-
     /// Notes a path that was computed and not added.
     pub(crate) fn note_computed(&self, path: &StorePath) {
         self.computed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
     }
 
     /// Whether a path was computed in this run.
-    pub(crate) fn is_computed(&self, path: &StorePath) -> bool {
+    fn is_computed(&self, path: &StorePath) -> bool {
         self.computed.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
     }
 
-    /// A derivation evaluated in this run.
-    pub(crate) fn known_derivation(&self, path: &StorePath) -> Option<Derivation> {
-        self.derivations.lock().unwrap_or_else(PoisonError::into_inner).known.get(path).cloned()
+    /// Waits until everything that evaluation has added so far is in the store.
+    pub(crate) fn write_derivations(&self) -> Result {
+        // Nothing was added to a store that was never opened.
+        match self.store.get() {
+            Some(deferred) => Ok(deferred.flush()?),
+            None => Ok(()),
+        }
     }
 
-    /// Writes the derivations that were evaluated so far and are not in the store yet.
-    pub(crate) fn write_derivations(&self) -> Result {
-        let mut derivations = self.derivations.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.keeps_what_is_added() || derivations.unwritten.is_empty() {
-            return Ok(());
+    /// Makes the files of a store path readable, should they wait to be written.
+    pub(crate) fn settle(&self, path: &StorePath) -> Result {
+        match self.store.get() {
+            Some(deferred) if deferred.is_pending(path) => Ok(deferred.flush()?),
+            _ => Ok(()),
         }
-        let store = self.store()?;
-        store.add_temp_roots(&derivations.unwritten.iter().collect::<Vec<_>>())?;
-        let valid = store.query_valid_paths(&derivations.unwritten)?;
-        let missing = derivations.unwritten.iter().filter(|path| !valid.contains(*path));
-        store.write_derivations(missing.map(|path| &derivations.known[path]))?;
-        derivations.unwritten.clear();
-        Ok(())
+    }
+
+    /// Whether evaluation has made this path: it is valid, or will be.
+    pub(crate) fn is_added(&self, path: &StorePath) -> bool {
+        self.is_computed(path) || self.store.get().is_some_and(|deferred| deferred.is_pending(path))
     }
 }

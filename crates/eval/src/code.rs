@@ -89,7 +89,7 @@ impl Code {
 
     pub(crate) fn keep(self, heap: &Heap) -> &'static Code {
         // SAFETY: what the heap keeps is never moved or freed.
-        unsafe { heap.keep(self).as_ref() }
+        unsafe { heap.keep_code(self).as_ref() }
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use nival_formats::{ContentAddressMethod, Derivation, Hash, Input, StoreDir, StorePath};
+use nival_formats::{ContentAddressMethod, Derivation, DerivationFile, Hash, Input, StoreDir, StorePath};
 
 use crate::context::ContextElement;
 
@@ -34,7 +34,7 @@ pub trait Host: Send + Sync {
     /// Copies a file or folder into the store.
     fn add_source(&self, source: SourceRequest<'_>) -> Result<StorePath, HostError>;
     /// Puts a derivation into the store. The host may write it later.
-    fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, HostError>;
+    fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError>;
     /// Reads a derivation that the store has.
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError>;
     /// Builds or fetches what a string refers to, so that its files can be read. What is returned replaces

@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use nival_formats::input::{AttrValue, InputKind};
 use nival_formats::nar::{Mode, Writer};
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgo, Hasher, Input, StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input,
+    StoreDir, StorePath,
 };
 
 use crate::context::ContextElement;
@@ -57,7 +58,6 @@ pub struct MemoryHost {
 struct Stored {
     node: Node,
     references: BTreeSet<StorePath>,
-    derivation: Option<Derivation>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,11 +110,21 @@ impl MemoryHost {
     /// The derivations that were written, by path.
     pub fn derivations(&self) -> Vec<(StorePath, Derivation)> {
         let store = lock(&self.store);
-        let derivations =
-            store.iter().filter_map(|(path, stored)| Some((path.clone(), stored.derivation.clone()?)));
-        let mut derivations: Vec<_> = derivations.collect();
+        let mut derivations: Vec<_> = store
+            .iter()
+            .filter(|(path, _)| path.is_derivation())
+            .filter_map(|(path, stored)| match &stored.node {
+                Node::File { contents, .. } => Some((path.clone(), self.parse(path, contents).ok()?)),
+                _ => None,
+            })
+            .collect();
         derivations.sort_by(|left, right| left.0.cmp(&right.0));
         derivations
+    }
+
+    fn parse(&self, path: &StorePath, contents: &[u8]) -> Result<Derivation, HostError> {
+        let name = path.derivation_name().map_err(host_error)?;
+        Derivation::parse(&self.store_dir, name, contents).map_err(host_error)
     }
 
     fn put(&self, path: &StorePath, stored: Stored) {
@@ -324,7 +334,7 @@ impl Host for MemoryHost {
         let references: BTreeSet<StorePath> = references.iter().cloned().collect();
         let path = self.store_dir.text_path(name, contents, references.clone()).map_err(host_error)?;
         let node = Node::File { contents: contents.to_vec(), executable: false };
-        self.put(&path, Stored { node, references, derivation: None });
+        self.put(&path, Stored { node, references });
         Ok(path)
     }
 
@@ -351,23 +361,23 @@ impl Host for MemoryHost {
         }
         let address = ContentAddress { method: source.method, hash };
         let path = self.store_dir.fixed_output_path(source.name, &address).map_err(host_error)?;
-        self.put(&path, Stored { node, references: BTreeSet::new(), derivation: None });
+        self.put(&path, Stored { node, references: BTreeSet::new() });
         Ok(path)
     }
 
-    fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, HostError> {
-        let (path, contents) = derivation.to_file(&self.store_dir).map_err(host_error)?;
-        let node = Node::File { contents, executable: false };
-        let references = derivation.references();
-        self.put(&path, Stored { node, references, derivation: Some(derivation.clone()) });
-        Ok(path)
+    fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError> {
+        let DerivationFile { path, contents, references, .. } = file;
+        self.put(&path, Stored { node: Node::File { contents, executable: false }, references });
+        Ok(())
     }
 
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
-        let derivation = lock(&self.store).get(path).and_then(|stored| stored.derivation.clone());
-        derivation.ok_or_else(|| {
-            HostError::new(format!("the derivation '{}' is not there", self.store_dir.display(path)))
-        })
+        match lock(&self.store).get(path).map(|stored| &stored.node) {
+            Some(Node::File { contents, .. }) => self.parse(path, contents),
+            _ => {
+                Err(HostError::new(format!("the derivation '{}' is not there", self.store_dir.display(path))))
+            }
+        }
     }
 
     fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError> {
@@ -419,7 +429,7 @@ impl Host for MemoryHost {
         let nar_hash = hash_archive(&node)?;
         let address = ContentAddress { method: ContentAddressMethod::NixArchive, hash: nar_hash };
         let path = self.store_dir.fixed_output_path("source", &address).map_err(host_error)?;
-        self.put(&path, Stored { node, references: BTreeSet::new(), derivation: None });
+        self.put(&path, Stored { node, references: BTreeSet::new() });
         let mut input = input.clone();
         if !input.attrs.contains_key("lastModified") {
             input.attrs.insert("lastModified".to_owned(), AttrValue::Int(0));

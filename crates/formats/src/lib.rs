@@ -46,7 +46,8 @@ pub mod url;
 
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use derivation::{
-    Derivation, DerivationKind, DerivationOutput, HashModulo, HashModuloMemo, InputOutputs, StructuredAttrs,
+    Derivation, DerivationFile, DerivationKind, DerivationOutput, HashModulo, HashModuloMemo, InputOutputs,
+    StructuredAttrs,
 };
 pub use flake_ref::FlakeRef;
 pub use hash::{Hash, HashAlgo, HashError, HashFormat, Hasher, HashingReader};

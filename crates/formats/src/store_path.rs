@@ -114,8 +114,15 @@ pub fn check_name(name: &str) -> Result<(), StorePathError> {
 /// The base name of a store object: 32 nix32 digits, a dash and a name.
 ///
 /// Cheap to clone. Sorts as its text, the order derivations and databases keep.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StorePath(Arc<str>);
+
+impl std::hash::Hash for StorePath {
+    /// The digest alone: it differs wherever anything does.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write(self.hash_part().as_bytes());
+    }
+}
 
 impl StorePath {
     /// A path from its digest and name.
@@ -262,10 +269,14 @@ impl StoreDir {
     }
 
     fn kind_with_references(&self, kind: &str, references: &References) -> String {
-        let mut out = kind.to_owned();
+        let size: usize = references.others.iter().map(|path| self.0.len() + path.as_str().len() + 2).sum();
+        let mut out = String::with_capacity(kind.len() + size);
+        out.push_str(kind);
         for path in &references.others {
             out.push(':');
-            out.push_str(&self.display(path));
+            out.push_str(&self.0);
+            out.push('/');
+            out.push_str(path.as_str());
         }
         if references.itself {
             out.push_str(":self");

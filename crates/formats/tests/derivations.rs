@@ -10,7 +10,9 @@ use std::{
 
 use nival_formats::{
     ContentAddress, ContentAddressMethod as Method, Derivation, DerivationOutput, Hash, HashAlgo,
-    HashModuloMemo, InputOutputs, StoreDir, StorePath, StructuredAttrs, derivation::DerivationError, json,
+    HashModuloMemo, InputOutputs, StoreDir, StorePath, StructuredAttrs,
+    derivation::{DerivationError, Outputs, hash_derivation_modulo},
+    json,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -52,10 +54,60 @@ fn output_paths_are_computed_again() {
                 derivation.env.remove(name.as_bytes());
             }
         }
+        let blank = derivation.clone();
         derivation.fill_output_paths(&store, &memo, &mut read).unwrap();
         assert_eq!(derivation, expected);
         expected.check_output_paths(&store, &memo, &mut read).unwrap();
+
+        // All in one go, with what is there to know of the file.
+        let (mut derivation, own) = (blank, HashModuloMemo::default());
+        let file = derivation.complete(&store, &own, &mut read).unwrap();
+        assert_eq!(derivation, expected);
+        assert_eq!((&file.path, &file.contents), (path, bytes));
+        assert_eq!(file, expected.file(&store).unwrap());
+        assert_eq!(file.hash, Hash::sha256(bytes));
+        let hash = hash_derivation_modulo(&store, &expected, Outputs::Shown, &memo, &mut read).unwrap();
+        assert_eq!(own.get(path), Some(hash), "{path}");
     }
+}
+
+#[test]
+fn inputs_with_one_hash_are_hashed_as_one() {
+    // Two derivations that fetch the same thing from different places.
+    let (store, memo) = (StoreDir::default(), HashModuloMemo::default());
+    let mut read = |path: &StorePath| -> Result<Derivation, DerivationError> { unreachable!("{path}") };
+    let fetch = |place: &str| {
+        let address = ContentAddress { method: Method::Flat, hash: Hash::sha256(b"it") };
+        Derivation {
+            name: "it".into(),
+            system: "builtin".into(),
+            builder: b"builtin:fetchurl".to_vec(),
+            outputs: [("out".into(), DerivationOutput::CaFixed(address))].into(),
+            env: [(b"url".to_vec(), place.as_bytes().to_vec())].into(),
+            ..Derivation::default()
+        }
+    };
+    let inputs: BTreeMap<StorePath, InputOutputs> = ["https://a.org/it", "https://b.org/it"]
+        .map(|place| {
+            let file = fetch(place).complete(&store, &memo, &mut read).unwrap();
+            (file.path, InputOutputs { outputs: ["out".into()].into(), ..InputOutputs::default() })
+        })
+        .into();
+    assert_eq!(inputs.len(), 2);
+    let outputs = |inputs: BTreeMap<StorePath, InputOutputs>| {
+        let mut user = Derivation {
+            name: "user".into(),
+            system: "x86_64-linux".into(),
+            builder: b"/bin/sh".to_vec(),
+            outputs: [("out".into(), DerivationOutput::Deferred)].into(),
+            input_derivations: inputs,
+            ..Derivation::default()
+        };
+        let mut read = |path: &StorePath| -> Result<Derivation, DerivationError> { unreachable!("{path}") };
+        user.complete(&store, &memo, &mut read).unwrap().outputs
+    };
+    let first: BTreeMap<_, _> = inputs.clone().into_iter().take(1).collect();
+    assert_eq!(outputs(first), outputs(inputs));
 }
 
 #[test]

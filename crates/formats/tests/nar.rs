@@ -262,3 +262,15 @@ proptest! {
         prop_assert!(parse(&bytes[..at]).is_err());
     }
 }
+
+#[test]
+fn a_plain_file_is_hashed_without_its_archive() {
+    for size in [0, 1, 7, 8, 9, 100_000] {
+        let contents = vec![b'x'; size];
+        let mut nar = Writer::new(Vec::new());
+        nar.file_bytes(Mode::Plain, &contents).unwrap();
+        let nar = nar.finish().unwrap();
+        let expected = (nival_formats::Hash::sha256(&nar), nar.len() as u64);
+        assert_eq!(nival_formats::nar::hash_plain_file(&contents), expected, "{size} bytes");
+    }
+}

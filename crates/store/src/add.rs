@@ -9,12 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::PoisonError;
 
 use nival_formats::hash::HashingReader;
 use nival_formats::nar::{Mode, Writer};
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, Hash, HashAlgo, Hasher, References, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, References,
+    StorePath,
 };
 
 use crate::database::Registration;
@@ -29,9 +31,6 @@ use crate::restore::{restore_nar, sync_tree};
 use crate::scan::Tee;
 use crate::self_hash::hash_path_modulo;
 use crate::store::LocalStore;
-
-/// How many files are written under one transaction: each holds a lock file open meanwhile.
-const BATCH: usize = 200;
 
 /// A source to add.
 pub struct Source<'a> {
@@ -49,40 +48,26 @@ pub struct Source<'a> {
     pub expected: Option<Hash>,
 }
 
-struct TextFile {
-    path: StorePath,
-    contents: Vec<u8>,
-    references: BTreeSet<StorePath>,
-    address: ContentAddress,
-    outputs: BTreeMap<String, StorePath>,
-}
-
 impl LocalStore {
-    /// Adds a text, as `builtins.toFile` does. Its references must be valid.
-    pub fn add_text(&self, name: &str, contents: &[u8], references: &[StorePath]) -> Result<StorePath> {
-        let file = self.text_file(name, contents.to_vec(), references.iter().cloned().collect())?;
-        let path = file.path.clone();
-        self.add_text_files(vec![file])?;
-        Ok(path)
-    }
-
     /// Writes a `.drv` file and registers it.
     pub fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath> {
-        let file = self.derivation_file(derivation)?;
-        let path = file.path.clone();
-        self.add_text_files(vec![file])?;
-        Ok(path)
+        Ok(self.write_derivations([derivation])?.remove(0))
     }
 
-    /// Writes many `.drv` files, in few transactions. A derivation may need others of the same call, in any order.
+    /// Writes many `.drv` files. A derivation may need others of the same call, in any order.
     pub fn write_derivations<'a>(
         &self,
         derivations: impl IntoIterator<Item = &'a Derivation>,
     ) -> Result<Vec<StorePath>> {
-        let files =
-            derivations.into_iter().map(|drv| self.derivation_file(drv)).collect::<Result<Vec<_>>>()?;
+        let file = |derivation: &Derivation| {
+            derivation.file(self.store_dir()).map_err(|error| StoreError::BadDerivation {
+                path: format!("{}.drv", derivation.name),
+                detail: error.to_string(),
+            })
+        };
+        let files = derivations.into_iter().map(file).collect::<Result<Vec<_>>>()?;
         let paths = files.iter().map(|file| file.path.clone()).collect();
-        self.add_text_files(in_reference_order(files))?;
+        self.add_derivations(in_reference_order(files))?;
         Ok(paths)
     }
 
@@ -93,90 +78,19 @@ impl LocalStore {
             .map_err(|error| bad_name(name, &error))
     }
 
-    fn text_file(&self, name: &str, contents: Vec<u8>, references: BTreeSet<StorePath>) -> Result<TextFile> {
-        let path = self
-            .store_dir()
-            .text_path(name, &contents, references.clone())
-            .map_err(|error| bad_name(name, &error))?;
-        let address = ContentAddress { method: ContentAddressMethod::Text, hash: Hash::sha256(&contents) };
-        Ok(TextFile { path, contents, references, address, outputs: BTreeMap::new() })
-    }
-
-    fn derivation_file(&self, derivation: &Derivation) -> Result<TextFile> {
-        let bad = |error: &dyn std::fmt::Display| StoreError::BadDerivation {
-            path: format!("{}.drv", derivation.name),
-            detail: error.to_string(),
-        };
-        let (path, contents) = derivation.to_file(self.store_dir()).map_err(|error| bad(&error))?;
-        let address = ContentAddress { method: ContentAddressMethod::Text, hash: Hash::sha256(&contents) };
-        let mut outputs = BTreeMap::new();
-        for (name, output) in &derivation.outputs {
-            let known = output.path(self.store_dir(), &derivation.name, name).map_err(|error| bad(&error))?;
-            outputs.extend(known.map(|path| (name.clone(), path)));
-        }
-        Ok(TextFile { path, contents, references: derivation.references(), address, outputs })
-    }
-
-    fn add_text_files(&self, mut files: Vec<TextFile>) -> Result<()> {
-        self.require_writable("add to the store")?;
-        let paths: Vec<&StorePath> = files.iter().map(|file| &file.path).collect();
-        self.add_temp_roots(&paths)?;
-        let valid = self.query_valid_paths(paths.iter().copied())?;
-        files.retain(|file| !valid.contains(&file.path));
-        for chunk in files.chunks(BATCH) {
-            let mut locks = self.lock_paths(chunk.iter().map(|file| &file.path))?;
-            // Somebody else may have added some while we waited for the locks.
-            let valid = self.query_valid_paths(chunk.iter().map(|file| &file.path))?;
-            let missing: Vec<&TextFile> = chunk.iter().filter(|file| !valid.contains(&file.path)).collect();
-            let infos = missing.iter().map(|file| self.write_text(file)).collect::<Result<Vec<_>>>()?;
-            let items: Vec<Registration<'_>> = missing
-                .iter()
-                .zip(&infos)
-                .map(|(file, info)| Registration { info, outputs: file.outputs.clone() })
-                .collect();
-            fault_point("before-register");
-            self.database.register(&items)?;
-            fault_point("after-register");
-            locks.set_after_unlock(AfterUnlock::Delete);
-        }
-        Ok(())
-    }
-
-    fn write_text(&self, file: &TextFile) -> Result<PathInfo> {
-        let temporary = self.temporary_path(&file.path);
-        let write = || {
-            remove_leftover(&temporary)?;
-            let mut out = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o444)
-                .open(&temporary)
-                .at("create", &temporary)?;
-            out.write_all(&file.contents).at("write", &temporary)?;
-            self.finish_tree(&temporary)?;
-            self.move_into_place(&temporary, &file.path)
-        };
-        write().inspect_err(|_| {
-            let _ = delete_tree(&temporary);
-        })?;
-
-        let mut nar = Writer::new(Hasher::new(HashAlgo::Sha256));
-        let hasher =
-            nar.file_bytes(Mode::Plain, &file.contents).and_then(|()| nar.finish()).at("hash", &temporary)?;
-        let size = hasher.written();
-        let mut info = PathInfo::new(file.path.clone(), hasher.finish(), size);
-        info.references.clone_from(&file.references);
-        info.content_address = Some(file.address);
-        Ok(info)
-    }
-
     /// Copies a file or a directory into the store.
     pub fn add_source(&self, source: Source<'_>) -> Result<StorePath> {
         self.require_writable("add to the store")?;
+        let (info, spool) = self.read_source(source)?;
+        self.add_spooled(info, spool)
+    }
+
+    /// Reads a source and tells what will be known of it.
+    pub(crate) fn read_source(&self, source: Source<'_>) -> Result<(PathInfo, Spool<'_>)> {
         let Source { name, path: from, method, algo, filter, expected } = source;
         let mut spool = Spool::new(&self.config.real_store_dir, self.config.nar_buffer_size);
-        let (hash, nar_hash, nar_size) = match method {
-            ContentAddressMethod::Flat => {
+        let (hash, nar_hash, nar_size) = match (method, algo) {
+            (ContentAddressMethod::Flat, _) => {
                 let metadata = fs::metadata(from).at("examine", from)?;
                 if !metadata.is_file() {
                     return Err(StoreError::NotRegular { path: from.to_owned() });
@@ -184,6 +98,12 @@ impl LocalStore {
                 let hasher =
                     Tee(Hasher::new(algo), Writer::new(Tee(Hasher::new(HashAlgo::Sha256), &mut spool)));
                 dump_flat(from, hasher)?
+            }
+            (_, HashAlgo::Sha256) => {
+                let Tee(hasher, _) = dump_path(from, filter, Tee(Hasher::new(algo), &mut spool))?;
+                let size = hasher.written();
+                let hash = hasher.finish();
+                (hash, hash, size)
             }
             _ => {
                 let hashers = Tee(Hasher::new(algo), Hasher::new(HashAlgo::Sha256));
@@ -208,6 +128,10 @@ impl LocalStore {
             .map_err(|error| bad_name(name, &error))?;
         let mut info = PathInfo::new(path, nar_hash, nar_size);
         info.content_address = Some(address);
+        Ok((info, spool))
+    }
+
+    pub(crate) fn add_spooled(&self, info: PathInfo, spool: Spool<'_>) -> Result<StorePath> {
         self.add_temp_root(&info.path)?;
         if !self.is_valid_path(&info.path)? {
             self.install(&info, &mut spool.into_reader()?)?;
@@ -242,22 +166,16 @@ impl LocalStore {
 
     /// Unpacks, checks, moves into place and registers.
     fn install(&self, info: &PathInfo, nar: &mut dyn BufRead) -> Result<()> {
+        let _not_alone = self.adding.read().unwrap_or_else(PoisonError::into_inner);
         let mut locks = self.lock_paths([&info.path])?;
         if !self.is_valid_path(&info.path)? {
-            let temporary = self.temporary_path(&info.path);
-            let unpack = || {
-                remove_leftover(&temporary)?;
+            self.put_in_place(&info.path, |temporary| {
                 let mut nar = HashingReader::new(nar, HashAlgo::Sha256);
-                restore_nar(&mut nar, &temporary)?;
+                restore_nar(&mut nar, temporary)?;
                 fault_point("unpacked");
                 let (_, hash, size) = nar.finish();
                 self.check_nar(info, &hash, size)?;
-                self.finish_tree(&temporary)?;
-                self.check_content_address(info, &temporary)?;
-                self.move_into_place(&temporary, &info.path)
-            };
-            unpack().inspect_err(|_| {
-                let _ = delete_tree(&temporary);
+                self.check_content_address(info, temporary)
             })?;
             fault_point("before-register");
             self.register_valid_paths(std::slice::from_ref(info))?;
@@ -320,16 +238,19 @@ impl LocalStore {
     pub fn register_valid_paths(&self, infos: &[PathInfo]) -> Result<()> {
         self.require_writable("register paths")?;
         refuse_cycles(self, infos)?;
-        let mut items = Vec::with_capacity(infos.len());
+        let mut outputs = Vec::with_capacity(infos.len());
         for info in infos {
             if !info.content_address_holds(self.store_dir()) {
                 return Err(StoreError::NotContentAddressed(self.display(&info.path)));
             }
-            let outputs =
-                if info.path.is_derivation() { self.checked_outputs(&info.path)? } else { BTreeMap::new() };
-            items.push(Registration { info, outputs });
+            outputs.push(if info.path.is_derivation() {
+                self.checked_outputs(&info.path)?
+            } else {
+                BTreeMap::new()
+            });
         }
-        self.database.register(&items)
+        let registration = |(info, outputs)| Registration::new(info, outputs);
+        self.database.register(&infos.iter().zip(&outputs).map(registration).collect::<Vec<_>>())
     }
 
     /// The known output paths of a derivation on disk, after checking that they follow from it.
@@ -347,10 +268,23 @@ impl LocalStore {
         Ok(outputs)
     }
 
-    /// Where a path is put together: a name that is protected by the temporary root of the path itself, since the
-    /// garbage collectors of both programs look at the hash part alone.
-    fn temporary_path(&self, path: &StorePath) -> PathBuf {
-        self.config.real_store_dir.join(format!("{}-tmp", path.hash_part()))
+    /// Makes the files of a path under a temporary name, which the temporary root of the path protects too, since the
+    /// garbage collectors of both programs look at the hash part alone; then moves them into place.
+    pub(crate) fn put_in_place(
+        &self,
+        path: &StorePath,
+        make: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let temporary = self.config.real_store_dir.join(format!("{}-tmp", path.hash_part()));
+        let put = || {
+            remove_leftover(&temporary)?;
+            make(&temporary)?;
+            self.finish_tree(&temporary)?;
+            self.move_into_place(&temporary, path)
+        };
+        put().inspect_err(|_| {
+            let _ = delete_tree(&temporary);
+        })
     }
 
     fn finish_tree(&self, tree: &Path) -> Result<()> {
@@ -385,7 +319,7 @@ fn remove_leftover(path: &Path) -> Result<()> {
     }
 }
 
-fn bad_name(name: &str, error: &dyn std::fmt::Display) -> StoreError {
+pub(crate) fn bad_name(name: &str, error: &dyn std::fmt::Display) -> StoreError {
     StoreError::BadName { name: name.to_owned(), detail: error.to_string() }
 }
 
@@ -409,8 +343,8 @@ fn dump_flat<W: Write>(from: &Path, tee: Tee<Hasher, Writer<Tee<Hasher, W>>>) ->
 }
 
 /// References may only go to what is valid or comes earlier, so that a batch can be cut anywhere.
-fn in_reference_order(files: Vec<TextFile>) -> Vec<TextFile> {
-    let mut waiting: BTreeMap<StorePath, TextFile> =
+fn in_reference_order(files: Vec<DerivationFile>) -> Vec<DerivationFile> {
+    let mut waiting: BTreeMap<StorePath, DerivationFile> =
         files.into_iter().map(|file| (file.path.clone(), file)).collect();
     let mut order = Vec::with_capacity(waiting.len());
     let starts: Vec<StorePath> = waiting.keys().cloned().collect();
@@ -468,7 +402,7 @@ fn refuse_cycles(store: &LocalStore, infos: &[PathInfo]) -> Result<()> {
 
 /// Keeps a NAR until its hash is known: in memory while it is small, else in a file of the store's file system
 /// that has no name, so that a crash leaves nothing.
-struct Spool<'a> {
+pub(crate) struct Spool<'a> {
     directory: &'a Path,
     limit: u64,
     memory: Vec<u8>,
@@ -478,6 +412,11 @@ struct Spool<'a> {
 impl<'a> Spool<'a> {
     fn new(directory: &'a Path, limit: u64) -> Self {
         Self { directory, limit, memory: Vec::new(), file: None }
+    }
+
+    /// The NAR, if it is in memory; else the spool again.
+    pub(crate) fn into_memory(self) -> std::result::Result<Vec<u8>, Self> {
+        if self.file.is_none() { Ok(self.memory) } else { Err(self) }
     }
 
     fn into_reader(self) -> Result<Box<dyn BufRead>> {

@@ -3,7 +3,7 @@
 //! The tables are those of C++ Nix 2.34, schema 10 (`src/libstore/schema.sql`), so that both programs can use one
 //! store at the same time. Every change is one transaction.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -138,9 +138,11 @@ impl Database {
         paths: impl Iterator<Item = &'a StorePath> + Clone,
     ) -> Result<BTreeSet<StorePath>> {
         self.run(|connection| {
+            // One transaction: each takes and leaves the database's lock.
+            let transaction = connection.transaction()?;
             let mut valid = BTreeSet::new();
             for path in paths.clone() {
-                if path_id(connection, &self.store_dir.display(path))?.is_some() {
+                if path_id(&transaction, &self.store_dir.display(path))?.is_some() {
                     valid.insert(path.clone());
                 }
             }
@@ -270,40 +272,60 @@ impl Database {
 
     /// Registers all of `items`, or none.
     pub(crate) fn register(&self, items: &[Registration<'_>]) -> Result<()> {
+        if items.is_empty() {
+            return Ok(());
+        }
         self.change(|connection| {
-            let mut ids = Vec::with_capacity(items.len());
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |age| age.as_secs() as i64);
+            let mut ids: HashMap<&StorePath, i64> = HashMap::with_capacity(items.len() * 2);
             for item in items {
                 let text = self.store_dir.display(&item.info.path);
                 let id = match path_id(connection, &text)? {
                     Some(id) => {
-                        update(connection, &text, item.info)?;
+                        update(connection, &text, item)?;
                         id
                     }
-                    None => self.insert(connection, &text, item)?,
+                    None => self.insert(connection, &text, item, now)?,
                 };
-                ids.push(id);
+                ids.insert(&item.info.path, id);
             }
             let mut add = connection
                 .prepare_cached("insert or replace into Refs (referrer, reference) values (?, ?)")?;
-            for (item, referrer) in items.iter().zip(ids) {
+            let mut references = Vec::new();
+            for item in items {
+                references.clear();
                 for reference in &item.info.references {
-                    let text = self.store_dir.display(reference);
-                    let Some(id) = path_id(connection, &text)? else {
-                        return Err(StoreError::NotValid(text).into());
-                    };
-                    add.execute(params![referrer, id])?;
+                    references.push(match ids.get(reference) {
+                        Some(id) => *id,
+                        None => {
+                            let text = self.store_dir.display(reference);
+                            let Some(id) = path_id(connection, &text)? else {
+                                return Err(StoreError::NotValid(text).into());
+                            };
+                            ids.insert(reference, id);
+                            id
+                        }
+                    });
+                }
+                // In the order of the table's key.
+                references.sort_unstable();
+                let referrer = ids[&item.info.path];
+                for reference in &references {
+                    add.execute([referrer, *reference])?;
                 }
             }
             Ok(())
         })
     }
 
-    fn insert(&self, connection: &Connection, text: &str, item: &Registration<'_>) -> Result<i64, Failure> {
-        let Registration { info, outputs } = item;
-        let time = match info.registration_time {
-            0 => SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |age| age.as_secs() as i64),
-            time => time,
-        };
+    fn insert(
+        &self,
+        connection: &Connection,
+        text: &str,
+        item: &Registration<'_>,
+        now: i64,
+    ) -> Result<i64, Failure> {
+        let Registration { info, nar_hash, nar_size, outputs } = item;
         connection
             .prepare_cached(
                 "insert into ValidPaths \
@@ -312,10 +334,10 @@ impl Database {
             )?
             .execute(params![
                 text,
-                info.nar_hash.to_prefixed(HashFormat::Base16),
-                time,
+                nar_hash.to_prefixed(HashFormat::Base16),
+                if info.registration_time == 0 { now } else { info.registration_time },
                 info.deriver.as_ref().map(|deriver| self.store_dir.display(deriver)),
-                size_column(info),
+                size_column(*nar_size),
                 info.ultimate.then_some(1),
                 signatures_column(info),
                 info.content_address.map(|address| address.to_string()),
@@ -323,7 +345,7 @@ impl Database {
         let id = connection.last_insert_rowid();
         let mut add = connection
             .prepare_cached("insert or replace into DerivationOutputs (drv, id, path) values (?, ?, ?)")?;
-        for (name, path) in outputs {
+        for (name, path) in *outputs {
             add.execute(params![id, name, self.store_dir.display(path)])?;
         }
         Ok(id)
@@ -402,7 +424,16 @@ impl Database {
 /// A path to register, with the outputs that its derivation names.
 pub(crate) struct Registration<'a> {
     pub(crate) info: &'a PathInfo,
-    pub(crate) outputs: BTreeMap<String, StorePath>,
+    /// These two stand for those of the info.
+    pub(crate) nar_hash: Hash,
+    pub(crate) nar_size: u64,
+    pub(crate) outputs: &'a BTreeMap<String, StorePath>,
+}
+
+impl<'a> Registration<'a> {
+    pub(crate) fn new(info: &'a PathInfo, outputs: &'a BTreeMap<String, StorePath>) -> Self {
+        Self { info, nar_hash: info.nar_hash, nar_size: info.nar_size, outputs }
+    }
 }
 
 struct PathRecord {
@@ -485,14 +516,15 @@ fn path_id(connection: &Connection, text: &str) -> Result<Option<i64>, Failure> 
         .optional()?)
 }
 
-fn update(connection: &Connection, text: &str, info: &PathInfo) -> Result<(), Failure> {
+fn update(connection: &Connection, text: &str, item: &Registration<'_>) -> Result<(), Failure> {
+    let Registration { info, nar_hash, nar_size, .. } = item;
     connection
         .prepare_cached(
             "update ValidPaths set narSize = ?, hash = ?, ultimate = ?, sigs = ?, ca = ? where path = ?",
         )?
         .execute(params![
-            size_column(info),
-            info.nar_hash.to_prefixed(HashFormat::Base16),
+            size_column(*nar_size),
+            nar_hash.to_prefixed(HashFormat::Base16),
             info.ultimate.then_some(1),
             signatures_column(info),
             info.content_address.map(|address| address.to_string()),
@@ -501,8 +533,8 @@ fn update(connection: &Connection, text: &str, info: &PathInfo) -> Result<(), Fa
     Ok(())
 }
 
-fn size_column(info: &PathInfo) -> Option<i64> {
-    (info.nar_size != 0).then(|| i64::try_from(info.nar_size).unwrap_or(i64::MAX))
+fn size_column(size: u64) -> Option<i64> {
+    (size != 0).then(|| i64::try_from(size).unwrap_or(i64::MAX))
 }
 
 fn signatures_column(info: &PathInfo) -> Option<String> {

@@ -9,12 +9,14 @@
 //! temporary name, the final name, the database.
 
 mod add;
+mod batch;
 mod closure;
 mod config;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod crash_tests;
 mod database;
+mod deferred;
 mod dump;
 mod error;
 mod event;
@@ -44,6 +46,7 @@ mod verify;
 pub use add::Source;
 pub use closure::{ClosureOptions, Direction};
 pub use config::StoreConfig;
+pub use deferred::Deferred;
 pub use dump::{Filter, dump_path, hash_path};
 pub use error::{Result, StoreError};
 pub use event::{Reporter, StoreEvent};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -75,6 +75,24 @@ pub fn canonicalise(path: &Path, owner: Owner, ignored_acls: &[String], seen: &m
     set_mode_and_time(path, &metadata)
 }
 
+/// As [`canonicalise`], for a file that this process has just created with mode 0444, and has open.
+pub(crate) fn canonicalise_new_file(file: &File, path: &Path, ignored_acls: &[String]) -> Result<()> {
+    // A default ACL of the directory comes as an attribute.
+    if !matches!(rustix::fs::flistxattr(file, &mut [0u8; 0]), Ok(0) | Err(Errno::NOTSUP | Errno::NODATA)) {
+        remove_extended_attributes(path, ignored_acls)?;
+    }
+    // The process's file mode mask may have taken something away.
+    if file.metadata().at("examine", path)?.mode() & 0o7777 != 0o444 {
+        rustix::fs::fchmod(file, Mode::from_raw_mode(0o444)).at("change the mode of", path)?;
+    }
+    rustix::fs::futimens(file, &STORE_TIMES).at("change the time of", path)
+}
+
+const STORE_TIMES: Timestamps = Timestamps {
+    last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+    last_modification: Timespec { tv_sec: STORE_MTIME, tv_nsec: 0 },
+};
+
 /// Sets the mode and the modification time of one file.
 pub(crate) fn set_mode_and_time(path: &Path, metadata: &Metadata) -> Result<()> {
     if !metadata.is_symlink() {
@@ -87,11 +105,8 @@ pub(crate) fn set_mode_and_time(path: &Path, metadata: &Metadata) -> Result<()> 
         }
     }
     if metadata.is_dir() || metadata.mtime() != STORE_MTIME {
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            last_modification: Timespec { tv_sec: STORE_MTIME, tv_nsec: 0 },
-        };
-        rustix::fs::utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).at("change the time of", path)?;
+        rustix::fs::utimensat(CWD, path, &STORE_TIMES, AtFlags::SYMLINK_NOFOLLOW)
+            .at("change the time of", path)?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use nival_formats::{Derivation, HashModuloMemo, StoreDir, StorePath};
 
@@ -23,6 +23,8 @@ pub struct LocalStore {
     pub(crate) config: StoreConfig,
     pub(crate) database: Database,
     pub(crate) temp_roots: Mutex<TempRoots>,
+    /// Held while paths are added under their locks; alone by who adds without them.
+    pub(crate) adding: RwLock<()>,
     /// Hashes of derivations whose output paths were checked.
     pub(crate) memo: HashModuloMemo,
     /// Shared as long as the store is open, so that nobody changes the schema meanwhile.
@@ -59,6 +61,7 @@ impl LocalStore {
         }
         Ok(Self {
             temp_roots: Mutex::new(TempRoots::new(&config)),
+            adding: RwLock::new(()),
             config,
             database,
             memo: HashModuloMemo::default(),

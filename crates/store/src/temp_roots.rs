@@ -5,7 +5,7 @@
 //! is stale. While a garbage collector runs it has read the files already, and is told of new roots over its
 //! socket.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -89,6 +89,21 @@ impl TempRoots {
         Ok(())
     }
 
+    /// Keeps everybody else from taking temporary roots, as long as the answer lives, and tells which paths others
+    /// have taken as theirs. Nothing if somebody else has the lock at the moment.
+    pub(crate) fn be_alone(&mut self, config: &StoreConfig) -> Result<Option<Alone<'_>>> {
+        let lock_path = &self.gc_lock;
+        let Some(open) = &self.open else { return Ok(None) };
+        if !try_lock(&open.gc_lock, LockKind::Exclusive, lock_path)? {
+            return Ok(None);
+        }
+        let mut alone = Alone { gc_lock: &open.gc_lock, lock_path, others: HashSet::new() };
+        for (path, _) in read_all(config, Some(&open.path))? {
+            alone.others.insert(path);
+        }
+        Ok(Some(alone))
+    }
+
     fn create_file(&self) -> Result<OpenRoots> {
         let pid = std::process::id();
         let gc_lock = open_lock_file(&self.gc_lock)?;
@@ -114,6 +129,27 @@ impl TempRoots {
                 _ => {}
             }
         }
+    }
+}
+
+/// The right to add paths that nobody else is at work on.
+pub(crate) struct Alone<'a> {
+    gc_lock: &'a File,
+    lock_path: &'a Path,
+    others: HashSet<StorePath>,
+}
+
+impl Alone<'_> {
+    /// Whether another process has a temporary root for this path.
+    pub(crate) fn others_have(&self, path: &StorePath) -> bool {
+        self.others.contains(path)
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        // It ends with the process, should this fail.
+        let _ = unlock(self.gc_lock, self.lock_path);
     }
 }
 
@@ -173,12 +209,23 @@ pub(crate) fn gc_socket_path(config: &StoreConfig) -> PathBuf {
 
 /// The temporary roots of all running processes; files of processes that have ended are removed.
 pub(crate) fn find(config: &StoreConfig) -> Result<BTreeMap<StorePath, BTreeSet<u32>>> {
-    let directory = config.state_dir.join("temproots");
     let mut roots: BTreeMap<StorePath, BTreeSet<u32>> = BTreeMap::new();
+    for (path, pid) in read_all(config, None)? {
+        roots.entry(path).or_default().insert(pid);
+    }
+    Ok(roots)
+}
+
+fn read_all(config: &StoreConfig, except: Option<&Path>) -> Result<Vec<(StorePath, u32)>> {
+    let directory = config.state_dir.join("temproots");
+    let mut roots = Vec::new();
     for entry in fs::read_dir(&directory).at("read the directory", &directory)? {
         let path = entry.at("read the directory", &directory)?.path();
         // Package managers put hidden files into empty directories to keep them.
         let Some(pid) = path.file_name().and_then(|name| leading_number(name.to_str()?)) else { continue };
+        if except == Some(path.as_path()) {
+            continue;
+        }
         let mut file = match fs::OpenOptions::new().read(true).write(true).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             result => result.at("open", &path)?,
@@ -192,13 +239,10 @@ pub(crate) fn find(config: &StoreConfig) -> Result<BTreeMap<StorePath, BTreeSet<
         }
         let mut contents = Vec::new();
         file.read_to_end(&mut contents).at("read", &path)?;
-        for line in contents.split(|byte| *byte == 0) {
-            if let Some(path) =
-                std::str::from_utf8(line).ok().and_then(|line| config.store_dir.parse(line).ok())
-            {
-                roots.entry(path).or_default().insert(pid);
-            }
-        }
+        roots.extend(contents.split(|byte| *byte == 0).filter_map(|line| {
+            let line = std::str::from_utf8(line).ok()?;
+            Some((config.store_dir.parse(line).ok()?, pid))
+        }));
     }
     Ok(roots)
 }

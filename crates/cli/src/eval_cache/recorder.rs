@@ -12,7 +12,7 @@ use nival_eval::host::{
     SourceRequest,
 };
 use nival_formats::input::InputKind;
-use nival_formats::{Derivation, Input, StoreDir, StorePath};
+use nival_formats::{Derivation, DerivationFile, Input, StoreDir, StorePath};
 
 use super::entry::{Entry, Said};
 use super::fingerprint::Fingerprint;
@@ -145,6 +145,8 @@ impl Recorder {
         let Ok(inside) = path.strip_prefix(&store.logical) else {
             return Place::Elsewhere(path.to_owned());
         };
+        // Should it fail, it fails again where the host is asked.
+        let _ = self.inner.settle(inside);
         let real = store.real.join(inside);
         let mut parts = inside.components();
         let Some(name) = parts.next() else { return Place::Elsewhere(real) };
@@ -358,15 +360,13 @@ impl Host for Recorder {
         Ok(added)
     }
 
-    fn write_derivation(&self, derivation: &Derivation) -> Result<StorePath, HostError> {
-        let path = self.watched(self.inner.write_derivation(derivation))?;
+    fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError> {
         self.note(|record| {
-            if record.added.insert(path.clone()) {
-                let inputs = derivation.input_derivations.keys().chain(&derivation.input_sources);
-                record.referenced.extend(inputs.cloned());
+            if record.added.insert(file.path.clone()) {
+                record.referenced.extend(file.references.iter().cloned());
             }
         });
-        Ok(path)
+        self.watched(self.inner.write_derivation(file))
     }
 
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {

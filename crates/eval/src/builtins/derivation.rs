@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use nival_formats::derivation::{DerivationError, Outputs, hash_derivation_modulo};
+use nival_formats::derivation::DerivationError;
 use nival_formats::placeholder::{DownstreamPlaceholder, output_placeholder};
 use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgo, HashModuloMemo,
@@ -178,8 +178,6 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         ));
     }
     let store_dir = ev.host().store_dir();
-    let mut read =
-        |path: &StorePath| -> Result<Derivation, ReadError> { Ok(ev.host().read_derivation(path)?) };
     if let Some(hash) = &spec.hash {
         if !single {
             return Err(invalid("multiple outputs are not supported in fixed-output derivations".into()));
@@ -207,17 +205,15 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
             drv.outputs.insert(output.clone(), made);
         }
     } else {
-        for output in &spec.names {
-            // Blank while the derivation is hashed: the path is made from the hash.
-            drv.env.insert(output.clone().into_bytes(), Vec::new());
-            drv.outputs.insert(output.clone(), DerivationOutput::Deferred);
+        for output in spec.names {
+            drv.outputs.insert(output, DerivationOutput::Deferred);
         }
-        drv.fill_output_paths(store_dir, &HASHES, &mut read).map_err(ReadError::into_error)?;
     }
-    let hash = hash_derivation_modulo(store_dir, &drv, Outputs::Shown, &HASHES, &mut read)
-        .map_err(ReadError::into_error)?;
-    let path = ev.host().write_derivation(&drv)?;
-    HASHES.insert(path.clone(), hash);
+    let mut read =
+        |path: &StorePath| -> Result<Derivation, ReadError> { Ok(ev.host().read_derivation(path)?) };
+    let file = drv.complete(store_dir, &HASHES, &mut read).map_err(ReadError::into_error)?;
+    let path = file.path.clone();
+    ev.host().write_derivation(file)?;
 
     let mut result = AttrsBuilder::with_capacity(1 + drv.outputs.len());
     let closure = Context::of(ContextElement::Closure(path.clone()));
@@ -408,7 +404,10 @@ fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<
             ContextElement::Closure(derivation) => {
                 for path in ev.host().closure(derivation)? {
                     if path.is_derivation() {
-                        let names = ev.host().read_derivation(&path)?.outputs.into_keys();
+                        let names = match HASHES.get(&path) {
+                            Some(known) => known.outputs.to_vec(),
+                            None => ev.host().read_derivation(&path)?.outputs.into_keys().collect(),
+                        };
                         drv.input_derivations.entry(path.clone()).or_default().outputs.extend(names);
                     }
                     drv.input_sources.insert(path);

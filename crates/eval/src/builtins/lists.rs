@@ -29,9 +29,11 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         )?;
         let frame = "while evaluating a value of the list passed to builtins.concatLists";
         let _offer = ev.offer(Need::Value, lists.iter());
-        let lists: Vec<List> =
-            lists.iter().map(|list| ev.force_list(list, pos, frame)).collect::<Result<_>>()?;
-        Ok(ev.concat_lists(&lists).into())
+        let mut forced: Vec<List> = Vec::with_capacity(lists.len());
+        for list in lists.iter() {
+            forced.push(ev.force_list(list, pos, frame)?);
+        }
+        Ok(ev.concat_lists(&forced).into())
     }),
     Builtin::new(
         "concatMap",
@@ -49,10 +51,10 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the second argument passed to builtins.concatMap",
             )?;
             let frame = "while evaluating the return value of the function passed to builtins.concatMap";
-            let lists: Vec<List> = list
-                .iter()
-                .map(|element| ev.force_list(ev.call(function, &[element], pos)?, pos, frame))
-                .collect::<Result<_>>()?;
+            let mut lists: Vec<List> = Vec::with_capacity(list.len());
+            for element in list.iter() {
+                lists.push(ev.force_list(ev.call(function, &[element], pos)?, pos, frame)?);
+            }
             Ok(ev.concat_lists(&lists).into())
         },
     ),
@@ -67,7 +69,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the second argument passed to builtins.elem",
             )?;
             for element in list.iter() {
-                if ev.equal(arguments[0], element, pos)? {
+                if ev.same_or_equal(arguments[0], element, pos)? {
                     return Ok(Value::TRUE);
                 }
             }
@@ -132,16 +134,12 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 pos,
                 "while evaluating the second argument passed to builtins.genList",
             )?;
-            let wanted = usize::try_from(length).ok().filter(|length| *length < 1 << 40);
+            let wanted = usize::try_from(length).ok().filter(|length| *length < 1 << 32);
             let wanted = wanted
                 .ok_or_else(|| EvalError::other(format!("cannot create list of size {length}")).at(pos))?;
             let frame = "while evaluating the first argument passed to builtins.genList";
             let function = ev.force_function(arguments[0], pos, frame)?;
-            let mut list = ev.list_of(wanted);
-            for index in 0..length {
-                list.push(ev.apply_lazily(function, ev.int(index)));
-            }
-            Ok(list.finish().into())
+            Ok(List::generated(&ev.heap, function, wanted).into())
         },
     ),
     Builtin::new(
@@ -200,11 +198,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             pos,
             "while evaluating the first argument passed to builtins.map",
         )?;
-        let mut result = ev.list_of(list.len());
-        for element in list.iter() {
-            result.push(ev.apply_lazily(function, element));
-        }
-        Ok(result.finish().into())
+        Ok(List::mapped(&ev.heap, function, list).into())
     })
     .global(),
     Builtin::new(

@@ -6,6 +6,7 @@ use nival_syntax::{Pos, Symbol, suggestions};
 
 use crate::error::{EvalError, Result};
 use crate::evaluator::Evaluator;
+use crate::hash::WordHash;
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -132,10 +133,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         "The set with `f name value` for each value.",
         |ev, arguments, pos| {
             let attrs = set(ev, arguments[1], pos, "second", "mapAttrs")?;
-            let function = arguments[0];
-            Ok(ev.map_attrs(attrs, |attr| {
-                ev.apply_two_lazily(function, ev.name_string(attr.name), attr.value)
-            }))
+            Ok(Attrs::mapped(&ev.heap, arguments[0], attrs).into())
         },
     ),
     Builtin::new(
@@ -230,21 +228,17 @@ fn zip_attrs_with(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
         "while evaluating the second argument passed to builtins.zipAttrsWith",
     )?;
     let frame = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
-    let mut order = Vec::new();
-    let mut values: HashMap<Symbol, Vec<Value>> = HashMap::new();
+    let mut values: HashMap<Symbol, Vec<Value>, WordHash> = HashMap::default();
     for element in list.iter() {
         for attr in ev.force_attrs(element, pos, frame)? {
-            let found = values.entry(attr.name).or_insert_with(|| {
-                order.push(attr.name);
-                Vec::new()
-            });
-            found.push(attr.value);
+            values.entry(attr.name).or_default().push(attr.value);
         }
     }
-    let mut result = AttrsBuilder::with_capacity(order.len());
-    for name in order {
-        let value = ev.apply_two_lazily(function, ev.name_string(name), ev.list(&values[&name]));
-        result.insert(name, value, Pos::NONE);
+    let mut names: Vec<Symbol> = values.keys().copied().collect();
+    names.sort_unstable();
+    let mut lists = ev.list_of(names.len());
+    for name in &names {
+        lists.push(ev.list(&values[name]));
     }
-    Ok(ev.attrs(result))
+    Ok(Attrs::zipped(&ev.heap, function, &names, lists.finish()).into())
 }

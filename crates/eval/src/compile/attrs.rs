@@ -127,10 +127,10 @@ impl Filling {
     #[inline(always)]
     fn fill(&self, ev: &Evaluator, env: Env, inner: Env) {
         for (index, lazy) in &self.inherited {
-            inner.set(*index, lazy.make(ev, env));
+            lazy.put(ev, env, inner.slot(*index));
         }
         for (index, lazy) in &self.own {
-            inner.set(*index, lazy.make(ev, inner));
+            lazy.put(ev, inner, inner.slot(*index));
         }
     }
 }
@@ -172,7 +172,7 @@ impl Run for MakeSet {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let (attrs, slots) = Attrs::unfilled(&ev.heap, self.names.keys, self.names.origins);
         for (slot, value) in slots.iter().zip(&self.values) {
-            slot.set(value.make(ev, env));
+            value.put(ev, env, slot);
         }
         Ok(attrs.into())
     }
@@ -194,12 +194,12 @@ impl Run for MakeMixedSet {
         if !self.froms.is_empty() {
             inner = Env::new(&ev.heap, env, self.froms.len() as u32);
             for (index, from) in self.froms.iter().enumerate() {
-                inner.set(index as u32, from.make(ev, env));
+                from.put(ev, env, inner.slot(index as u32));
             }
         }
         let (attrs, slots) = Attrs::unfilled(&ev.heap, self.names.keys, self.names.origins);
         for ((slot, value), in_froms) in slots.iter().zip(&self.values).zip(&self.in_froms) {
-            slot.set(value.make(ev, if *in_froms { inner } else { env }));
+            value.put(ev, if *in_froms { inner } else { env }, slot);
         }
         add_dynamic(ev, env, attrs, &self.dynamic)
     }

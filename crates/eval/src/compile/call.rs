@@ -73,13 +73,12 @@ impl<const N: usize> Run for Call<N> {
                 let code = lambda.code();
                 let frame = Env::new(&ev.heap, lambda.env(), code.frame_size);
                 for (index, lazy) in (0..).zip(arguments) {
-                    frame.set(index, lazy.make(ev, env));
+                    lazy.put(ev, env, frame.slot(index));
                 }
                 ev.run_body(code, frame, self.pos)
             }
             View::Builtin(builtin) if builtin.arity() == N => {
-                let has_thunks =
-                    arguments.iter().any(|lazy| matches!(lazy, Lazy::Thunk(_) | Lazy::Select(_)));
+                let has_thunks = arguments.iter().any(|lazy| matches!(lazy, Lazy::Thunk(_)));
                 let first = if has_thunks { evaluated_first(builtin.name) } else { None };
                 call_builtin(ev, env, builtin, first, arguments, self.pos)
             }

@@ -121,7 +121,7 @@ impl Run for MakeList {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let mut list = ListBuilder::new(&ev.heap, self.0.len());
         for element in &self.0 {
-            list.push(element.make(ev, env));
+            element.put(ev, env, list.next_slot());
         }
         Ok(list.finish().into())
     }
@@ -137,7 +137,7 @@ impl Run for With {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let inner = Env::new(&ev.heap, env, self.size);
-        inner.set(0, self.scope.make(ev, env));
+        self.scope.put(ev, env, inner.slot(0));
         self.body.run(ev, inner)
     }
 }
@@ -152,7 +152,7 @@ struct WithInFrame {
 impl Run for WithInFrame {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        env.set(self.index, self.scope.make(ev, env));
+        self.scope.put(ev, env, env.slot(self.index));
         self.body.run(ev, env)
     }
 }

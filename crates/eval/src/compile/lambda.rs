@@ -48,7 +48,7 @@ pub(super) fn lambda_code(
             binder: OnceLock::new(),
         };
         // SAFETY: what the heap keeps is never moved or freed.
-        next = Some(unsafe { ev.heap.keep(code).as_ref() });
+        next = Some(unsafe { ev.heap.keep_code(code).as_ref() });
     }
     next.expect("there is one function at least")
 }
@@ -70,8 +70,8 @@ pub(super) struct MakeLambda(pub(super) &'static LambdaCode);
 
 impl Run for MakeLambda {
     #[inline(always)]
-    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        Ok(Lambda::new(&ev.heap, self.0, env).into())
+    fn run(&self, _: &Evaluator, env: Env) -> Result<Value> {
+        Ok(Lambda::new(self.0, env).into())
     }
 }
 
@@ -112,11 +112,12 @@ pub(crate) fn binder(ev: &Evaluator, code: &LambdaCode) -> &'static Binder {
 
 impl BoundFormal {
     #[inline]
-    fn default(&self, ev: &Evaluator, code: &LambdaCode, env: Env, pos: Pos) -> Result<Value> {
+    fn default(&self, ev: &Evaluator, code: &LambdaCode, env: Env, index: u32, pos: Pos) -> Result<()> {
         match &self.default {
-            Some(default) => Ok(default.make(ev, env)),
-            None => Err(missing(code, self.name, pos)),
+            Some(default) => default.put(ev, env, env.slot(index)),
+            None => return Err(missing(code, self.name, pos)),
         }
+        Ok(())
     }
 }
 
@@ -153,21 +154,20 @@ impl Binder {
                         env.set(index, unsafe { attrs.slot_unchecked(next) }.get());
                         used += 1;
                     } else {
-                        env.set(index, formal.default(ev, code, env, pos)?);
+                        formal.default(ev, code, env, index, pos)?;
                     }
                     index += 1;
                 }
             }
             _ => {
                 for formal in &self.formals {
-                    let value = match attrs.get(formal.name) {
+                    match attrs.get(formal.name) {
                         Some(value) => {
                             used += 1;
-                            value
+                            env.set(index, value);
                         }
-                        None => formal.default(ev, code, env, pos)?,
-                    };
-                    env.set(index, value);
+                        None => formal.default(ev, code, env, index, pos)?,
+                    }
                     index += 1;
                 }
             }

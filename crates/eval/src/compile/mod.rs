@@ -32,9 +32,8 @@ use crate::error::{EvalError, Result};
 use crate::evaluator::{Env, Evaluator, LintLevel};
 use crate::hash::WordHash;
 use crate::host::MessageKind;
-use crate::value::{Attrs, Lambda, Thunk, Value};
+use crate::value::{Attrs, Lambda, Slot, Suspension, Thunk, Value};
 use resolve::{Resolved, VarRef};
-use select::LazySelect;
 
 /// A parsed text with its variables resolved.
 pub(crate) struct Unit {
@@ -153,13 +152,24 @@ pub(crate) enum Lazy {
     Unfilled(u32, &'static Code),
     /// It must be computed.
     Thunk(&'static Code),
-    /// It must be computed, unless it is known by now.
-    Select(&'static LazySelect),
     /// A function.
     Lambda(&'static LambdaCode),
 }
 
 impl Lazy {
+    /// Puts it into a place of an object that is being made: a thunk then needs no memory of its own.
+    #[inline(always)]
+    pub(crate) fn put(&self, ev: &Evaluator, env: Env, place: &Slot) {
+        match *self {
+            Lazy::Thunk(code) => place.suspend(Suspension::code(code, env)),
+            Lazy::Unfilled(index, code) => match env.slot(index).get_if_set() {
+                Some(value) => place.set(value),
+                None => place.suspend(Suspension::code(code, env)),
+            },
+            _ => place.set(self.make(ev, env)),
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn make(&self, ev: &Evaluator, env: Env) -> Value {
         match *self {
@@ -167,13 +177,10 @@ impl Lazy {
             Lazy::Local(index) => env.slot(index).get(),
             Lazy::Outer(depth, index) => env.outer(depth).slot(index).get(),
             Lazy::Unfilled(index, code) => {
-                env.slot(index).get_if_set().unwrap_or_else(|| Thunk::new_code(&ev.heap, code, env))
+                env.slot(index).get_if_set().unwrap_or_else(|| thunk(ev, code, env))
             }
-            Lazy::Thunk(code) => Thunk::new_code(&ev.heap, code, env),
-            Lazy::Select(select) => {
-                select.known(env).unwrap_or_else(|| Thunk::new_code(&ev.heap, select.code, env))
-            }
-            Lazy::Lambda(code) => Lambda::new(&ev.heap, code, env).into(),
+            Lazy::Thunk(code) => thunk(ev, code, env),
+            Lazy::Lambda(code) => Lambda::new(code, env).into(),
         }
     }
 
@@ -181,19 +188,18 @@ impl Lazy {
     #[inline(always)]
     pub(crate) fn evaluate(&self, ev: &Evaluator, env: Env) -> Value {
         match *self {
-            Lazy::Thunk(code) => now(ev, env, code),
-            Lazy::Select(select) => now(ev, env, select.code),
+            Lazy::Thunk(code) => match code.run(ev, env) {
+                Ok(value) => value,
+                Err(error) => ev.failed_thunk(code, env, error),
+            },
             _ => self.make(ev, env),
         }
     }
 }
 
 #[inline(always)]
-fn now(ev: &Evaluator, env: Env, code: &'static Code) -> Value {
-    match code.run(ev, env) {
-        Ok(value) => value,
-        Err(error) => ev.failed_thunk(code, env, error),
-    }
+fn thunk(ev: &Evaluator, code: &'static Code, env: Env) -> Value {
+    Thunk::alone(&ev.heap, Suspension::code(code, env))
 }
 
 /// How much of a frame is there when a lazy expression in it is made.
@@ -226,12 +232,6 @@ fn lazy(ev: &Evaluator, unit: &'static Unit, id: ExprId, frame: Frame) -> Lazy {
             _ => Lazy::Thunk(thunk_code(ev, unit, id)),
         },
         Expr::Lambda(lambda) => Lazy::Lambda(lambda::lambda_code(ev, unit, id, lambda)),
-        Expr::Select { subject, path, default: None } => {
-            match select::lazy_select(ev, unit, id, subject, path, frame) {
-                Some(select) => Lazy::Select(select),
-                None => Lazy::Thunk(thunk_code(ev, unit, id)),
-            }
-        }
         _ => match expr::constant(ev, unit, id) {
             Some(value) => Lazy::Value(value),
             None => Lazy::Thunk(thunk_code(ev, unit, id)),

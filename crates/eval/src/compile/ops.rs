@@ -9,7 +9,7 @@ use super::{Frame, Lazy, Unit, implicit, lazy};
 use crate::code::{Op, Run};
 use crate::error::{FrameText, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{List, ListBuilder, Value, View};
+use crate::value::{List, ListBuilder, Tag, Value, View};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -135,8 +135,9 @@ impl Run for Equal {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let left = self.sides.left.run(ev, env)?;
         let right = self.sides.right.run(ev, env)?;
-        let equal = match (left.view(), right.view()) {
-            (View::String(left), View::String(right)) => left.bytes() == right.bytes(),
+        let equal = match (left.tag(), right.tag()) {
+            // `null`, `true`, `false` and small integers are what their word says.
+            (Tag::Immediate, _) | (_, Tag::Immediate) | (Tag::Int, Tag::Int) => left == right,
             _ => ev.equal(left, right, self.sides.pos)?,
         };
         Ok(Value::bool(equal != self.negate))

@@ -2,16 +2,15 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use nival_syntax::ast::{AttrName, Expr, PathId};
+use nival_syntax::ast::{AttrName, PathId};
 use nival_syntax::{ExprId, Pos, Symbol, print, suggestions};
 
 use super::operand::Operand;
-use super::resolve::VarRef;
-use super::{Frame, Unit, expression, thunk_code};
-use crate::code::{Code, Op, Run};
+use super::{Unit, expression};
+use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Attrs, Tag, Thunk, Value, View, is_being_evaluated};
+use crate::value::{Attrs, Value, View, is_being_evaluated};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -67,57 +66,6 @@ fn names(ev: &Evaluator, unit: &'static Unit, path: &[AttrName]) -> Box<[Name]> 
         })),
     };
     path.iter().map(name).collect()
-}
-
-/// `variable.a.b` where it may not be needed. What is known already needs no thunk, if it is compared by what
-/// it is: sets, lists and functions are equal to what is in the same place, whatever is in them, and so must
-/// get places of their own.
-pub(crate) struct LazySelect {
-    depth: u32,
-    index: u32,
-    names: Box<[(Symbol, InlineCache)]>,
-    pub(super) code: &'static Code,
-}
-
-impl LazySelect {
-    #[inline]
-    pub(super) fn known(&self, env: Env) -> Option<Value> {
-        let mut value = env.outer(self.depth).slot(self.index).get();
-        for (name, cache) in &self.names {
-            let View::Attrs(attrs) = value.view() else { return None };
-            value = cache.find(attrs, *name)?;
-        }
-        let value = match Thunk::of(value) {
-            Some(thunk) => thunk.result()?,
-            None => value,
-        };
-        matches!(value.tag(), Tag::String | Tag::Int | Tag::Immediate).then_some(value)
-    }
-}
-
-/// How to get at `subject.path`, if that is of this kind.
-pub(super) fn lazy_select(
-    ev: &Evaluator,
-    unit: &'static Unit,
-    id: ExprId,
-    subject: ExprId,
-    path: PathId,
-    frame: Frame,
-) -> Option<&'static LazySelect> {
-    let (Expr::Var(_), VarRef::Frame { depth, index }) = (unit.expr(subject), unit.var(subject)) else {
-        return None;
-    };
-    if depth == 0 && !frame.has(index) {
-        return None;
-    }
-    let name = |name: &AttrName| match name {
-        AttrName::Static(name) => Some((*name, InlineCache::default())),
-        AttrName::Dynamic(_) => None,
-    };
-    let names = unit.ast.path(path).iter().map(name).collect::<Option<_>>()?;
-    let select = LazySelect { depth: u32::from(depth), index, names, code: thunk_code(ev, unit, id) };
-    // SAFETY: what the heap keeps is never moved or freed.
-    Some(unsafe { ev.heap.keep(select).as_ref() })
 }
 
 /// The last names seen in one place of the code, and where the attribute is among them: one word, so that

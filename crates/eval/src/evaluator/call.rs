@@ -42,13 +42,18 @@ impl Evaluator {
                 }
                 View::Partial(partial) => {
                     let builtin = partial.builtin();
-                    let mut all = partial.arguments().to_vec();
-                    let missing = builtin.arity() - all.len();
-                    all.extend_from_slice(&rest[..missing.min(rest.len())]);
-                    if rest.len() < missing {
-                        return Ok(self.partial(builtin, &all));
+                    let (before, missing) =
+                        (partial.arguments(), builtin.arity() - partial.arguments().len());
+                    let taken = missing.min(rest.len());
+                    let mut all = [Value::NULL; Builtin::MOST_ARGUMENTS];
+                    for (place, value) in all.iter_mut().zip(before.iter().chain(rest.iter().copied())) {
+                        *place = value;
                     }
-                    current = self.call_builtin(builtin, &all, pos)?;
+                    let all = &all[..before.len() + taken];
+                    if taken < missing {
+                        return Ok(self.partial(builtin, all));
+                    }
+                    current = self.call_builtin(builtin, all, pos)?;
                     rest = &rest[missing..];
                 }
                 View::Attrs(attrs) => {
@@ -94,7 +99,7 @@ impl Evaluator {
                 None => return self.run_body(function, env, pos),
             }
         }
-        Ok(Lambda::new(&self.heap, function, env).into())
+        Ok(Lambda::new(function, env).into())
     }
 
     /// Runs the body of a function whose frame was filled. The caller has gone a call deeper.

@@ -58,7 +58,7 @@ impl Evaluator {
 
     /// Equality of elements: the same thunk or object is equal to itself.
     pub(crate) fn same_or_equal(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
-        if left == right {
+        if left.settled() == right.settled() {
             self.force(left, pos)?;
             return Ok(true);
         }

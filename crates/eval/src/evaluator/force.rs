@@ -9,7 +9,7 @@ use nival_syntax::Pos;
 use super::{Env, Evaluator, Need};
 use crate::code::Code;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::value::{State, Suspension, Thunk, Value, View};
+use crate::value::{Arguments, Element, State, Suspension, Thunk, Value, View, Work};
 
 /// For each evaluator the one it waits for (0: none), to see cycles across threads.
 static WAITING_FOR: [AtomicU32; super::MAX_EVALUATORS as usize] =
@@ -44,32 +44,37 @@ impl Evaluator {
 
     #[inline(never)]
     fn compute(&self, thunk: Thunk, pos: Pos) -> Result<Value> {
-        if !thunk.claim(self.owner) {
-            return self.join(thunk, pos);
-        }
+        let Some(suspension) = thunk.claim(self.owner) else { return self.join(thunk, pos) };
         let result = match self.check_stack(pos) {
             Err(error) => Err(error),
-            Ok(()) => match thunk.suspension() {
-                Suspension::Code(code, env) => code.run(self, env),
-                Suspension::Apply(function, argument) => self.call(function, &[argument], pos),
-                Suspension::ApplyTwo(function, arguments) => self.call(function, &arguments, pos),
+            Ok(()) => match suspension.work(thunk) {
+                Work::Code(code, env) => code.run(self, env),
+                Work::Element(element) => self.compute_element(element, pos),
             },
         };
         match result {
-            Ok(value) => {
-                thunk.finish(value);
-                Ok(value)
+            Ok(value) => Ok(thunk.finish(&self.heap, value)),
+            Err(error) => Err(self.fail(thunk, suspension, error)),
+        }
+    }
+
+    fn compute_element(&self, element: Element, pos: Pos) -> Result<Value> {
+        let function = element.function();
+        match element.arguments() {
+            Arguments::Index(index) => self.call(function, &[self.int(index as i64)], pos),
+            Arguments::Value(value) => self.call(function, &[value], pos),
+            Arguments::NameAndValue(name, value) => {
+                self.call(function, &[self.name_string(name), value], pos)
             }
-            Err(error) => Err(self.fail(thunk, error)),
         }
     }
 
     /// A thunk whose evaluation gave this error; one that gives it again where nobody may know of it yet.
     #[cold]
     pub(crate) fn failed_thunk(&self, code: &'static Code, env: Env, error: EvalError) -> Value {
-        let value = Thunk::new_code(&self.heap, code, env);
+        let value = Thunk::alone(&self.heap, Suspension::code(code, env));
         if let Some(thunk) = Thunk::of(value).filter(|_| !self.is_ahead()) {
-            thunk.fail(error);
+            thunk.fail(&self.heap, error);
         }
         value
     }
@@ -139,11 +144,11 @@ impl Evaluator {
 
     /// The thunk keeps the error, but for one that may not come again in other circumstances.
     #[cold]
-    fn fail(&self, thunk: Thunk, error: EvalError) -> EvalError {
+    fn fail(&self, thunk: Thunk, suspension: Suspension, error: EvalError) -> EvalError {
         match error.kind() {
-            _ if self.is_ahead() => thunk.restore(),
-            ErrorKind::StackOverflow | ErrorKind::Host => thunk.restore(),
-            _ => thunk.fail(error.share()),
+            _ if self.is_ahead() => thunk.restore(suspension),
+            ErrorKind::StackOverflow | ErrorKind::Host => thunk.restore(suspension),
+            _ => thunk.fail(&self.heap, error.share()),
         }
         error
     }
@@ -182,15 +187,9 @@ impl Evaluator {
 
 /// Where a value comes from, as far as it shows without evaluation.
 fn place(value: Value) -> Pos {
-    match value.view() {
+    match value.settled().view() {
         View::Lambda(lambda) => lambda.code().pos,
-        View::Thunk => match Thunk::of(value).map(|thunk| (thunk.result(), thunk.suspension())) {
-            Some((Some(value), _)) => place(value),
-            Some((None, Suspension::Apply(function, _) | Suspension::ApplyTwo(function, _))) => {
-                place(function)
-            }
-            _ => Pos::NONE,
-        },
+        View::Thunk => Thunk::of(value).and_then(Thunk::function).map_or(Pos::NONE, place),
         _ => Pos::NONE,
     }
 }

@@ -10,7 +10,7 @@ use crate::builtins;
 use crate::code::Run;
 use crate::error::EvalError;
 use crate::hash::WordHash;
-use crate::value::{AttrsBuilder, Constant, Value};
+use crate::value::{AttrsBuilder, Builtin, Constant, Value};
 
 pub(crate) struct Globals {
     pub(crate) names: HashMap<Symbol, Value, WordHash>,
@@ -38,6 +38,7 @@ impl Evaluator {
         let mut names = HashMap::default();
         let mut set = AttrsBuilder::new();
         for builtin in builtins::functions() {
+            debug_assert!(builtin.arity() <= Builtin::MOST_ARGUMENTS, "`{}` has too many", builtin.name);
             if builtin.feature.is_some_and(|feature| !self.settings().has_feature(feature)) {
                 continue;
             }

@@ -6,7 +6,9 @@ use nival_syntax::{Pos, Symbol};
 use super::Evaluator;
 use crate::code::{Code, Op, Run};
 use crate::context::{Context, ContextElement};
-use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, List, ListBuilder, Partial, Str, Tag, Thunk, Value};
+use crate::value::{
+    Attr, Attrs, AttrsBuilder, Builtin, List, ListBuilder, Partial, Str, Suspension, Thunk, Value,
+};
 
 impl Evaluator {
     /// An integer.
@@ -65,11 +67,6 @@ impl Evaluator {
         Attrs::from_sorted(&self.heap, attrs).into()
     }
 
-    /// A set with the same names and other values: quick, as the names are shared.
-    pub fn map_attrs(&self, attrs: Attrs, value: impl FnMut(Attr) -> Value) -> Value {
-        attrs.map(&self.heap, value).into()
-    }
-
     /// `left // right`
     pub fn update(&self, left: Attrs, right: Attrs) -> Attrs {
         left.update(&self.heap, &self.merge_plans, right)
@@ -95,23 +92,6 @@ impl Evaluator {
         Partial::new(&self.heap, builtin, arguments).into()
     }
 
-    /// `function argument`, evaluated when it is needed.
-    pub fn apply_lazily(&self, function: Value, argument: Value) -> Value {
-        let function = callable(function).unwrap_or_else(|| self.partial(&APPLY, &[function]));
-        Thunk::new_apply(&self.heap, function, argument)
-    }
-
-    /// `function first second`, evaluated when it is needed.
-    pub fn apply_two_lazily(&self, function: Value, first: Value, second: Value) -> Value {
-        match callable(function) {
-            Some(function) => Thunk::new_apply_two(&self.heap, function, [first, second]),
-            None => {
-                let function = self.partial(&APPLY_TWO, &[function, first]);
-                Thunk::new_apply(&self.heap, function, second)
-            }
-        }
-    }
-
     /// A name as a string: one string for each name.
     pub fn name_string(&self, name: Symbol) -> Value {
         let index = name.id() as usize;
@@ -125,35 +105,6 @@ impl Evaluator {
     /// A thunk of native code that is made once or a few times in a program.
     pub(crate) fn native_thunk(&self, node: impl Run) -> Value {
         let code = Code::native(Op::new(&self.heap, node)).keep(&self.heap);
-        Thunk::new_code(&self.heap, code, super::Env::ROOT)
+        Thunk::alone(&self.heap, Suspension::code(code, super::Env::ROOT))
     }
 }
-
-/// What a thunk can apply as it is: an evaluated value that may be a function.
-fn callable(function: Value) -> Option<Value> {
-    let function = Thunk::of(function).map_or(Some(function), Thunk::result)?;
-    matches!(function.tag(), Tag::Lambda | Tag::Boxed | Tag::Attrs).then_some(function)
-}
-
-/// Applies a function that was not evaluated when the application was made.
-static APPLY: Builtin = Builtin {
-    name: "apply",
-    arguments: &["f", "x"],
-    doc: "",
-    global: false,
-    internal: true,
-    feature: None,
-    traced: false,
-    run: |ev, arguments, pos| ev.call(arguments[0], &arguments[1..], pos),
-};
-
-static APPLY_TWO: Builtin = Builtin {
-    name: "applyTwo",
-    arguments: &["f", "x", "y"],
-    doc: "",
-    global: false,
-    internal: true,
-    feature: None,
-    traced: false,
-    run: |ev, arguments, pos| ev.call(arguments[0], &arguments[1..], pos),
-};

@@ -85,8 +85,12 @@ impl Flat {
         self.slots[index].get()
     }
 
+    pub(super) fn slots(&self) -> &'static [Slot] {
+        self.slots
+    }
+
     #[inline]
-    fn attr(&self, index: usize) -> Attr {
+    pub(super) fn attr(&self, index: usize) -> Attr {
         Attr {
             name: self.keys.names()[index],
             value: self.slots[index].get(),
@@ -259,7 +263,7 @@ impl Attrs {
     }
 
     /// The flat form, which a layered set gets when it is first asked for.
-    fn flatten(self) -> Flat {
+    pub(super) fn flatten(self) -> Flat {
         let (base, top) = match self.form() {
             Form::Flat(flat) => return flat,
             Form::Layered { base, top, .. } => (base, top),
@@ -330,12 +334,6 @@ impl Attrs {
             object.add(2).write(Value::from(top).to_bits());
         }
         Attrs(object)
-    }
-
-    /// A set with the same names and other values.
-    pub(crate) fn map(self, heap: &Heap, value: impl FnMut(Attr) -> Value) -> Attrs {
-        let attrs = self.iter();
-        Attrs::from_values(heap, attrs.flat.keys, Origins::NONE, attrs.map(value))
     }
 
     /// A set of attributes sorted by symbol, without doubles.

@@ -8,43 +8,36 @@ use super::{BoxKind, List, Value};
 use crate::Result;
 use crate::code::LambdaCode;
 use crate::evaluator::{Env, Evaluator};
-use crate::memory::Heap;
+use crate::memory::{Closure, Heap};
 
-/// A function written in the language: `{ code, frame }`.
+/// A function written in the language: code and frame, in one word.
 #[derive(Clone, Copy)]
-pub struct Lambda(NonNull<u64>);
-
-// SAFETY: a lambda is never written after it was made.
-unsafe impl Send for Lambda {}
-// SAFETY: as above.
-unsafe impl Sync for Lambda {}
+pub struct Lambda(Closure);
 
 impl Lambda {
+    /// # Safety
+    /// But for the tag the bits must come from [`Lambda::to_bits`].
     #[inline(always)]
-    pub(super) fn of_object(object: NonNull<u64>) -> Lambda {
-        Lambda(object)
+    pub(super) unsafe fn from_bits(bits: u64) -> Lambda {
+        // SAFETY: as the caller vouches.
+        Lambda(unsafe { Closure::from_bits(bits) })
+    }
+
+    /// A word whose bits for the tag are zero.
+    #[inline(always)]
+    pub(super) fn to_bits(self) -> u64 {
+        self.0.to_bits()
     }
 
     #[inline(always)]
-    pub(super) fn object(self) -> NonNull<u64> {
-        self.0
-    }
-
-    #[inline]
-    pub(crate) fn new(heap: &Heap, code: &'static LambdaCode, env: Env) -> Lambda {
-        let object = heap.words(2);
-        // SAFETY: two fresh words.
-        unsafe {
-            object.write(std::ptr::from_ref(code).expose_provenance() as u64);
-            object.add(1).write(env.to_bits());
-        }
-        Lambda(object)
+    pub(crate) fn new(code: &'static LambdaCode, env: Env) -> Lambda {
+        Lambda(Closure::new(code, env.to_bits()))
     }
 
     #[inline(always)]
     pub(crate) fn code(self) -> &'static LambdaCode {
-        // SAFETY: the first word of a lambda is the address of its code.
-        unsafe { &*std::ptr::with_exposed_provenance(self.0.read() as usize) }
+        // SAFETY: lambdas are made of such code.
+        unsafe { self.0.code() }
     }
 
     /// Where it stands.
@@ -54,8 +47,8 @@ impl Lambda {
 
     #[inline(always)]
     pub(crate) fn env(self) -> Env {
-        // SAFETY: the second word of a lambda is a frame.
-        unsafe { Env::from_bits(self.0.add(1).read()) }
+        // SAFETY: lambdas are made of frames.
+        unsafe { Env::from_bits(self.0.object()) }
     }
 }
 
@@ -93,6 +86,9 @@ pub struct Constant {
 }
 
 impl Builtin {
+    /// No function has more arguments.
+    pub(crate) const MOST_ARGUMENTS: usize = 4;
+
     /// A function of `builtins` as most of them are: also there as `__name`, traced, in every evaluation.
     pub(crate) const fn new(
         name: &'static str,
@@ -142,7 +138,15 @@ impl Partial {
     }
 
     pub(crate) fn new(heap: &Heap, builtin: &'static Builtin, arguments: &[Value]) -> Partial {
-        let arguments = Value::from(List::new(heap, arguments));
+        Partial::with_list(heap, builtin, List::new(heap, arguments))
+    }
+
+    pub(super) fn copy(self, heap: &Heap) -> Partial {
+        Partial::with_list(heap, self.builtin(), self.arguments())
+    }
+
+    fn with_list(heap: &Heap, builtin: &'static Builtin, arguments: List) -> Partial {
+        let arguments = Value::from(arguments);
         let object = heap.words(3);
         // SAFETY: three fresh words.
         unsafe {

@@ -78,10 +78,22 @@ pub struct ListBuilder {
 
 impl ListBuilder {
     pub(crate) fn new(heap: &Heap, length: usize) -> ListBuilder {
+        ListBuilder { list: ListBuilder::unfilled(heap, length), filled: 0 }
+    }
+
+    /// A list whose slots must all be set before it is seen by others.
+    pub(super) fn unfilled(heap: &Heap, length: usize) -> List {
         let object = heap.words(1 + length);
         // SAFETY: a fresh object of at least one word.
         unsafe { object.write(length as u64) };
-        ListBuilder { list: List(object), filled: 0 }
+        List(object)
+    }
+
+    /// The place of the next element, to be filled by the caller.
+    #[inline]
+    pub(crate) fn next_slot(&mut self) -> &'static Slot {
+        self.filled += 1;
+        &self.list.slots()[self.filled - 1]
     }
 
     /// Adds the next element.

@@ -1,29 +1,30 @@
 //! Values: one word each, freely copied.
 //!
-//! The low three bits say what the rest is. Small integers, booleans and null are in the word itself;
-//! everything else is a pointer to an object in an arena (see [`crate::memory`]) that lives as long as the
-//! process. Objects are written once before they are published, but for thunks and slots, which are atomic;
-//! so values may be shared between threads.
+//! The low three bits say what the rest is. Small integers, booleans, null and functions are in the word
+//! itself; everything else is a pointer to an object in an arena (see [`crate::memory`]) that lives as long as
+//! the process. Objects are written once before they are published, but for the places of values in them,
+//! which are atomic (see [`slot`]); so values may be shared between threads.
 
 mod attrs;
+mod element;
 mod function;
 mod keys;
 mod list;
+mod slot;
 mod string;
-mod thunk;
 
 use std::num::NonZeroU64;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use attrs::AttrsIter;
 pub(crate) use attrs::MergePlans;
 pub use attrs::{Attr, Attrs, AttrsBuilder};
+pub(crate) use element::{Arguments, Element};
 pub use function::{Builtin, Constant, Lambda, Partial};
 pub(crate) use keys::{Keys, Origins};
 pub use list::{List, ListBuilder};
+pub(crate) use slot::{Slot, State, Suspension, Thunk, Work};
 pub use string::Str;
-pub(crate) use thunk::{State, Suspension, Thunk};
 
 use crate::memory::Heap;
 
@@ -59,6 +60,7 @@ enum BoxKind {
     Path = 3,
     Builtin = 4,
     Partial = 5,
+    Lambda = 6,
 }
 
 /// A value taken apart, for `match`.
@@ -186,6 +188,23 @@ impl Value {
         Value::from_object(object, Tag::Boxed)
     }
 
+    /// The same value, but no function that this one is equal to.
+    #[inline(never)]
+    fn with_identity(self, heap: &Heap) -> Value {
+        match self.view() {
+            View::Lambda(lambda) => Value::new_boxed(heap, BoxKind::Lambda, lambda.to_bits()),
+            View::Builtin(builtin) => Value::new_builtin(heap, builtin),
+            View::Partial(partial) => partial.copy(heap).into(),
+            _ => self,
+        }
+    }
+
+    /// What a thunk evaluated to, if it was; any other value itself.
+    #[inline]
+    pub(crate) fn settled(self) -> Value {
+        Thunk::of(self).and_then(Thunk::result).unwrap_or(self)
+    }
+
     /// Takes the value apart. A thunk that was already evaluated shows as what it evaluated to.
     #[inline]
     pub fn view(self) -> View {
@@ -197,7 +216,8 @@ impl Value {
             Tag::Attrs => View::Attrs(Attrs::of_object(self.object())),
             Tag::List => View::List(List::of_object(self.object())),
             Tag::String => View::String(Str::of_object(self.object())),
-            Tag::Lambda => View::Lambda(Lambda::of_object(self.object())),
+            // SAFETY: the word has the bits of a lambda and a tag.
+            Tag::Lambda => View::Lambda(unsafe { Lambda::from_bits(self.0.get()) }),
             Tag::Int => View::Int(self.0.get() as i64 >> TAG_BITS),
             Tag::Immediate => match self {
                 Value::TRUE => View::Bool(true),
@@ -211,7 +231,7 @@ impl Value {
     fn view_boxed(self) -> View {
         let object = self.object();
         // SAFETY: a boxed object starts with its kind and has a payload word, which for a path holds a
-        // string value and for a built-in function a reference to it.
+        // string value, for a built-in function a reference to it and for a lambda its bits.
         unsafe {
             let payload = object.add(1).read();
             match std::mem::transmute::<u64, BoxKind>(object.read()) {
@@ -222,6 +242,7 @@ impl Value {
                     View::Builtin(&*std::ptr::with_exposed_provenance::<Builtin>(payload as usize))
                 }
                 BoxKind::Partial => View::Partial(Partial::of_object(object)),
+                BoxKind::Lambda => View::Lambda(Lambda::from_bits(payload)),
             }
         }
     }
@@ -275,33 +296,9 @@ impl Value {
     }
 }
 
-/// A place in an object that holds a value. It is atomic, as an evaluated thunk may be replaced by its
-/// result at any time.
-#[repr(transparent)]
-pub(crate) struct Slot(AtomicU64);
-
-impl Slot {
-    #[inline(always)]
-    pub(crate) fn get(&self) -> Value {
-        // SAFETY: a slot is filled with a value before anyone can read it.
-        unsafe { Value::from_bits(self.0.load(Ordering::Acquire)) }
-    }
-
-    /// The value, if one was put in yet (frames are zeroed first and then filled).
-    #[inline(always)]
-    pub(crate) fn get_if_set(&self) -> Option<Value> {
-        NonZeroU64::new(self.0.load(Ordering::Acquire)).map(Value)
-    }
-
-    #[inline(always)]
-    pub(crate) fn set(&self, value: Value) {
-        self.0.store(value.to_bits(), Ordering::Release);
-    }
-}
-
 /// Whether a value is a thunk that someone is at work on.
 pub(crate) fn is_being_evaluated(value: Value) -> bool {
-    Thunk::of(value).is_some_and(|thunk| matches!(thunk.state(), State::Claimed(_)))
+    Thunk::of(value).is_some_and(Thunk::is_claimed)
 }
 
 impl From<Str> for Value {
@@ -323,8 +320,10 @@ impl From<Attrs> for Value {
 }
 
 impl From<Lambda> for Value {
+    #[inline(always)]
     fn from(lambda: Lambda) -> Value {
-        Value::from_object(lambda.object(), Tag::Lambda)
+        // SAFETY: the tag is not zero.
+        Value(unsafe { NonZeroU64::new_unchecked(lambda.to_bits() | Tag::Lambda as u64) })
     }
 }
 

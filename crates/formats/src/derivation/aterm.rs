@@ -6,6 +6,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
 };
 
 use super::{
@@ -14,20 +15,11 @@ use super::{
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
     hash::{Hash, HashAlgo},
-    store_path::StoreDir,
+    store_path::{StoreDir, StorePath},
 };
 
 /// Dynamic derivations nest; no honest one does so deeply.
 const MAX_DEPTH: usize = 64;
-
-/// Which text is printed.
-#[derive(Clone, Copy)]
-pub(super) enum Form<'a> {
-    /// The file.
-    File,
-    /// Input derivations replaced by their hashes: what [`super::hash_derivation_modulo`] hashes.
-    Modulo { inputs: &'a BTreeMap<String, BTreeSet<String>>, outputs: Outputs },
-}
 
 /// Whether a hash covers the output paths of the derivation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,24 +30,63 @@ pub enum Outputs {
     Masked,
 }
 
+/// What follows the input derivations in the text, the same in the file and in what is hashed.
+#[derive(Default)]
+pub(super) struct Rest {
+    text: Vec<u8>,
+    /// Where variables were left blank because they hold the path of an output, and which output.
+    blanks: Vec<(usize, String)>,
+}
+
+impl Rest {
+    pub(super) fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Adds the text to `out` with the blanks filled by what `derivation` has in these variables now.
+    pub(super) fn print_filled(&self, derivation: &Derivation, out: &mut Vec<u8>) {
+        let mut start = 0;
+        let mut printer = Printer(std::mem::take(out));
+        for (at, variable) in &self.blanks {
+            printer.0.extend_from_slice(&self.text[start..*at]);
+            printer.escaped(derivation.env.get(variable.as_bytes()).map_or(&[], Vec::as_slice));
+            start = *at;
+        }
+        printer.0.extend_from_slice(&self.text[start..]);
+        *out = printer.0;
+    }
+}
+
+/// A derivation that the text of another one names: its hash, and which of its outputs are used.
+pub(super) struct HashedInput<'a> {
+    pub(super) hash: Hash,
+    pub(super) outputs: Cow<'a, BTreeSet<String>>,
+}
+
 impl Derivation {
     /// Prints the `.drv` file.
     pub fn print(&self, store: &StoreDir) -> Result<Vec<u8>, DerivationError> {
-        self.print_form(store, Form::File)
+        let mut out = self.print_outputs(store, Outputs::Shown)?;
+        self.print_inputs(store, &mut out);
+        out.extend_from_slice(&self.print_rest(store, Outputs::Shown)?.text);
+        Ok(out)
     }
 
-    pub(super) fn print_form(&self, store: &StoreDir, form: Form<'_>) -> Result<Vec<u8>, DerivationError> {
-        if self.env.contains_key(STRUCTURED_ATTRS_VARIABLE.as_bytes()) {
-            return Err(DerivationError::ReservedVariable);
-        }
-        let masked = matches!(form, Form::Modulo { outputs: Outputs::Masked, .. });
+    /// The beginning of the text, up to where the input derivations follow.
+    pub(super) fn print_outputs(
+        &self,
+        store: &StoreDir,
+        outputs: Outputs,
+    ) -> Result<Vec<u8>, DerivationError> {
         let mut out = Printer(Vec::with_capacity(4096));
-
         let is_dynamic = self.input_derivations.values().any(|node| !node.dynamic.is_empty());
         out.raw(if is_dynamic { "DrvWithVersion(\"xp-dyn-drv\"," } else { "Derive(" });
 
         out.list(&self.outputs, |out, (name, output)| {
-            let path = if masked { None } else { output.path(store, &self.name, name)? };
+            let path = match outputs {
+                Outputs::Masked => None,
+                Outputs::Shown => output.path(store, &self.name, name)?,
+            };
             let path = path.map(|path| store.display(&path)).unwrap_or_default();
             let (method, hash) = match output {
                 DerivationOutput::InputAddressed(_) | DerivationOutput::Deferred => {
@@ -68,53 +99,65 @@ impl Derivation {
                 DerivationOutput::Impure(method, algo) => (method_and_algo(*method, *algo), "impure".into()),
             };
             out.tuple([name, &path, &method, &hash]);
-            Ok(())
+            Ok::<_, DerivationError>(())
         })?;
-
         out.raw(",");
-        match form {
-            Form::File => out.list(&self.input_derivations, |out, (path, node)| {
-                out.raw("(");
-                out.string(store.display(path));
-                out.raw(",");
-                out.input(node)?;
-                out.raw(")");
-                Ok(())
-            })?,
-            Form::Modulo { inputs, .. } => out.list(inputs, |out, (hash, outputs)| {
-                out.raw("(");
-                out.string(hash);
-                out.raw(",");
-                out.strings(outputs)?;
-                out.raw(")");
-                Ok(())
-            })?,
+        Ok(out.0)
+    }
+
+    /// The input derivations as the file names them: by path.
+    pub(super) fn print_inputs(&self, store: &StoreDir, out: &mut Vec<u8>) {
+        let mut printer = Printer(std::mem::take(out));
+        printer.all(&self.input_derivations, |out, (path, node)| {
+            out.raw("(");
+            out.path(store, path);
+            out.raw(",");
+            out.input(node);
+            out.raw(")");
+        });
+        *out = printer.0;
+    }
+
+    /// What follows the input derivations.
+    pub(super) fn print_rest(&self, store: &StoreDir, outputs: Outputs) -> Result<Rest, DerivationError> {
+        if self.env.contains_key(STRUCTURED_ATTRS_VARIABLE.as_bytes()) {
+            return Err(DerivationError::ReservedVariable);
         }
-
+        let size: usize = self.env.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        let structured = self.structured_attrs.as_ref();
+        let mut out = Printer(Vec::with_capacity(
+            512 + size + size / 16 + structured.map_or(0, |attrs| attrs.as_str().len() * 5 / 4),
+        ));
         out.raw(",");
-        out.strings(self.input_sources.iter().map(|path| store.display(path)))?;
+        out.all(&self.input_sources, |out, path| out.path(store, path));
         out.raw(",");
         out.string(&self.system);
         out.raw(",");
         out.string(&self.builder);
         out.raw(",");
-        out.strings(&self.args)?;
+        out.strings(&self.args);
 
         out.raw(",");
-        let structured = self.structured_attrs.as_ref();
         let structured =
             structured.map(|attrs| (STRUCTURED_ATTRS_VARIABLE.as_bytes(), attrs.as_str().as_bytes()));
         let split = STRUCTURED_ATTRS_VARIABLE.as_bytes();
         let before = self.env.iter().map(|(k, v)| (&**k, &**v)).take_while(|(key, _)| *key < split);
         let after = self.env.iter().map(|(k, v)| (&**k, &**v)).skip_while(|(key, _)| *key < split);
-        out.list(before.chain(structured).chain(after), |out, (key, value)| {
-            let is_output = || std::str::from_utf8(key).is_ok_and(|key| self.outputs.contains_key(key));
-            let value = if masked && is_output() { b"" } else { value };
-            out.tuple([key, value]);
-            Ok(())
-        })?;
+        let mut blanks = Vec::new();
+        out.all(before.chain(structured).chain(after), |out, (key, value)| {
+            out.raw("(");
+            out.string(key);
+            out.raw(",\"");
+            match std::str::from_utf8(key) {
+                Ok(name) if outputs == Outputs::Masked && self.outputs.contains_key(name) => {
+                    blanks.push((out.0.len(), name.to_owned()));
+                }
+                _ => out.escaped(value),
+            }
+            out.raw("\")");
+        });
         out.raw(")");
-        Ok(out.0)
+        Ok(Rest { text: out.0, blanks })
     }
 
     /// Reads a `.drv` file. `name` is the name of the derivation, which the text doesn't hold.
@@ -132,32 +175,66 @@ fn method_and_algo(method: ContentAddressMethod, algo: HashAlgo) -> String {
     format!("{}{algo}", method.prefix())
 }
 
+/// The input derivations as they are hashed: by their own hashes, in the order of these.
+pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>]) -> Vec<u8> {
+    let mut out = Printer(Vec::with_capacity(inputs.len() * 80 + 2));
+    out.all(inputs, |out, input| {
+        out.raw("(\"");
+        out.base16(&input.hash);
+        out.raw("\",");
+        out.strings(&*input.outputs);
+        out.raw(")");
+    });
+    out.0
+}
+
 struct Printer(Vec<u8>);
+
+/// What stands for a byte after a backslash; zero for those that stand for themselves.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    escapes[b'"' as usize] = b'"';
+    escapes[b'\\' as usize] = b'\\';
+    escapes[b'\n' as usize] = b'n';
+    escapes[b'\r' as usize] = b'r';
+    escapes[b'\t' as usize] = b't';
+    escapes
+};
 
 impl Printer {
     fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    fn string(&mut self, text: impl AsRef<[u8]>) {
-        let text = text.as_ref();
-        self.0.push(b'"');
-        let mut start = 0;
-        for (i, c) in text.iter().enumerate() {
-            let escape = match c {
-                b'"' => b'"',
-                b'\\' => b'\\',
-                b'\n' => b'n',
-                b'\r' => b'r',
-                b'\t' => b't',
-                _ => continue,
-            };
-            self.0.extend_from_slice(&text[start..i]);
-            self.0.extend_from_slice(&[b'\\', escape]);
-            start = i + 1;
+    fn escaped(&mut self, text: &[u8]) {
+        let mut rest = text;
+        while let Some(at) = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0) {
+            self.0.extend_from_slice(&rest[..at]);
+            self.0.extend_from_slice(&[b'\\', ESCAPES[usize::from(rest[at])]]);
+            rest = &rest[at + 1..];
         }
-        self.0.extend_from_slice(&text[start..]);
-        self.0.push(b'"');
+        self.0.extend_from_slice(rest);
+    }
+
+    fn string(&mut self, text: impl AsRef<[u8]>) {
+        self.raw("\"");
+        self.escaped(text.as_ref());
+        self.raw("\"");
+    }
+
+    fn path(&mut self, store: &StoreDir, path: &StorePath) {
+        self.raw("\"");
+        self.escaped(store.as_str().as_bytes());
+        self.raw("/");
+        self.raw(path.as_str());
+        self.raw("\"");
+    }
+
+    fn base16(&mut self, hash: &Hash) {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        for byte in hash.as_bytes() {
+            self.0.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
     }
 
     fn tuple<const N: usize>(&mut self, fields: [impl AsRef<[u8]>; N]) {
@@ -171,11 +248,11 @@ impl Printer {
         self.raw(")");
     }
 
-    fn list<T>(
+    fn list<T, E>(
         &mut self,
         items: impl IntoIterator<Item = T>,
-        mut print: impl FnMut(&mut Self, T) -> Result<(), DerivationError>,
-    ) -> Result<(), DerivationError> {
+        mut print: impl FnMut(&mut Self, T) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.raw("[");
         for (i, item) in items.into_iter().enumerate() {
             if i > 0 {
@@ -187,30 +264,33 @@ impl Printer {
         Ok(())
     }
 
-    fn strings<T: AsRef<[u8]>>(&mut self, items: impl IntoIterator<Item = T>) -> Result<(), DerivationError> {
-        self.list(items, |out, item| {
-            out.string(item);
-            Ok(())
-        })
+    /// As [`Self::list`], of what can always be printed.
+    fn all<T>(&mut self, items: impl IntoIterator<Item = T>, mut print: impl FnMut(&mut Self, T)) {
+        let Ok(()) = self.list(items, |out, item| {
+            print(out, item);
+            Ok::<_, Infallible>(())
+        });
     }
 
-    fn input(&mut self, node: &InputOutputs) -> Result<(), DerivationError> {
+    fn strings<T: AsRef<[u8]>>(&mut self, items: impl IntoIterator<Item = T>) {
+        self.all(items, Self::string);
+    }
+
+    fn input(&mut self, node: &InputOutputs) {
         if node.dynamic.is_empty() {
             return self.strings(&node.outputs);
         }
         self.raw("(");
-        self.strings(&node.outputs)?;
+        self.strings(&node.outputs);
         self.raw(",");
-        self.list(&node.dynamic, |out, (output, node)| {
+        self.all(&node.dynamic, |out, (output, node)| {
             out.raw("(");
             out.string(output);
             out.raw(",");
-            out.input(node)?;
+            out.input(node);
             out.raw(")");
-            Ok(())
-        })?;
+        });
         self.raw(")");
-        Ok(())
     }
 }
 
@@ -288,12 +368,12 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn path(&mut self) -> Result<crate::StorePath, DerivationError> {
+    fn path(&mut self) -> Result<StorePath, DerivationError> {
         let path = self.string()?;
         self.store_path(&path)
     }
 
-    fn store_path(&self, path: &str) -> Result<crate::StorePath, DerivationError> {
+    fn store_path(&self, path: &str) -> Result<StorePath, DerivationError> {
         if !path.starts_with('/') {
             return Err(self.error(format!("bad path '{path}' in derivation")));
         }

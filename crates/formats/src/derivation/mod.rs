@@ -5,6 +5,7 @@
 
 mod aterm;
 mod error;
+mod file;
 mod modulo;
 mod show;
 
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 pub use error::DerivationError;
+pub use file::DerivationFile;
 pub use modulo::{HashModulo, HashModuloMemo, Outputs, hash_derivation_modulo};
 pub use show::JSON_VERSION;
 
@@ -179,13 +181,6 @@ impl Derivation {
             }
         }
         found.ok_or(DerivationError::NoOutputs)
-    }
-
-    /// The `.drv` file: its store path and its bytes.
-    pub fn to_file(&self, store: &StoreDir) -> Result<(StorePath, Vec<u8>), DerivationError> {
-        let bytes = self.print(store)?;
-        let path = store.text_path(&format!("{}.drv", self.name), &bytes, self.references())?;
-        Ok((path, bytes))
     }
 
     /// What the `.drv` file refers to: input sources and input derivations, but no outputs.

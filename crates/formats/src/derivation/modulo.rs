@@ -4,14 +4,18 @@
 //! fixed-output one by the hash of what it makes: how something is fetched doesn't change what depends on it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
 pub use super::aterm::Outputs;
-use super::{Derivation, DerivationError, DerivationKind, DerivationOutput, aterm::Form};
+use super::{
+    Derivation, DerivationError, DerivationKind, DerivationOutput,
+    aterm::{HashedInput, print_hashed_inputs},
+};
 use crate::{
-    hash::Hash,
+    hash::{Hash, HashAlgo, Hasher},
     store_path::{StoreDir, StorePath},
 };
 
@@ -37,6 +41,10 @@ impl HashModuloMemo {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(derivation).cloned()
     }
 
+    fn lacks(&self, derivation: &StorePath) -> bool {
+        !self.0.read().unwrap_or_else(PoisonError::into_inner).contains_key(derivation)
+    }
+
     /// Remembers the hash of a derivation: the one with [`Outputs::Shown`].
     pub fn insert(&self, derivation: StorePath, hash: HashModulo) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(derivation, hash);
@@ -54,6 +62,17 @@ pub fn hash_derivation_modulo<E: From<DerivationError>>(
     memo: &HashModuloMemo,
     read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
 ) -> Result<HashModulo, E> {
+    hash_missing_inputs(store, derivation, memo, read)?;
+    Ok(hash_with_known_inputs(store, derivation, outputs, memo)?)
+}
+
+/// Makes `memo` know all inputs of a derivation.
+pub(super) fn hash_missing_inputs<E: From<DerivationError>>(
+    store: &StoreDir,
+    derivation: &Derivation,
+    memo: &HashModuloMemo,
+    read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
+) -> Result<(), E> {
     // An explicit stack: forged files may nest deeper than ours.
     let mut stack: Vec<(StorePath, Derivation)> = Vec::new();
     let mut open = BTreeSet::new();
@@ -61,7 +80,7 @@ pub fn hash_derivation_modulo<E: From<DerivationError>>(
         let current = stack.last().map_or(derivation, |(_, derivation)| derivation);
         // A fixed output hides its inputs.
         let needs_inputs = current.kind()? != DerivationKind::Fixed;
-        let missing = current.input_derivations.keys().find(|path| needs_inputs && memo.get(path).is_none());
+        let missing = current.input_derivations.keys().find(|path| needs_inputs && memo.lacks(path));
         if let Some(path) = missing {
             if !open.insert(path.clone()) {
                 return Err(DerivationError::Cycle(store.display(path)).into());
@@ -70,13 +89,9 @@ pub fn hash_derivation_modulo<E: From<DerivationError>>(
             stack.push((path.clone(), input));
             continue;
         }
-        match stack.pop() {
-            None => return Ok(hash_with_known_inputs(store, derivation, outputs, memo)?),
-            Some((path, input)) => {
-                let hash = hash_with_known_inputs(store, &input, Outputs::Shown, memo)?;
-                memo.insert(path, hash);
-            }
-        }
+        let Some((path, input)) = stack.pop() else { return Ok(()) };
+        let hash = hash_with_known_inputs(store, &input, Outputs::Shown, memo)?;
+        memo.insert(path, hash);
     }
 }
 
@@ -88,41 +103,92 @@ fn hash_with_known_inputs(
 ) -> Result<HashModulo, DerivationError> {
     let kind = derivation.kind()?;
     let output_names = derivation.outputs.keys().cloned().collect();
-    if kind == DerivationKind::Fixed
-        && let Some(DerivationOutput::CaFixed(address)) = derivation.outputs.get("out")
-    {
-        let path = store.fixed_output_path(&derivation.name, address)?;
-        let text = format!(
-            "fixed:out:{}:{}:{}",
-            address.method_and_algo(),
-            address.hash.to_base16(),
-            store.display(&path)
-        );
-        return Ok(HashModulo {
-            hash: Hash::sha256(text.as_bytes()),
-            is_deferred: false,
-            outputs: output_names,
-        });
+    if let Some(hash) = fixed_hash(store, derivation, kind)? {
+        return Ok(HashModulo { hash, is_deferred: false, outputs: output_names });
     }
+    let inputs = HashedInputs::print(store, derivation, memo)?;
+    let hash = sha256_of([
+        &derivation.print_outputs(store, outputs)?,
+        &inputs.text,
+        derivation.print_rest(store, outputs)?.text(),
+    ]);
+    Ok(HashModulo { hash, is_deferred: inputs.is_deferred || is_floating(kind), outputs: output_names })
+}
 
-    let mut is_deferred = matches!(kind, DerivationKind::Floating | DerivationKind::Impure);
-    let mut inputs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (path, node) in &derivation.input_derivations {
-        let missing = |output: &str| DerivationError::NoSuchOutput {
-            output: output.into(),
-            derivation: store.display(path),
-        };
-        let known = memo.get(path).ok_or_else(|| missing("out"))?;
-        is_deferred |= known.is_deferred;
-        if let Some(output) = node.outputs.iter().find(|output| !known.outputs.contains(output)) {
-            return Err(missing(output));
-        }
-        if !node.outputs.is_empty() {
-            inputs.entry(known.hash.to_base16()).or_default().extend(node.outputs.iter().cloned());
-        }
+/// The hash of a derivation whose output is fixed: that of its result.
+pub(super) fn fixed_hash(
+    store: &StoreDir,
+    derivation: &Derivation,
+    kind: DerivationKind,
+) -> Result<Option<Hash>, DerivationError> {
+    let (DerivationKind::Fixed, Some(DerivationOutput::CaFixed(address))) =
+        (kind, derivation.outputs.get("out"))
+    else {
+        return Ok(None);
+    };
+    let path = store.fixed_output_path(&derivation.name, address)?;
+    let text = format!(
+        "fixed:out:{}:{}:{}",
+        address.method_and_algo(),
+        address.hash.to_base16(),
+        store.display(&path)
+    );
+    Ok(Some(Hash::sha256(text.as_bytes())))
+}
+
+pub(super) fn is_floating(kind: DerivationKind) -> bool {
+    matches!(kind, DerivationKind::Floating | DerivationKind::Impure)
+}
+
+pub(super) fn sha256_of<const N: usize>(parts: [&[u8]; N]) -> Hash {
+    let mut hasher = Hasher::new(HashAlgo::Sha256);
+    for part in parts {
+        hasher.update(part);
     }
-    let text = derivation.print_form(store, Form::Modulo { inputs: &inputs, outputs })?;
-    Ok(HashModulo { hash: Hash::sha256(&text), is_deferred, outputs: output_names })
+    hasher.finish()
+}
+
+/// The input derivations as they are hashed.
+pub(super) struct HashedInputs {
+    pub(super) text: Vec<u8>,
+    /// Whether one of them isn't known before it is built.
+    pub(super) is_deferred: bool,
+}
+
+impl HashedInputs {
+    /// Prints the inputs of a derivation, which `memo` knows.
+    pub(super) fn print(
+        store: &StoreDir,
+        derivation: &Derivation,
+        memo: &HashModuloMemo,
+    ) -> Result<Self, DerivationError> {
+        let mut is_deferred = false;
+        let mut inputs: Vec<HashedInput<'_>> = Vec::with_capacity(derivation.input_derivations.len());
+        for (path, node) in &derivation.input_derivations {
+            let missing = |output: &str| DerivationError::NoSuchOutput {
+                output: output.into(),
+                derivation: store.display(path),
+            };
+            let known = memo.get(path).ok_or_else(|| missing("out"))?;
+            is_deferred |= known.is_deferred;
+            if let Some(output) = node.outputs.iter().find(|output| !known.outputs.contains(output)) {
+                return Err(missing(output));
+            }
+            if !node.outputs.is_empty() {
+                inputs.push(HashedInput { hash: known.hash, outputs: Cow::Borrowed(&node.outputs) });
+            }
+        }
+        inputs.sort_by(|left, right| left.hash.as_bytes().cmp(right.hash.as_bytes()));
+        // Different derivations have one hash where they make the same fixed output.
+        inputs.dedup_by(|next, kept| {
+            let same = next.hash == kept.hash;
+            if same {
+                kept.outputs.to_mut().extend(next.outputs.iter().cloned());
+            }
+            same
+        });
+        Ok(Self { text: print_hashed_inputs(&inputs), is_deferred })
+    }
 }
 
 impl Derivation {

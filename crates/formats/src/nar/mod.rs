@@ -30,7 +30,7 @@ mod reader;
 mod writer;
 
 pub use reader::{Event, NarError, Reader};
-pub use writer::Writer;
+pub use writer::{Writer, hash_plain_file};
 
 /// What a NAR starts with.
 pub const MAGIC: &[u8] = b"nix-archive-1";

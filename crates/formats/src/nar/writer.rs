@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::{MAGIC, MAX_DEPTH, Mode, is_valid_name, is_valid_target, padding};
+use crate::hash::{Hash, HashAlgo, Hasher};
 
 /// Bytes are handed on in pieces of this size.
 const BUFFER: usize = 256 * 1024;
@@ -187,10 +188,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn string(&mut self, text: &[u8]) {
-        let len = text.len() as u64;
-        self.buffer.extend_from_slice(&len.to_le_bytes());
-        self.buffer.extend_from_slice(text);
-        self.buffer.extend_from_slice(&[0; 8][..padding(len)]);
+        push_string(&mut self.buffer, text);
     }
 
     /// Keeps room for file contents: names and targets between two calls fit well below a half.
@@ -204,6 +202,32 @@ impl<W: Write> Writer<W> {
         self.buffer.clear();
         Ok(())
     }
+}
+
+fn push_string(out: &mut Vec<u8>, text: &[u8]) {
+    let len = text.len() as u64;
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(text);
+    out.extend_from_slice(&[0; 8][..padding(len)]);
+}
+
+/// The SHA-256 and the size of the NAR of a plain file with these contents, which are not copied.
+pub fn hash_plain_file(contents: &[u8]) -> (Hash, u64) {
+    let mut frame = Vec::with_capacity(160);
+    for text in [MAGIC, b"(", b"type", b"regular", b"contents"] {
+        push_string(&mut frame, text);
+    }
+    let len = contents.len() as u64;
+    frame.extend_from_slice(&len.to_le_bytes());
+    let head = frame.len();
+    frame.extend_from_slice(&[0; 8][..padding(len)]);
+    push_string(&mut frame, b")");
+    let mut hasher = Hasher::new(HashAlgo::Sha256);
+    for part in [&frame[..head], contents, &frame[head..]] {
+        hasher.update(part);
+    }
+    let size = hasher.written();
+    (hasher.finish(), size)
 }
 
 fn read_retrying(source: &mut (impl Read + ?Sized), buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,0 +1,228 @@
+//! Places for values, which are thunks too.
+//!
+//! What is still to be computed is in the very place where the value will be: one word says which code to run
+//! in which frame. Who copies a value that is not computed yet gets the address of its place instead. The
+//! word of a place is one of
+//! - zero: nothing was put in yet,
+//! - a value (any tag but that of thunks),
+//! - a small number: the evaluator with that number is at work on it,
+//! - the address of another place: a value that was copied from there before it was computed,
+//! - a [`Closure`]: code and frame, or why it failed, or what an element that `map` or its like made is made of
+//!   (see [`super::element`]).
+
+use std::num::NonZeroU64;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::element::{Element, Kind};
+use super::{TAG_BITS, TAG_MASK, Tag, Value};
+use crate::code::Code;
+use crate::error::EvalError;
+use crate::evaluator::Env;
+use crate::memory::{CLOSURES_FROM, Closure, Heap};
+
+/// A place in an object that holds a value or says how to compute it.
+#[repr(transparent)]
+pub(crate) struct Slot(AtomicU64);
+
+/// Evaluator numbers are below this, addresses above.
+const OWNER_LIMIT: u64 = 1 << 15;
+
+/// The number of a closure that failed. Those of elements come before.
+const FAILED: u64 = Kind::COUNT as u64;
+
+pub(crate) enum State {
+    Suspended,
+    Claimed(u32),
+    Failed(&'static EvalError),
+    Done(Value),
+}
+
+/// What a thunk computes.
+pub(crate) enum Work {
+    /// Runs code in a frame.
+    Code(&'static Code, Env),
+    /// Applies a function to an element.
+    Element(Element),
+}
+
+/// What a thunk computes, as it is stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Suspension(Closure);
+
+impl Suspension {
+    #[inline(always)]
+    pub(crate) fn code(code: &'static Code, env: Env) -> Suspension {
+        Suspension(Closure::new(code, env.to_bits()))
+    }
+
+    pub(super) fn element(kind: Kind, object: NonNull<u64>) -> Suspension {
+        let object = object.as_ptr().expose_provenance() as u64;
+        Suspension(Closure::numbered(kind as u64, object))
+    }
+
+    /// What a claimed thunk is to compute.
+    #[inline(always)]
+    pub(crate) fn work(self, thunk: Thunk) -> Work {
+        // SAFETY: `code` and `element` make all suspensions, of code and frame and of an element's kind and
+        // object.
+        unsafe {
+            match self.0.number() {
+                None => Work::Code(self.0.code(), Env::from_bits(self.0.object())),
+                Some(kind) => {
+                    let object = std::ptr::with_exposed_provenance_mut(self.0.object() as usize);
+                    let object = NonNull::new_unchecked(object);
+                    Work::Element(Element::new(Kind::from_number(kind), object, thunk.0))
+                }
+            }
+        }
+    }
+}
+
+impl Slot {
+    #[inline(always)]
+    fn value_of(&self, word: u64) -> Value {
+        debug_assert!(word != 0, "a place is filled before anyone reads it");
+        if word & TAG_MASK == 0 && !(OWNER_LIMIT << TAG_BITS..CLOSURES_FROM).contains(&word) {
+            return Value::from_object(NonNull::from(self).cast(), Tag::Thunk);
+        }
+        // SAFETY: this is a value with a tag, or the address of another place.
+        unsafe { Value::from_bits(word) }
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&'static self) -> Value {
+        self.value_of(self.0.load(Ordering::Acquire))
+    }
+
+    /// The value, if one was put in yet (frames are zeroed first and then filled).
+    #[inline(always)]
+    pub(crate) fn get_if_set(&'static self) -> Option<Value> {
+        NonZeroU64::new(self.0.load(Ordering::Acquire)).map(|word| self.value_of(word.get()))
+    }
+
+    #[inline(always)]
+    pub(crate) fn set(&self, value: Value) {
+        self.0.store(value.to_bits(), Ordering::Release);
+    }
+
+    /// Makes it a thunk.
+    #[inline(always)]
+    pub(crate) fn suspend(&self, suspension: Suspension) {
+        self.0.store(suspension.0.to_bits(), Ordering::Release);
+    }
+}
+
+/// A place whose value is, or was, still to be computed.
+#[derive(Clone, Copy)]
+pub(crate) struct Thunk(&'static Slot);
+
+impl Thunk {
+    /// The thunk a value points to.
+    #[inline(always)]
+    pub(crate) fn of(value: Value) -> Option<Thunk> {
+        // SAFETY: the value of a thunk is the address of a place, which lives as long as the process.
+        (value.tag() == Tag::Thunk).then(|| Thunk(unsafe { value.object().cast::<Slot>().as_ref() }))
+    }
+
+    /// A thunk in a place of its own.
+    #[inline(always)]
+    pub(crate) fn alone(heap: &Heap, suspension: Suspension) -> Value {
+        let object = heap.words(1);
+        // SAFETY: a fresh word.
+        unsafe { object.write(suspension.0.to_bits()) };
+        Value::from_object(object, Tag::Thunk)
+    }
+
+    /// The value, if it is computed.
+    #[inline(always)]
+    pub(crate) fn result(self) -> Option<Value> {
+        let word = self.0.0.load(Ordering::Acquire);
+        // SAFETY: a word with a tag is a value.
+        (word & TAG_MASK != 0).then(|| unsafe { Value::from_bits(word) })
+    }
+
+    pub(crate) fn state(self) -> State {
+        let word = self.0.0.load(Ordering::Acquire);
+        if word & TAG_MASK != 0 {
+            // SAFETY: a word with a tag is a value.
+            State::Done(unsafe { Value::from_bits(word) })
+        } else if word < CLOSURES_FROM {
+            State::Claimed((word >> TAG_BITS) as u32)
+        } else {
+            // SAFETY: other words of thunks are closures, and `fail` makes those with this number, of errors.
+            unsafe {
+                let closure = Closure::from_bits(word);
+                if closure.number() != Some(FAILED) {
+                    return State::Suspended;
+                }
+                State::Failed(&*std::ptr::with_exposed_provenance(closure.object() as usize))
+            }
+        }
+    }
+
+    /// The function that it applies, where it is an element that nobody began with.
+    pub(crate) fn function(self) -> Option<Value> {
+        let word = self.0.0.load(Ordering::Acquire);
+        if word & TAG_MASK != 0 || word < CLOSURES_FROM {
+            return None;
+        }
+        // SAFETY: such words of thunks are closures, and what did not fail is a suspension.
+        let suspension = unsafe { Suspension(Closure::from_bits(word)) };
+        match suspension.0.number() {
+            None | Some(FAILED) => None,
+            Some(_) => match suspension.work(self) {
+                Work::Element(element) => Some(element.function()),
+                Work::Code(..) => None,
+            },
+        }
+    }
+
+    /// Whether someone is at work on it.
+    pub(crate) fn is_claimed(self) -> bool {
+        matches!(self.state(), State::Claimed(_))
+    }
+
+    /// Tries to become the one who computes it.
+    #[inline(always)]
+    pub(crate) fn claim(self, owner: u32) -> Option<Suspension> {
+        let word = self.0.0.load(Ordering::Relaxed);
+        if word & TAG_MASK != 0 || word < CLOSURES_FROM {
+            return None;
+        }
+        // SAFETY: such words of thunks are closures.
+        let closure = unsafe { Closure::from_bits(word) };
+        if closure.number() == Some(FAILED) {
+            return None;
+        }
+        let claimed = u64::from(owner) << TAG_BITS;
+        let old = self.0.0.compare_exchange(word, claimed, Ordering::Acquire, Ordering::Relaxed);
+        old.is_ok().then_some(Suspension(closure))
+    }
+
+    /// Stores the result, which must be evaluated, and returns it as it is stored.
+    ///
+    /// A function gets an object of its own: whether two elements with functions are equal depends on whether
+    /// they are the same thunk.
+    #[inline(always)]
+    pub(crate) fn finish(self, heap: &Heap, value: Value) -> Value {
+        debug_assert!(value.is_forced());
+        let value = match value.tag() {
+            Tag::Lambda | Tag::Boxed => value.with_identity(heap),
+            _ => value,
+        };
+        self.0.set(value);
+        value
+    }
+
+    /// Makes it as it was before it was claimed, so that it can be tried again.
+    pub(crate) fn restore(self, suspension: Suspension) {
+        self.0.suspend(suspension);
+    }
+
+    /// Remembers that it failed.
+    pub(crate) fn fail(self, heap: &Heap, error: EvalError) {
+        let error = heap.keep(error).as_ptr().expose_provenance() as u64;
+        self.0.suspend(Suspension(Closure::numbered(FAILED, error)));
+    }
+}
