@@ -140,7 +140,7 @@ mod tests {
             ("a b", Err(NoBindings::Other)),
             ("1 + 1", Err(NoBindings::Other)),
             ("{", Err(NoBindings::Other)),
-            ("a = {", Err(NoBindings::Incomplete)),
+            ("a = {", Err(NoBindings::Other)),
             ("a = ''", Err(NoBindings::Incomplete)),
             ("\"a", Err(NoBindings::Incomplete)),
             ("a = (1", Err(NoBindings::Other)),
