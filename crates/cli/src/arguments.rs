@@ -184,6 +184,9 @@ pub struct SourceArguments {
     /// Look up `<name>` here first, as `name=path` or a folder
     #[arg(short = 'I', value_name = "PATH")]
     pub include: Vec<String>,
+    /// Open a REPL where evaluation fails or comes to `builtins.break`
+    #[arg(long)]
+    pub debugger: bool,
     /// Allow what pure evaluation forbids (flakes)
     #[arg(long)]
     pub impure: bool,

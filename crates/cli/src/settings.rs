@@ -3,7 +3,7 @@
 //! Sources, later ones winning (C++ Nix manual, `nix.conf`): `$NIX_CONF_DIR/nix.conf` (default `/etc/nix`), the files of
 //! `$NIX_USER_CONF_FILES` or `$XDG_CONFIG_HOME/nix/nix.conf`, `$NIX_CONFIG`, then the command line.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use nival_eval::LintLevel;
@@ -121,6 +121,8 @@ macro_rules! settings {
             $($(#[doc = $doc])+ pub $field: $type,)+
             /// The names of those that a file, the environment or the command line has set.
             pub given: BTreeSet<&'static str>,
+            /// The values of settings of C++ Nix that change nothing here.
+            pub accepted: BTreeMap<&'static str, String>,
         }
 
         /// Every setting in the order of the book.
@@ -133,6 +135,7 @@ macro_rules! settings {
                 Self {
                     $($field: <$type>::parse($default).expect("defaults are well-formed"),)+
                     given: BTreeSet::new(),
+                    accepted: BTreeMap::new(),
                 }
             }
         }
@@ -181,10 +184,16 @@ settings! {
     eval_profiler: EvalProfiler = "eval-profiler", "disabled";
     /// How many times a second the profiler looks at the stack; 0 stands for each call.
     eval_profiler_frequency: u64 = "eval-profiler-frequency", "99";
+    /// Whether the debugger stops at `builtins.trace`.
+    debugger_on_trace: bool = "debugger-on-trace", "false";
+    /// Whether the debugger stops at `builtins.warn`.
+    debugger_on_warn: bool = "debugger-on-warn", "false";
     /// What `builtins.currentSystem` is; empty for `system`.
     eval_system: String = "eval-system", "";
     /// Features of the language and the commands that are not stable yet.
     experimental_features: Vec<String> = "experimental-features", "nix-command flakes";
+    /// Whether the debugger passes over errors within `tryEval`.
+    ignore_try: bool = "ignore-try", "false";
     /// Whether garbage collection keeps the derivations of what is kept.
     keep_derivations: bool = "keep-derivations", "true";
     /// Whether the build folder of a failed build is kept.
@@ -227,6 +236,8 @@ settings! {
     timeout: u64 = "timeout", "0";
     /// Whether `builtins.traceVerbose` prints.
     trace_verbose: bool = "trace-verbose", "false";
+    /// A former way to say `lint-short-path-literals = warn`.
+    warn_short_path_literals: bool = "warn-short-path-literals", "false";
 }
 
 /// Those of [`ACCEPTED`] that are true or false, so that their names are whole flags of the command line.
@@ -264,8 +275,43 @@ const ACCEPTED_SWITCHES: &[&str] = &[
     "warn-dirty",
 ];
 
+/// Former names of settings, which still work (C++ Nix, `globals.hh` and its kin).
+const FORMER: &[(&str, &str)] = &[
+    ("build-compress-log", "compress-build-log"),
+    ("build-cores", "cores"),
+    ("build-fallback", "fallback"),
+    ("build-keep-log", "keep-build-log"),
+    ("build-max-jobs", "max-jobs"),
+    ("build-max-log-size", "max-build-log-size"),
+    ("build-max-silent-time", "max-silent-time"),
+    ("build-sandbox-paths", "sandbox-paths"),
+    ("build-chroot-dirs", "sandbox-paths"),
+    ("build-timeout", "timeout"),
+    ("build-use-chroot", "sandbox"),
+    ("build-use-sandbox", "sandbox"),
+    ("build-use-substitutes", "substitute"),
+    ("binary-caches", "substituters"),
+    ("binary-cache-public-keys", "trusted-public-keys"),
+    ("binary-caches-parallel-connections", "http-connections"),
+    ("env-keep-derivations", "keep-env-derivations"),
+    ("gc-keep-derivations", "keep-derivations"),
+    ("gc-keep-outputs", "keep-outputs"),
+    ("substituters-ttl", "narinfo-cache-positive-ttl"),
+    ("trusted-binary-caches", "trusted-substituters"),
+];
+
+/// The name of a setting that may be given by a former one.
+fn in_use(name: &str) -> std::borrow::Cow<'_, str> {
+    let (prefix, base) = name.strip_prefix("extra-").map_or(("", name), |base| ("extra-", base));
+    match FORMER.iter().find(|(former, _)| *former == base) {
+        Some((_, now)) => format!("{prefix}{now}").into(),
+        None => name.into(),
+    }
+}
+
 /// How a setting is written as a flag of the command line, if there is one of that name.
 pub(crate) fn flag_takes_value(name: &str) -> Option<bool> {
+    let name = &*in_use(name);
     let base = name.strip_prefix("extra-").unwrap_or(name);
     match DEFINITIONS.iter().find(|definition| definition.name == base) {
         Some(definition) => Some(!matches!(definition.default, "true" | "false")),
@@ -354,9 +400,6 @@ const ACCEPTED: &[&str] = &[
     "repeat",
     "impersonate-linux-26",
     "ssl-cert-file",
-    "debugger-on-trace",
-    "debugger-on-warn",
-    "ignore-try",
     "plugin-files",
     "json-log-path",
     "max-substitution-jobs",
@@ -385,6 +428,11 @@ impl Settings {
         }
         if let Some(text) = context.variable("NIX_CONFIG") {
             settings.load_text(text, Path::new("«NIX_CONFIG»"), &mut warnings)?;
+        }
+        // As in C++ Nix, an empty variable says that there is no path.
+        if let Some(text) = context.environment.get("NIX_PATH") {
+            settings.nix_path = split_search_path(text);
+            settings.given.insert("nix-path");
         }
         Ok((settings, warnings))
     }
@@ -445,7 +493,12 @@ impl Settings {
 
     /// Applies one setting, also in its `extra-` form; a warning when nobody knows the name.
     pub fn apply(&mut self, name: &str, value: &str) -> std::result::Result<Option<String>, String> {
-        if self.set(name, value)? || ACCEPTED.contains(&name) {
+        let name = &*in_use(name);
+        if self.set(name, value)? {
+            return Ok(None);
+        }
+        if let Some(known) = ACCEPTED.iter().find(|known| **known == name) {
+            self.accepted.insert(known, value.to_owned());
             return Ok(None);
         }
         if let Some(base) = name.strip_prefix("extra-") {
@@ -453,12 +506,31 @@ impl Settings {
                 self.set(base, format!("{old} {value}").trim())?;
                 return Ok(None);
             }
-            if ACCEPTED.contains(&base) {
+            if let Some(known) = ACCEPTED.iter().find(|known| **known == base) {
+                let all = self.accepted.entry(known).or_default();
+                let longer = format!("{all} {value}");
+                longer.trim().clone_into(all);
                 return Ok(None);
             }
         }
         Ok(Some(format!("unknown setting '{name}'")))
     }
+}
+
+/// Splits `NIX_PATH` at colons, but not at those of URLs.
+pub(crate) fn split_search_path(text: &str) -> Vec<String> {
+    let mut entries: Vec<String> = Vec::new();
+    for part in text.split(':') {
+        match entries.last_mut() {
+            Some(last) if part.starts_with("//") => {
+                last.push(':');
+                last.push_str(part);
+            }
+            _ => entries.push(part.to_owned()),
+        }
+    }
+    entries.retain(|entry| !entry.is_empty());
+    entries
 }
 
 #[cfg(test)]
@@ -487,6 +559,22 @@ mod tests {
                 (outcome, expected) => panic!("{text}: {outcome:?} instead of {expected:?}"),
             }
         }
+    }
+
+    #[test]
+    fn search_paths() {
+        assert_eq!(split_search_path("a=/b:/c::x=https://e.org/y"), ["a=/b", "/c", "x=https://e.org/y"]);
+    }
+
+    #[test]
+    fn former_names() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.apply("build-cores", "7"), Ok(None));
+        assert_eq!(settings.apply("extra-binary-caches", "a"), Ok(None));
+        assert_eq!(settings.apply("extra-substituters", "b"), Ok(None));
+        assert_eq!(settings.cores, 7);
+        assert_eq!(settings.accepted["substituters"], "a b");
+        assert_eq!(flag_takes_value("build-cores"), Some(true));
     }
 
     #[test]

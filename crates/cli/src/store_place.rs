@@ -30,7 +30,12 @@ impl StorePlace {
             .filter(|name| !matches!(*name, "auto" | "local"));
         let store_dir = StoreDir::new(context.variable("NIX_STORE_DIR").unwrap_or("/nix/store"));
         let explicit_root = match named {
-            Some(name) if name.starts_with("dummy://") => return Ok(Self::Dummy(store_dir)),
+            Some(name) if name.starts_with("dummy://") => {
+                // `dummy://?store=DIR` names the folder (C++ Nix manual, "Dummy Store").
+                let (_, query) = name.split_once('?').unwrap_or((name, ""));
+                let named = query.split('&').find_map(|pair| pair.strip_prefix("store="));
+                return Ok(Self::Dummy(named.map_or(store_dir, StoreDir::new)));
+            }
             Some(name) if name == "daemon" || name.contains("://") => {
                 return Err(CommandError::failure(format!("the store '{name}' cannot be reached yet"))
                     .hint("a folder on this machine can be a store: `--store DIR`"));
@@ -38,13 +43,13 @@ impl StorePlace {
             Some(name) => Some(context.absolute(name)),
             None => None,
         };
-        let decision = Placement::decide(&Surroundings {
-            is_root: context.uid == 0,
-            explicit_root,
-            data_home: Some(context.xdg("XDG_DATA_HOME", ".local/share")),
-            nix_dir: "/nix".into(),
-        })
-        .map_err(|error| CommandError::failure(&error).hint(error.hint()))?;
+        let variables = ["NIX_STORE_DIR", "NIX_STATE_DIR"];
+        let decision =
+            if explicit_root.is_none() && variables.iter().all(|name| context.variable(name).is_some()) {
+                Decision { placement: Placement::System, reason: "the environment names its folders".into() }
+            } else {
+                Self::decide_root(context, explicit_root)?
+            };
         let mut config = decision.placement.config();
         config.store_dir = store_dir;
         if decision.placement == Placement::System {
@@ -60,6 +65,16 @@ impl StorePlace {
             }
         }
         Ok(Self::Local { config: Box::new(config), decision, asked: asked.map(str::to_owned) })
+    }
+
+    fn decide_root(context: &Context, explicit_root: Option<std::path::PathBuf>) -> Result<Decision> {
+        Placement::decide(&Surroundings {
+            is_root: context.uid == 0,
+            explicit_root,
+            data_home: Some(context.xdg("XDG_DATA_HOME", ".local/share")),
+            nix_dir: "/nix".into(),
+        })
+        .map_err(|error| CommandError::failure(&error).hint(error.hint()))
     }
 
     /// How to open the store; nothing for `dummy://`.

@@ -24,6 +24,8 @@ pub(crate) struct World {
     pub(crate) read_only: bool,
     /// Whether what was evaluated and fetched before counts as out of date (`--refresh`).
     pub(crate) refresh: bool,
+    /// Whether errors and breakpoints open a REPL.
+    pub(crate) debugger: bool,
     place: StorePlace,
     store: OnceLock<Deferred>,
     store_dir: StoreDir,
@@ -48,6 +50,7 @@ impl World {
             as_reference: false,
             read_only: false,
             refresh: false,
+            debugger: false,
             place,
             store: OnceLock::new(),
             store_dir,

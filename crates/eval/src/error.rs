@@ -5,7 +5,7 @@
 //! the frames of the first time, as in the reference; asked again it gives a copy.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use nival_syntax::{Code, Diagnostic, Frame, Pos, Symbol};
 
@@ -21,12 +21,15 @@ struct Body {
     problem: Arc<Problem>,
     /// The outermost frame, or null.
     frames: AtomicPtr<Link>,
+    /// Whether a debugger has seen it.
+    is_debugged: AtomicBool,
 }
 
 impl Clone for Body {
     fn clone(&self) -> Body {
         let frames = AtomicPtr::new(self.frames.load(Ordering::Acquire));
-        Body { kind: self.kind, pos: self.pos, problem: self.problem.clone(), frames }
+        let is_debugged = AtomicBool::new(self.is_debugged.load(Ordering::Relaxed));
+        Body { kind: self.kind, pos: self.pos, problem: self.problem.clone(), frames, is_debugged }
     }
 }
 
@@ -143,7 +146,13 @@ impl EvalError {
         let problem =
             Problem { message: message.into(), suggestions: Vec::new(), hints: Vec::new(), diagnostic: None };
         let frames = AtomicPtr::default();
-        EvalError(Arc::new(Body { kind, pos: Pos::NONE, problem: Arc::new(problem), frames }))
+        let is_debugged = AtomicBool::new(false);
+        EvalError(Arc::new(Body { kind, pos: Pos::NONE, problem: Arc::new(problem), frames, is_debugged }))
+    }
+
+    /// Whether no debugger has seen it so far; one has, from now on.
+    pub(crate) fn is_new_to_debugger(&self) -> bool {
+        !self.0.is_debugged.swap(true, Ordering::Relaxed)
     }
 
     /// The same error: frames put on one are seen in both.

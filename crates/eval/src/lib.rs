@@ -10,6 +10,7 @@ pub mod builtins;
 mod code;
 mod compile;
 mod context;
+pub mod debug;
 pub mod ere;
 mod error;
 mod evaluator;

@@ -4,7 +4,9 @@ use crate::output::Output;
 use crate::settings::Settings;
 
 pub(crate) fn run(output: Output, settings: &Settings, json: bool) {
-    let values = settings.show();
+    let mut values = settings.show();
+    values.extend(settings.accepted.iter().map(|(name, value)| (*name, value.clone())));
+    values.sort();
     if json {
         let object: serde_json::Map<String, serde_json::Value> =
             values.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();

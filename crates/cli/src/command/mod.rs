@@ -45,13 +45,20 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         Command::Explain { code } => return explain::run(output, code.as_deref()),
         _ => {}
     }
-    let (mut eval_store, mut read_only) = (None, false);
-    if let Command::Eval(arguments) = &arguments.command {
-        (eval_store, read_only) = (arguments.eval_store.as_deref(), arguments.read_only);
+    let (mut eval_store, mut read_only, mut debugger) = (None, false, false);
+    match &arguments.command {
+        Command::Eval(arguments) => {
+            (eval_store, read_only) = (arguments.eval_store.as_deref(), arguments.read_only);
+            debugger = arguments.source.debugger;
+        }
+        Command::Repl(arguments) => debugger = arguments.source.debugger,
+        Command::Build(arguments) => debugger = arguments.source.debugger,
+        _ => {}
     }
     let place = StorePlace::decide(context, eval_store.or(common.store.as_deref()))?;
     let mut world = World::new(context.clone(), settings, output, place, common.print_build_logs);
     world.read_only = read_only;
+    world.debugger = debugger;
     world.refresh = common.refresh;
     let world = Arc::new(world);
     match arguments.command {

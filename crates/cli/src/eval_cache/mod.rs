@@ -67,7 +67,7 @@ pub(crate) fn slot(
     evaluation: &nival_eval::Settings,
     question: &[impl AsRef<[u8]>],
 ) -> Option<Slot> {
-    if !world.settings.eval_cache {
+    if !world.settings.eval_cache || world.debugger {
         return None;
     }
     // A program is what its file is: there are no two builds that share answers.

@@ -7,8 +7,9 @@ mod installable;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use nival_eval::{EvalError, Evaluator, Host, SearchEntry, with_big_stack};
-use nival_syntax::{HumanStyle, Origin, Pos, render_human, render_reference};
+use nival_eval::debug::{Debugging, StopAt};
+use nival_eval::{EvalError, Evaluator, Host, LintLevel, SearchEntry, with_big_stack};
+use nival_syntax::{Diagnostic, HumanStyle, Origin, Pos, render_human, render_reference};
 
 use insight::Insight;
 
@@ -23,6 +24,7 @@ use crate::building::{self, Target};
 use crate::error::{CommandError, Result};
 use crate::eval_cache::{self, Recorder};
 use crate::host::WorldHost;
+use crate::repl::Stopper;
 use crate::world::World;
 
 /// What an evaluator is made from.
@@ -38,9 +40,18 @@ pub(crate) type Evaluated<T> = nival_eval::Result<T>;
 impl<'a> Session<'a> {
     pub(crate) fn new(world: &'a Arc<World>, include: &[String]) -> Self {
         let settings = &world.settings;
-        let from_variable = world.context.variable("NIX_PATH").map(split_search_path).unwrap_or_default();
+        let stop_at = StopAt {
+            no_tries: settings.ignore_try,
+            traces: settings.debugger_on_trace,
+            warnings: settings.debugger_on_warn,
+        };
+        let stopper = || Debugging::new(Box::new(Stopper::new(Arc::clone(world))), stop_at);
         let mut entries: Vec<String> = include.to_vec();
-        entries.extend(if from_variable.is_empty() { settings.nix_path.clone() } else { from_variable });
+        entries.extend(if settings.given.contains("nix-path") {
+            settings.nix_path.clone()
+        } else {
+            usual_search_path(world)
+        });
         Self {
             world,
             profile: false,
@@ -49,16 +60,30 @@ impl<'a> Session<'a> {
                 restrict_eval: settings.restrict_eval,
                 allowed_uris: settings.allowed_uris.clone(),
                 allow_import_from_derivation: settings.allow_import_from_derivation,
-                eval_cores: usize::try_from(settings.eval_cores).unwrap_or(usize::MAX),
+                // A debugger follows one thread.
+                eval_cores: if world.debugger {
+                    1
+                } else {
+                    usize::try_from(settings.eval_cores).unwrap_or(usize::MAX)
+                },
                 max_call_depth: u32::try_from(settings.max_call_depth).unwrap_or(u32::MAX),
                 search_path: entries.iter().map(|entry| SearchEntry::parse(entry)).collect(),
+                debugging: world.debugger.then(stopper),
                 trace_verbose: settings.trace_verbose,
                 abort_on_warn: settings.abort_on_warn,
                 lint_url_literals: settings.lint_url_literals,
                 lint_absolute_path_literals: settings.lint_absolute_path_literals,
-                lint_short_path_literals: settings.lint_short_path_literals,
+                lint_short_path_literals: match settings.lint_short_path_literals {
+                    LintLevel::Ignore
+                        if settings.warn_short_path_literals
+                            && !settings.given.contains("lint-short-path-literals") =>
+                    {
+                        LintLevel::Warn
+                    }
+                    level => level,
+                },
                 show_trace: settings.show_trace,
-                home: Some(world.context.home().to_string_lossy().into_owned()),
+                home: (!settings.pure_eval).then(|| world.context.home().to_string_lossy().into_owned()),
                 experimental_features: settings.experimental_features.clone(),
                 current_system: settings.this_system(),
                 watch: None,
@@ -88,7 +113,9 @@ impl<'a> Session<'a> {
         let allocated = insight.as_ref().map(|insight| &insight.allocated);
         let outcome = with_big_stack(move || {
             let evaluator = Evaluator::new(host, settings);
-            let outcome = work(&evaluator);
+            let allowed =
+                if evaluator.settings().restrict_eval { evaluator.allow_search_path() } else { Ok(()) };
+            let outcome = allowed.and_then(|()| work(&evaluator));
             if let Some(allocated) = allocated {
                 allocated.store(evaluator.allocated_bytes() as u64, Ordering::Relaxed);
             }
@@ -180,28 +207,31 @@ impl<'a> Session<'a> {
 
 /// An error as the user of the program wants to read it.
 pub(crate) fn render(world: &World, error: &EvalError, show_trace: bool) -> String {
-    let diagnostic = error.to_diagnostic();
+    render_diagnostic(world, &error.to_diagnostic(), show_trace)
+}
+
+/// The same, of what an error says.
+pub(crate) fn render_diagnostic(world: &World, diagnostic: &Diagnostic, show_trace: bool) -> String {
     if world.as_reference {
-        render_reference(&diagnostic, show_trace)
+        render_reference(diagnostic, show_trace)
     } else {
-        render_human(&diagnostic, HumanStyle { colour: world.output.colour, show_trace })
+        render_human(diagnostic, HumanStyle { colour: world.output.colour, show_trace })
     }
 }
 
-/// Splits `NIX_PATH` at colons, but not at those of URLs.
-fn split_search_path(text: &str) -> Vec<String> {
-    let mut entries: Vec<String> = Vec::new();
-    for part in text.split(':') {
-        match entries.last_mut() {
-            Some(last) if part.starts_with("//") => {
-                last.push(':');
-                last.push_str(part);
-            }
-            _ => entries.push(part.to_owned()),
-        }
+/// Where `<name>` is looked up when nobody says it: in the user's and root's channels, if there are any (C++ Nix manual,
+/// `nix-path`).
+fn usual_search_path(world: &World) -> Vec<String> {
+    let (context, settings) = (&world.context, &world.settings);
+    if settings.pure_eval || settings.restrict_eval {
+        return Vec::new();
     }
-    entries.retain(|entry| !entry.is_empty());
-    entries
+    let state = context.variable("NIX_STATE_DIR").unwrap_or("/nix/var/nix");
+    let root = format!("{state}/profiles/per-user/root/channels");
+    let user = context.home().join(".nix-defexpr/channels").to_string_lossy().into_owned();
+    let places = [("", user), ("nixpkgs=", format!("{root}/nixpkgs")), ("", root)];
+    let there = places.into_iter().filter(|(_, path)| std::path::Path::new(path).exists());
+    there.map(|(prefix, path)| format!("{prefix}{path}")).collect()
 }
 
 /// A string as a literal of the language.
@@ -257,14 +287,4 @@ pub(crate) fn derivations(world: &Arc<World>, arguments: &BuildArguments) -> Res
         Ok(building::output(derivation, &found.output))
     };
     found.into_iter().map(target).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn search_paths() {
-        assert_eq!(split_search_path("a=/b:/c::x=https://e.org/y"), ["a=/b", "/c", "x=https://e.org/y"]);
-    }
 }

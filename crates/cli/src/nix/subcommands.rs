@@ -221,6 +221,10 @@ fn take_eval_flag(arguments: &mut EvalArguments, flag: &str, line: &mut CommandL
 
 fn take_source_flag(source: &mut SourceArguments, flag: &str, line: &mut CommandLine) -> Result<bool> {
     let place = match flag {
+        "--debugger" => {
+            source.debugger = true;
+            return Ok(true);
+        }
         "--expr" => &mut source.expr,
         "-f" | "--file" => &mut source.file,
         _ => return Ok(false),
@@ -241,6 +245,7 @@ fn evaluate(context: &Context, output: Output, mut flags: Flags, mut arguments: 
     let given = std::mem::take(&mut flags.arguments);
     let mut world = world(context, output, flags)?;
     world.read_only = arguments.read_only;
+    world.debugger = arguments.source.debugger;
     eval::run(&Arc::new(world), &arguments, given)
 }
 
@@ -250,7 +255,9 @@ fn start_repl(context: &Context, output: Output, mut flags: Flags, mut arguments
     }
     arguments.source.include = std::mem::take(&mut flags.include);
     let given = std::mem::take(&mut flags.arguments);
-    repl::run(&Arc::new(world(context, output, flags)?), arguments, given)
+    let mut world = world(context, output, flags)?;
+    world.debugger = arguments.source.debugger;
+    repl::run(&Arc::new(world), arguments, given)
 }
 
 fn world(context: &Context, output: Output, flags: Flags) -> Result<World> {

@@ -1,8 +1,9 @@
 //! The commands that start with a colon.
 
+use nival_eval::debug::Resume;
 use nival_eval::describe_type;
 
-use super::{Answer, Problem, Repl, Step, documentation, editing};
+use super::{Answer, Problem, Repl, Step, debugger, documentation, editing};
 use crate::evaluation::{file_argument, flake_value};
 use crate::pager;
 
@@ -35,8 +36,16 @@ The following commands are available:
 
 impl Repl<'_> {
     pub(super) fn command(&mut self, command: &str, argument: &str) -> Answer<Step> {
+        if let Some(answer) = self.debug_command(command, argument) {
+            return answer;
+        }
         match command {
-            ":?" | ":help" => self.world.output.data(HELP),
+            ":?" | ":help" => {
+                self.world.output.data(HELP);
+                if self.stop.is_some() {
+                    self.world.output.data(debugger::HELP);
+                }
+            }
             ":a" | ":add" => {
                 let value = self.evaluate(argument)?;
                 self.add_to_scope(value)?;
@@ -69,7 +78,7 @@ impl Repl<'_> {
             ":u" => self.open_shell_with(argument)?,
             ":doc" => self.document(argument)?,
             ":te" | ":trace-enable" => self.set_trace(command, argument)?,
-            ":q" | ":quit" => return Ok(Step::Quit),
+            ":q" | ":quit" => return Ok(Step::Leave(Resume::Quit)),
             _ => return Err(Problem::message(format!("unknown command '{command}'"))),
         }
         Ok(Step::Again)
@@ -92,8 +101,8 @@ impl Repl<'_> {
         }
         self.flakes.retain(|flake| flake != reference);
         self.flakes.push(reference.to_owned());
-        let system = &self.start.installables.system;
-        let flake = flake_value(self.evaluator, &self.world.context, system, reference)?;
+        let system = self.world.settings.this_system();
+        let flake = flake_value(self.evaluator, &self.world.context, &system, reference)?;
         self.add_to_scope(flake)
     }
 

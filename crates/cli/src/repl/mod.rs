@@ -2,6 +2,7 @@
 
 mod building;
 mod commands;
+mod debugger;
 mod documentation;
 mod editing;
 mod input;
@@ -9,12 +10,14 @@ mod input;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use nival_eval::debug::{Resume, Stop};
 use nival_eval::{Attrs, EvalError, Evaluator, Line, PrintErrors, PrintOptions, Value, Variables};
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::CommandError;
 use crate::evaluation::{Evaluated, Installables, Session, argument_values, render};
 use crate::world::World;
+pub(crate) use debugger::Stopper;
 use input::{Input, Prompt};
 
 /// What a REPL starts with.
@@ -29,12 +32,7 @@ pub(crate) struct Start {
 pub(crate) fn run(world: &Arc<World>, start: &Start) -> crate::error::Result {
     Session::new(world, &start.include).run(|evaluator| {
         let mut repl = Repl::new(world, evaluator, start)?;
-        let program = if world.as_reference {
-            crate::nix::RELEASE
-        } else {
-            concat!("Nival ", env!("CARGO_PKG_VERSION"))
-        };
-        world.output.say(format!("{program}\nType :? for help."));
+        world.output.say(format!("{}\nType :? for help.", program(world)));
         repl.load_files_and_installables().map_err(Problem::into_evaluation)?;
         repl.answer_lines();
         Ok(())
@@ -42,11 +40,20 @@ pub(crate) fn run(world: &Arc<World>, start: &Start) -> crate::error::Result {
     world.write_derivations()
 }
 
+/// What the program calls itself.
+fn program(world: &World) -> &'static str {
+    if world.as_reference { crate::nix::RELEASE } else { concat!("Nival ", env!("CARGO_PKG_VERSION")) }
+}
+
 /// One REPL.
 struct Repl<'a> {
     world: &'a Arc<World>,
     evaluator: &'a Evaluator,
-    start: &'a Start,
+    /// What it started with, and nothing where evaluation has stopped.
+    start: Option<&'a Start>,
+    /// Where evaluation has stopped, and which step of it is looked at.
+    stop: Option<&'a Stop<'a>>,
+    frame: usize,
     arguments: BTreeMap<Symbol, Value>,
     variables: Variables,
     /// Files and flakes that commands have loaded, to be loaded again.
@@ -60,7 +67,7 @@ struct Repl<'a> {
 /// How it goes on after a line.
 enum Step {
     Again,
-    Quit,
+    Leave(Resume),
 }
 
 /// Why a line was not answered.
@@ -111,7 +118,9 @@ impl<'a> Repl<'a> {
         Ok(Self {
             world,
             evaluator,
-            start,
+            start: Some(start),
+            stop: None,
+            frame: 0,
             arguments: argument_values(evaluator, &start.installables.arguments, &base)?,
             variables: Variables::default(),
             files: Vec::new(),
@@ -122,10 +131,28 @@ impl<'a> Repl<'a> {
         })
     }
 
-    fn answer_lines(&mut self) {
+    fn at_stop(world: &'a Arc<World>, evaluator: &'a Evaluator, stop: &'a Stop<'a>) -> Self {
+        Self {
+            world,
+            evaluator,
+            start: None,
+            stop: Some(stop),
+            frame: 0,
+            arguments: BTreeMap::new(),
+            variables: stop.frames[0].variables(evaluator),
+            files: Vec::new(),
+            flakes: Vec::new(),
+            last_loaded: None,
+            show_trace: world.settings.show_trace,
+            base: world.context.directory.to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Until the user leaves, and how.
+    fn answer_lines(&mut self) -> Resume {
         let mut input = Input::open(self.world, self.evaluator, &self.base);
         let mut text = String::new();
-        loop {
+        let resume = loop {
             input.offer(&self.variables);
             let prompt = if text.is_empty() { Prompt::First } else { Prompt::More };
             match input.read(prompt) {
@@ -139,19 +166,20 @@ impl<'a> Repl<'a> {
                 }
                 input::Read::End => {
                     self.world.output.line("");
-                    break;
+                    break Resume::Quit;
                 }
             }
             match self.answer(&text) {
                 Ok(Step::Again) => {}
-                Ok(Step::Quit) => break,
+                Ok(Step::Leave(resume)) => break resume,
                 Err(Problem::Incomplete) => continue,
                 Err(problem) => self.complain(&problem),
             }
             text.clear();
             self.world.output.line("");
-        }
+        };
         input.close();
+        resume
     }
 
     fn complain(&self, problem: &Problem) {
@@ -190,6 +218,11 @@ impl<'a> Repl<'a> {
         value.ok_or(Problem::Incomplete)
     }
 
+    /// Whether values are coloured, as the reference has them also where there is no terminal.
+    fn colours(&self) -> bool {
+        self.world.as_reference || self.world.context.output_terminal
+    }
+
     fn print(&self, value: Value, max_depth: usize) -> Answer {
         let options = PrintOptions {
             force: true,
@@ -197,7 +230,7 @@ impl<'a> Repl<'a> {
             max_depth,
             indent: 2,
             errors: PrintErrors::FailAtTop,
-            colours: self.world.as_reference || self.world.context.output_terminal,
+            colours: self.colours(),
             ..PrintOptions::default()
         };
         let mut text = Vec::new();
@@ -233,7 +266,7 @@ impl<'a> Repl<'a> {
             self.world.output.say(format!("Loading \"{file}\"..."));
             self.load_file(&file)?;
         }
-        let Start { installables, names, .. } = self.start;
+        let Some(Start { installables, names, .. }) = self.start else { return Ok(()) };
         let mut values = Vec::new();
         for name in names {
             let value = installables.value(self.evaluator, &self.world.context, name)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use nival_syntax::{Pos, Symbol};
 
+use crate::debug;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator};
 use crate::host::MessageKind;
@@ -49,7 +50,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         &["e"],
         "Evaluates `e` as far as its outermost: `{ success, value }`. Only `throw` and `assert` are caught.",
         |ev, arguments, pos| {
-            let (success, value) = match ev.force(arguments[0], pos) {
+            let (success, value) = match debug::within_try(ev, || ev.force(arguments[0], pos)) {
                 Ok(value) => (true, value),
                 Err(error) if error.is_catchable() => (false, Value::FALSE),
                 Err(error) => return Err(error),
@@ -103,6 +104,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let frame = "while evaluating the first argument; the message passed to builtins.warn";
             let text = ev.force_plain_string(arguments[0], pos, frame)?;
             ev.say(MessageKind::EvaluationWarning, text.bytes())?;
+            debug::after_message(ev, |at| at.warnings)?;
             if ev.settings().abort_on_warn {
                 return Err(EvalError::new(
                     ErrorKind::Abort,
@@ -113,6 +115,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         },
     ),
     Builtin::new("break", &["v"], "`v`; a place for a debugger to stop.", |ev, arguments, pos| {
+        debug::breakpoint(ev)?;
         ev.force(arguments[0], pos)
     })
     .global(),
@@ -131,7 +134,7 @@ fn show(ev: &Evaluator, value: Value, pos: Pos) -> Result<()> {
         _ => ev.print(value, &crate::print::PrintOptions::default())?,
     };
     ev.say(MessageKind::Trace, &text)?;
-    Ok(())
+    debug::after_message(ev, |at| at.traces)
 }
 
 fn generic_closure(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {

@@ -14,6 +14,9 @@ use crate::value::{AttrsBuilder, List, ListBuilder, Str, Value, View};
 
 /// Makes code of an expression.
 pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op {
+    if let Some(debugging) = &ev.settings().debugging {
+        return crate::debug::expression(ev, debugging, unit, id);
+    }
     match &ev.settings().watch {
         None => plain_expression(ev, unit, id),
         Some(watch) => crate::watch::expression(ev, watch, unit, id),

@@ -27,7 +27,10 @@ pub(super) fn lambda_code(
     }
     let plain = functions.iter().all(|(_, _, id)| unit.ast.lambda(*id).formals.is_none());
     let last = unit.ast.lambda(functions[functions.len() - 1].2).body;
-    let mut body = Some(crate::watch::body(ev, unit, &functions, frame_size, last));
+    let mut body = Some(match &ev.settings().debugging {
+        Some(debugging) => crate::debug::body(ev, debugging, unit, (expr, id), last),
+        None => crate::watch::body(ev, unit, &functions, frame_size, last),
+    });
     let mut next: Option<&'static LambdaCode> = None;
     for (index, (expr, start, id)) in functions.into_iter().enumerate().rev() {
         let lambda = unit.ast.lambda(id);

@@ -25,7 +25,7 @@ use nival_syntax::{
 pub(crate) use expr::{expression, plain_expression, position_value};
 pub(crate) use lambda::{Binder, BoundFormal, binder};
 pub(crate) use ops::concat;
-pub(crate) use resolve::ResolverRoom;
+pub(crate) use resolve::{ResolverRoom, scopes_at};
 
 use crate::code::{Code, LambdaCode, Op};
 use crate::error::{EvalError, Result};
@@ -40,10 +40,11 @@ pub(crate) struct Unit {
     pub(crate) source: &'static Source,
     pub(crate) ast: Ast<'static>,
     resolved: Resolved,
+    scope: Scope,
 }
 
 /// Variables that a text sees besides the built-in ones: their values are in the frame it runs in.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(crate) struct Scope {
     names: Option<Vec<Symbol>>,
 }
@@ -90,7 +91,7 @@ impl Unit {
             advise(ev, lint)?;
         }
         let resolved = resolve::resolve(ev, &ast, scope)?;
-        Ok(Box::leak(Box::new(Unit { source, ast, resolved })))
+        Ok(Box::leak(Box::new(Unit { source, ast, resolved, scope: scope.clone() })))
     }
 
     /// Evaluates the whole text.

@@ -118,38 +118,38 @@ struct Resolver<'a> {
     /// The chain for the current `withs`, if one was made.
     chain: Option<u32>,
     result: Resolved,
+    /// The expression at which somebody wants to know what is in scope.
+    wanted: Option<ExprId>,
+    /// Where the variables of each scope begin, and its `with`; only if somebody wants to know.
+    scopes: Vec<ScopeStart>,
+    found: Vec<NamedScope>,
+}
+
+struct ScopeStart {
+    bindings: usize,
+    with: Option<usize>,
+}
+
+/// Variables that come into scope together, as places seen from some expression: steps outwards, and index.
+pub(crate) struct NamedScope {
+    pub(crate) variables: Vec<(Symbol, u32, u32)>,
+    pub(crate) with: Option<(u32, u32)>,
+}
+
+/// What is in scope at an expression, from the outermost inwards.
+pub(crate) fn scopes_at(ev: &Evaluator, unit: &Unit, id: ExprId) -> Vec<NamedScope> {
+    let mut room = ev.resolver_room.0.borrow_mut();
+    let mut resolver = Resolver::new(ev, &unit.ast, &mut room);
+    resolver.wanted = Some(id);
+    // Undefined variables were found when the text was parsed.
+    let _ = resolver.text(&unit.scope);
+    resolver.found
 }
 
 pub(super) fn resolve(ev: &Evaluator, ast: &Ast<'static>, scope: &Scope) -> Result<Resolved> {
     let mut room = ev.resolver_room.0.borrow_mut();
-    let room = &mut *room;
-    room.global_places.clear();
-    room.vars.clear();
-    room.vars.resize(ast.len(), VarRef::None);
-    let mut resolver = Resolver {
-        ev,
-        ast,
-        room,
-        level: 0,
-        size: 0,
-        withs: Vec::new(),
-        chain: None,
-        result: Resolved {
-            vars: &[],
-            implicit: Implicit::default(),
-            globals: Vec::new(),
-            with_chains: Vec::new(),
-        },
-    };
-    if let Some(names) = &scope.names {
-        resolver.level = 1;
-        for (index, name) in names.iter().enumerate() {
-            resolver.bind(*name, index as u32);
-        }
-    }
-    let done = resolver.expr(ast.root());
-    resolver.unbind_to(0);
-    done?;
+    let mut resolver = Resolver::new(ev, ast, &mut room);
+    resolver.text(scope)?;
     let vars = ev.heap.keep_table(&mut resolver.room.vars);
     Ok(Resolved { vars, ..resolver.result })
 }
@@ -159,7 +159,63 @@ pub(super) fn is_plain_variable(ast: &Ast<'_>, from: ExprId) -> bool {
     matches!(ast.expr(from), Expr::Var(_))
 }
 
-impl Resolver<'_> {
+impl<'a> Resolver<'a> {
+    fn new(ev: &'a Evaluator, ast: &'a Ast<'static>, room: &'a mut Room) -> Resolver<'a> {
+        room.global_places.clear();
+        room.vars.clear();
+        room.vars.resize(ast.len(), VarRef::None);
+        Resolver {
+            ev,
+            ast,
+            room,
+            level: 0,
+            size: 0,
+            withs: Vec::new(),
+            chain: None,
+            result: Resolved {
+                vars: &[],
+                implicit: Implicit::default(),
+                globals: Vec::new(),
+                with_chains: Vec::new(),
+            },
+            wanted: None,
+            scopes: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    fn text(&mut self, scope: &Scope) -> Result<()> {
+        if let Some(names) = &scope.names {
+            self.level = 1;
+            self.open_scope(None);
+            for (index, name) in names.iter().enumerate() {
+                self.bind(*name, index as u32);
+            }
+        }
+        let done = self.expr(self.ast.root());
+        self.unbind_to(0);
+        done
+    }
+
+    /// What is bound from here on comes into scope together.
+    fn open_scope(&mut self, with: Option<usize>) {
+        if self.wanted.is_some() {
+            self.scopes.push(ScopeStart { bindings: self.room.bindings.len(), with });
+        }
+    }
+
+    /// Notes what is in scope, if this is where somebody wants to know.
+    #[cold]
+    fn note_scopes(&mut self) {
+        let ends = self.scopes.iter().skip(1).map(|next| next.bindings).chain([self.room.bindings.len()]);
+        let place = |binding: &Binding| (binding.name, self.level - binding.level, binding.index);
+        let scopes = self.scopes.iter().zip(ends).map(|(start, end)| NamedScope {
+            variables: self.room.bindings[start.bindings..end].iter().map(place).collect(),
+            with: start.with.map(|with| (self.level - self.withs[with].level, self.withs[with].index)),
+        });
+        self.found = scopes.collect();
+    }
+
     fn bind(&mut self, name: Symbol, index: u32) {
         let id = name.id() as usize;
         if self.room.table.len() <= id {
@@ -182,9 +238,11 @@ impl Resolver<'_> {
         self.check_depth(self.ast.pos(id))?;
         let length = self.room.bindings.len();
         let size_around = std::mem::take(&mut self.size);
+        let scopes = self.scopes.len();
         self.level += 1;
         let result = inner(self);
         self.level -= 1;
+        self.scopes.truncate(scopes);
         self.unbind_to(length);
         self.room.vars[id.index()] = VarRef::OwnFrame(self.size);
         self.size = size_around;
@@ -264,6 +322,9 @@ impl Resolver<'_> {
 
     fn expr(&mut self, id: ExprId) -> Result<()> {
         let ast = self.ast;
+        if self.wanted == Some(id) {
+            self.note_scopes();
+        }
         match ast.expr(id) {
             Expr::Int(_) | Expr::Float(_) | Expr::String(_) | Expr::Path(_) | Expr::CurPos => Ok(()),
             Expr::SearchPath(_) => {
@@ -316,12 +377,16 @@ impl Resolver<'_> {
 
     /// A body: what runs once for each frame.
     fn body(&mut self, id: ExprId) -> Result<()> {
+        if self.wanted == Some(id) {
+            self.note_scopes();
+        }
         match self.ast.expr(id) {
             Expr::Let { .. } | Expr::With { .. } => {
                 self.ev.check_stack(self.ast.pos(id))?;
                 self.before_binding(id)?;
-                let (length, start) = (self.room.bindings.len(), self.size);
+                let (length, start, scopes) = (self.room.bindings.len(), self.size, self.scopes.len());
                 let result = self.binding(id);
+                self.scopes.truncate(scopes);
                 self.unbind_to(length);
                 self.room.vars[id.index()] = VarRef::InFrame(start);
                 result
@@ -354,6 +419,7 @@ impl Resolver<'_> {
                 let index = self.reserve(1);
                 let outer_chain = self.chain.take();
                 self.withs.push(With { level: self.level, index, pos: self.ast.pos(id) });
+                self.open_scope(Some(self.withs.len() - 1));
                 let result = self.body(body);
                 self.withs.pop();
                 self.chain = outer_chain;
@@ -369,6 +435,7 @@ impl Resolver<'_> {
         loop {
             let formals = lambda.formals.map_or(&[][..], |formals| self.ast.formals(formals));
             let names = lambda.argument.iter().chain(formals.iter().map(|formal| &formal.name));
+            self.open_scope(None);
             for name in names {
                 let index = self.reserve(1);
                 self.bind(*name, index);
@@ -424,6 +491,7 @@ impl Resolver<'_> {
         let ast = self.ast;
         let count = ast.attrs(set).len();
         let start = self.reserve(count);
+        self.open_scope(None);
         for (index, attr) in (start..).zip(ast.attrs(set)) {
             self.bind(attr.name, index);
         }

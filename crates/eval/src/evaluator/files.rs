@@ -14,7 +14,7 @@ use crate::code::Run;
 use crate::compile::{Scope, Unit};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::hash::WordHash;
-use crate::host::{EMBEDDED, FileType, SourceRequest};
+use crate::host::{EMBEDDED, FileType, MessageKind, SourceRequest};
 use crate::path::{split_last, to_bytes, to_path, to_path_buf};
 use crate::value::{Str, Value};
 
@@ -35,6 +35,8 @@ pub(crate) struct Files {
     directories: Mutex<HashMap<Box<[u8]>, Option<PathBuf>, WordHash>>,
     /// Copies of paths in the store.
     stored: Mutex<HashMap<Vec<u8>, StorePath>>,
+    /// Entries of the search path that a warning was given of.
+    missing_entries: Mutex<BTreeSet<String>>,
     /// What may be read in pure or restricted evaluation.
     allowed: Mutex<BTreeSet<PathBuf>>,
 }
@@ -300,13 +302,33 @@ impl Evaluator {
     }
 
     fn search_entry_root(&self, value: &str) -> Result<Option<PathBuf>> {
-        if !value.starts_with('/') {
+        let path = if value.starts_with('/') {
+            to_path_buf(&crate::path::canonical(value.as_bytes()))
+        } else {
             self.must_not_be_ahead()?;
-            return Ok(self.host().resolve_search_entry(value)?);
+            let Some(path) = self.host().resolve_search_entry(value)? else { return Ok(None) };
+            path
+        };
+        if self.host().file_type(&path).is_ok_and(|kind| kind.is_some()) {
+            return Ok(Some(path));
         }
-        let path = to_path_buf(&crate::path::canonical(value.as_bytes()));
-        let exists = self.host().file_type(&path).is_ok_and(|kind| kind.is_some());
-        Ok(exists.then_some(path))
+        if !lock(&self.shared.files.missing_entries).contains(value) {
+            let warning = format!("Nix search path entry '{value}' does not exist, ignoring");
+            self.say(MessageKind::Warning, warning.as_bytes())?;
+            lock(&self.shared.files.missing_entries).insert(value.to_owned());
+        }
+        Ok(None)
+    }
+
+    /// Lets what the search path names be read in restricted evaluation.
+    pub fn allow_search_path(&self) -> Result<()> {
+        for entry in &self.settings().search_path {
+            if let Some(root) = self.search_entry_root(&entry.path)? {
+                self.allow_search_entry(&self.resolve_links(&root)?);
+                self.allow_search_entry(&root);
+            }
+        }
+        Ok(())
     }
 
     fn allow_search_entry(&self, path: &Path) {
@@ -451,7 +473,7 @@ struct FileValue(PathBuf);
 impl Run for FileValue {
     fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
         let unit = ev.parse_file(&self.0, &Scope::default())?;
-        unit.run(ev, Env::ROOT)
+        crate::debug::in_file(ev, &self.0, unit, || unit.run(ev, Env::ROOT))
             .frame_with(|| format!("while evaluating the file '{}':", self.0.display()), Pos::NONE)
     }
 }

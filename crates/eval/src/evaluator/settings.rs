@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::debug::Debugging;
 use crate::watch::Watch;
 
 /// Settings of an evaluator. Names are those of the reference's settings.
@@ -42,6 +43,8 @@ pub struct Settings {
     pub experimental_features: Vec<String>,
     /// Who counts and times what evaluation does, if anybody.
     pub watch: Option<Arc<Watch>>,
+    /// Who wants to look around where evaluation stops, if anybody.
+    pub debugging: Option<Arc<Debugging>>,
 }
 
 /// What becomes of a literal that is advised against.
@@ -92,6 +95,7 @@ impl Default for Settings {
             eval_cores: 0,
             experimental_features: Vec::new(),
             watch: None,
+            debugging: None,
         }
     }
 }

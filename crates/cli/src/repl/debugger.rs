@@ -1,0 +1,163 @@
+//! The debugger: a REPL where evaluation has stopped, with commands of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nival_eval::Evaluator;
+use nival_eval::debug::{Debugger, Resume, StackFrame, Stop};
+use nival_syntax::{Pos, raw_text};
+
+use super::{Answer, Repl, Step};
+use crate::evaluation::render_diagnostic;
+use crate::world::World;
+
+pub(super) const HELP: &str = "
+While evaluation has stopped:
+
+  :bt, :backtrace             Show what is being evaluated
+  :env                        Show which variables are in scope
+  :st                         Show the step that is looked at, and its variables
+  :st N                       Look at another step
+  :c, :continue               Go on until the next error or `builtins.break`
+  :s, :step                   Go on until the next step
+";
+
+// The colours of the reference (ansicolor.hh).
+const NORMAL: &str = "\x1b[0m";
+const RED: &str = "\x1b[31;1m";
+const BLUE: &str = "\x1b[34;1m";
+const MAGENTA: &str = "\x1b[35;1m";
+
+/// Opens a REPL wherever evaluation stops.
+pub(crate) struct Stopper {
+    world: Arc<World>,
+    has_greeted: AtomicBool,
+}
+
+impl Stopper {
+    pub(crate) fn new(world: Arc<World>) -> Self {
+        Self { world, has_greeted: AtomicBool::new(false) }
+    }
+}
+
+impl Debugger for Stopper {
+    fn stop(&self, evaluator: &Evaluator, stop: &Stop<'_>) -> Resume {
+        let output = self.world.output;
+        if stop.is_breakpoint {
+            output.warn("info: breakpoint reached\n");
+        } else if let Some(error) = stop.error {
+            let mut diagnostic = error.to_diagnostic();
+            // They say where the error goes, and it has not gone anywhere yet.
+            diagnostic.frames.clear();
+            let text = render_diagnostic(&self.world, &diagnostic, true);
+            output.warn(format!("{}\n", text.trim_end()));
+        }
+        if stop.in_try && stop.error.is_some() {
+            output.warn("This exception occurred in a 'tryEval' call. Use --ignore-try to skip these.\n");
+        }
+        if !self.has_greeted.swap(true, Ordering::Relaxed) {
+            output.say(format!("{} debugger\nType :? for help.", super::program(&self.world)));
+        }
+        let mut repl = Repl::at_stop(&self.world, evaluator, stop);
+        let resume = repl.answer_lines();
+        if resume == Resume::Quit && stop.error.is_none() {
+            // There is no error to end with.
+            std::process::exit(0);
+        }
+        resume
+    }
+}
+
+impl Repl<'_> {
+    /// The commands that are there only where evaluation has stopped; nothing if it is none of them.
+    pub(super) fn debug_command(&mut self, command: &str, argument: &str) -> Option<Answer<Step>> {
+        let stop = self.stop?;
+        match command {
+            ":bt" | ":backtrace" => {
+                let shown: String =
+                    stop.frames.iter().enumerate().map(|(index, frame)| self.shown(index, frame)).collect();
+                self.world.output.data(shown);
+            }
+            ":env" => {
+                if let Some(frame) = stop.frames.get(self.frame) {
+                    self.world.output.data(self.shown_scopes(frame));
+                }
+            }
+            ":st" => {
+                if let Ok(index) = argument.parse() {
+                    self.frame = index;
+                }
+                if let Some(frame) = stop.frames.get(self.frame) {
+                    let shown = format!("{}\n{}", self.shown(self.frame, frame), self.shown_scopes(frame));
+                    self.world.output.data(shown);
+                    self.variables = frame.variables(self.evaluator);
+                }
+            }
+            ":s" | ":step" => return Some(Ok(Step::Leave(Resume::Step))),
+            ":c" | ":continue" => return Some(Ok(Step::Leave(Resume::Continue))),
+            _ => return None,
+        }
+        Some(Ok(Step::Again))
+    }
+
+    /// `text`, in a colour where values are coloured.
+    fn coloured(&self, colour: &str, text: &str) -> String {
+        if self.colours() { format!("{colour}{text}{NORMAL}") } else { text.to_owned() }
+    }
+
+    fn shown(&self, index: usize, frame: &StackFrame) -> String {
+        let [before, name, after] = &frame.text;
+        let error = if frame.is_error { self.coloured(RED, "error: ") } else { String::new() };
+        let name = if name.is_empty() { String::new() } else { self.coloured(MAGENTA, name) };
+        let index = self.coloured(BLUE, &index.to_string());
+        format!("\n{index}: {error}{before}{name}{after}\n{}", self.excerpt(frame.pos))
+    }
+
+    /// A place and the lines around it.
+    fn excerpt(&self, pos: Pos) -> String {
+        let Some(place) = pos.resolve() else { return String::new() };
+        let mut text = format!("{place}\n");
+        for number in place.line.saturating_sub(1)..=place.line + 1 {
+            let Some(line) = place.source.line(number) else { continue };
+            text.push_str(&format_line(number, &raw_text(line)));
+            if number == place.line {
+                let caret = self.coloured(RED, "^");
+                text.push_str(&["\n      |", &" ".repeat(place.column as usize), &caret].concat());
+            }
+        }
+        text.push('\n');
+        text
+    }
+
+    fn shown_scopes(&self, frame: &StackFrame) -> String {
+        let listed = |names: &mut dyn Iterator<Item = String>| {
+            self.coloured(MAGENTA, &names.map(|name| name + " ").collect::<String>())
+        };
+        let mut text = String::new();
+        let scopes = frame.scopes(self.evaluator);
+        for (level, scope) in scopes.iter().enumerate() {
+            let names = listed(&mut scope.names.iter().map(|name| name.to_identifier()));
+            text.push_str(&format_scope(level, "static: ", &names));
+            if let Some(with) = &scope.with {
+                text.push_str("with: ");
+                text.push_str(&listed(&mut with.iter().map(|name| name.to_identifier())));
+                text.push('\n');
+            }
+            text.push('\n');
+        }
+        let mut built_in: Vec<String> = self.evaluator.global_names().map(|name| name.to_string()).collect();
+        built_in.retain(|name| !name.starts_with("__"));
+        built_in.sort();
+        text.push_str(&format_scope(scopes.len(), "", &listed(&mut built_in.into_iter())));
+        text.push('\n');
+        text
+    }
+}
+
+fn format_line(number: u32, line: &str) -> String {
+    format!("\n {number:>5}| {line}")
+}
+
+fn format_scope(level: usize, what: &str, names: &str) -> String {
+    format!("Env level {level}\n{what}{names}\n")
+}

@@ -1,0 +1,120 @@
+//! Stopping where an error comes up, or at `builtins.break`, so that somebody can look around.
+//!
+//! Nothing of it is there while nobody debugs: code is made of other nodes if there is a [`Debugging`] in the settings.
+//! They are in [`nodes`] and keep a stack of what is being evaluated, with the frames of variables. What the variables
+//! of a frame are called is found out only when somebody asks, from the tree. Debugging follows one thread.
+
+mod nodes;
+mod stop;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub(crate) use nodes::{body, expression, in_file};
+pub use stop::{Resume, ScopeNames, StackFrame, Stop};
+
+use crate::error::{ErrorKind, EvalError, Result};
+use crate::evaluator::Evaluator;
+use nodes::Entry;
+
+/// Who is called when evaluation stops.
+pub trait Debugger: Send + Sync {
+    /// Looks around, and says how it goes on.
+    fn stop(&self, evaluator: &Evaluator, stop: &Stop<'_>) -> Resume;
+}
+
+/// When to stop besides at errors and `builtins.break`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StopAt {
+    /// Not at errors within `tryEval` (`ignore-try`).
+    pub no_tries: bool,
+    /// At `builtins.trace` (`debugger-on-trace`).
+    pub traces: bool,
+    /// At `builtins.warn` (`debugger-on-warn`).
+    pub warnings: bool,
+}
+
+/// A debugger and what it needs to know.
+pub struct Debugging {
+    debugger: Box<dyn Debugger>,
+    pub(crate) at: StopAt,
+    stack: Mutex<Vec<Entry>>,
+    /// Whether to stop at the next step.
+    steps: AtomicBool,
+    /// Whether somebody is looking around, or will not any more.
+    is_quiet: AtomicBool,
+    /// How many `tryEval` there are around.
+    tries: AtomicU32,
+}
+
+impl std::fmt::Debug for Debugging {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Debugging").field("at", &self.at).finish_non_exhaustive()
+    }
+}
+
+impl Debugging {
+    /// Calls `debugger` whenever evaluation stops.
+    pub fn new(debugger: Box<dyn Debugger>, at: StopAt) -> Arc<Debugging> {
+        Arc::new(Debugging {
+            debugger,
+            at,
+            stack: Mutex::default(),
+            steps: AtomicBool::new(false),
+            is_quiet: AtomicBool::new(false),
+            tries: AtomicU32::new(0),
+        })
+    }
+
+    fn stack(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Stops, unless somebody has stopped already. Says whether evaluation may go on.
+    fn stop(&self, ev: &Evaluator, error: Option<&EvalError>, is_breakpoint: bool) -> bool {
+        if self.stack().is_empty() || self.is_quiet.swap(true, Ordering::Relaxed) {
+            return true;
+        }
+        let entries = self.stack().clone();
+        let in_try = self.tries.load(Ordering::Relaxed) > 0 && !is_breakpoint;
+        let stop = Stop::new(&entries, error, is_breakpoint, in_try);
+        let resume = self.debugger.stop(ev, &stop);
+        self.steps.store(resume == Resume::Step, Ordering::Relaxed);
+        self.is_quiet.store(resume == Resume::Quit, Ordering::Relaxed);
+        resume != Resume::Quit
+    }
+
+    /// Something failed: stops where it did first.
+    fn failed(&self, ev: &Evaluator, error: &EvalError) {
+        let is_ignored = self.at.no_tries && self.tries.load(Ordering::Relaxed) > 0;
+        if !is_ignored && error.is_new_to_debugger() {
+            self.stop(ev, Some(error), false);
+        }
+    }
+}
+
+/// `builtins.break`: an error if the user wants to leave.
+pub(crate) fn breakpoint(ev: &Evaluator) -> Result<()> {
+    let Some(debugging) = &ev.settings().debugging else { return Ok(()) };
+    let reached = EvalError::new(ErrorKind::Other, "breakpoint reached");
+    if debugging.stop(ev, Some(&reached), true) { Ok(()) } else { Err(reached) }
+}
+
+/// Stops after a message, if that is wanted.
+pub(crate) fn after_message(ev: &Evaluator, wanted: impl FnOnce(&StopAt) -> bool) -> Result<()> {
+    match &ev.settings().debugging {
+        Some(debugging) if wanted(&debugging.at) && !debugging.stop(ev, None, false) => {
+            Err(EvalError::new(ErrorKind::Other, "the debugger was left"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Evaluates what `tryEval` is given.
+pub(crate) fn within_try<T>(ev: &Evaluator, evaluate: impl FnOnce() -> T) -> T {
+    let Some(debugging) = &ev.settings().debugging else { return evaluate() };
+    debugging.tries.fetch_add(1, Ordering::Relaxed);
+    let result = evaluate();
+    debugging.tries.fetch_sub(1, Ordering::Relaxed);
+    result
+}
