@@ -514,7 +514,7 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let at = |number: usize| folder.path().join(format!("{number:05}"));
         let mut inputs = Inputs::default();
-        for number in 0..2 * MANY + 1 {
+        for number in 0..=2 * MANY {
             fs::write(at(number), number.to_string()).unwrap();
             inputs.files.push((at(number), contents_of(&at(number))));
         }
