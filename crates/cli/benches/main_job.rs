@@ -26,7 +26,7 @@ struct Measured {
     megabytes: f64,
 }
 
-fn measure(program: &str, arguments: &[String], case: &Case) -> Option<Measured> {
+fn measure(program: &str, arguments: &[String], case: &Case, cache: &str) -> Option<Measured> {
     let mut samples = Vec::new();
     for _ in 0..case.runs {
         if let Some(folder) = &case.fresh {
@@ -36,6 +36,7 @@ fn measure(program: &str, arguments: &[String], case: &Case) -> Option<Measured>
         let start = Instant::now();
         let child = Command::new(program)
             .args(arguments)
+            .env("XDG_CACHE_HOME", cache)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -119,11 +120,20 @@ fn main() {
         },
     ];
     if let Ok(nixpkgs) = std::env::var("NIVAL_NIXPKGS") {
-        for attribute in ["hello.drvPath", "firefox.drvPath"] {
+        let attributes =
+            [("hello.drvPath", "hello.drvPath, again"), ("firefox.drvPath", "firefox.drvPath, again")];
+        for (attribute, again) in attributes {
             let arguments = words(&format!("eval --raw -f {nixpkgs} {attribute}"));
             cases.push(Case {
-                name: attribute,
+                name: again,
                 ours: [words("--store dummy://"), arguments.clone()].concat(),
+                reference: None,
+                fresh: None,
+                runs: 21,
+            });
+            cases.push(Case {
+                name: attribute,
+                ours: [words("--store dummy:// --no-eval-cache"), arguments.clone()].concat(),
                 reference: Some(
                     [
                         words("--extra-experimental-features nix-command --store dummy://?read-only=false"),
@@ -136,10 +146,11 @@ fn main() {
             });
         }
     }
+    let cache = at("cache");
     let reference = std::env::var("NIVAL_REFERENCE").unwrap_or_else(|_| "nix".into());
     println!("{:34} {:>9} {:>9} {:>7}   ratio to C++ Nix", "median", "wall", "cpu", "memory");
     for case in &cases {
-        let Some(ours) = measure(env!("CARGO_BIN_EXE_nival"), &case.ours, case) else {
+        let Some(ours) = measure(env!("CARGO_BIN_EXE_nival"), &case.ours, case, &cache) else {
             println!("{:34} failed: nival {}", case.name, case.ours.join(" "));
             continue;
         };
@@ -150,7 +161,7 @@ fn main() {
             ours.cpu * 1e3,
             ours.megabytes
         );
-        match case.reference.as_ref().and_then(|arguments| measure(&reference, arguments, case)) {
+        match case.reference.as_ref().and_then(|arguments| measure(&reference, arguments, case, &cache)) {
             Some(theirs) => println!(
                 "   wall {:.2}, cpu {:.2}, memory {:.2}",
                 ours.wall / theirs.wall,

@@ -207,6 +207,18 @@ fn common_folder(files: &[(PathBuf, Seen)]) -> usize {
     first[..common].iter().rposition(|byte| *byte == b'/').unwrap_or(0)
 }
 
+/// From so many files on, several threads look at them: each look waits for memory most of its time.
+const MANY: usize = 1024;
+const THREADS: usize = 4;
+
+fn check_files(files: &mut [(PathBuf, Seen)]) -> Option<bool> {
+    let mut better = false;
+    for neighbours in files.chunks_mut(NEIGHBOURS) {
+        better |= check_neighbours(neighbours)?;
+    }
+    Some(better)
+}
+
 fn check_neighbours(files: &mut [(PathBuf, Seen)]) -> Option<bool> {
     let length = common_folder(files);
     let folder = (length > 0).then(|| {
@@ -245,11 +257,19 @@ impl Inputs {
                 return None;
             }
         }
-        let mut better = false;
-        for neighbours in self.files.chunks_mut(NEIGHBOURS) {
-            better |= check_neighbours(neighbours)?;
+        if self.files.len() < MANY {
+            return check_files(&mut self.files);
         }
-        Some(better)
+        let part = self.files.len().div_ceil(THREADS);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                self.files.chunks_mut(part).map(|files| scope.spawn(|| check_files(files))).collect();
+            let mut better = false;
+            for thread in threads {
+                better |= thread.join().ok()??;
+            }
+            Some(better)
+        })
     }
 
     pub(super) fn encode(&self, writer: &mut Writer) {
@@ -487,6 +507,24 @@ pub(super) mod tests {
         assert_eq!(before.check(&BTreeMap::new()), Some(false));
         fs::remove_dir_all(at("a")).unwrap();
         assert_eq!(before.check(&BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn many_files_by_several_threads() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |number: usize| folder.path().join(format!("{number:05}"));
+        let mut inputs = Inputs::default();
+        for number in 0..=2 * MANY {
+            fs::write(at(number), number.to_string()).unwrap();
+            inputs.files.push((at(number), contents_of(&at(number))));
+        }
+        assert_eq!(inputs.check(&BTreeMap::new()), Some(false));
+        for number in [0, MANY, 2 * MANY] {
+            fs::write(at(number), "other").unwrap();
+            assert_eq!(inputs.check(&BTreeMap::new()), None, "{number}");
+            fs::write(at(number), number.to_string()).unwrap();
+            assert_eq!(inputs.check(&BTreeMap::new()), Some(false));
+        }
     }
 
     #[test]

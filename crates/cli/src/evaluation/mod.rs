@@ -130,6 +130,9 @@ impl<'a> Session<'a> {
     /// Runs `work`, unless the cache has what it said when it was asked the same `question` and everything that it
     /// read is unchanged. Each part of the answer goes to `sink`, in both cases. Derivations are in the store
     /// afterwards.
+    ///
+    /// `work` may look at the world through the evaluator only, since nothing else is noted, and at what is in
+    /// `question`.
     pub(crate) fn answer(
         &self,
         question: &[impl AsRef<[u8]>],

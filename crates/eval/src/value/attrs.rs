@@ -5,7 +5,6 @@
 //! gets a flat form as well.
 
 use std::cell::RefCell;
-use std::cmp;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -425,23 +424,17 @@ impl MergePlan {
         let capacity = low_names.len() + high_names.len();
         let (mut names, mut picks) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
         let (mut low, mut high) = (0, 0);
-        while low < low_names.len() || high < high_names.len() {
-            let order = match (low_names.get(low), high_names.get(high)) {
-                (Some(low), Some(high)) => low.cmp(high),
-                (Some(_), None) => cmp::Ordering::Less,
-                _ => cmp::Ordering::Greater,
-            };
-            if order.is_lt() {
-                names.push(low_names[low]);
-                picks.push((low as u32) << 1);
-                low += 1;
-            } else {
-                names.push(high_names[high]);
-                picks.push((high as u32) << 1 | 1);
-                low += usize::from(order.is_eq());
-                high += 1;
-            }
+        while let (Some(low_name), Some(high_name)) = (low_names.get(low), high_names.get(high)) {
+            let is_low = low_name < high_name;
+            names.push(if is_low { *low_name } else { *high_name });
+            picks.push(if is_low { (low as u32) << 1 } else { (high as u32) << 1 | 1 });
+            low += usize::from(low_name <= high_name);
+            high += usize::from(!is_low);
         }
+        names.extend_from_slice(&low_names[low..]);
+        picks.extend((low..low_names.len()).map(|index| (index as u32) << 1));
+        names.extend_from_slice(&high_names[high..]);
+        picks.extend((high..high_names.len()).map(|index| (index as u32) << 1 | 1));
         Box::leak(Box::new(MergePlan { keys: Keys::of(&names), picks: picks.into() }))
     }
 }
