@@ -240,65 +240,40 @@ settings! {
     warn_short_path_literals: bool = "warn-short-path-literals", "false";
 }
 
-/// Those of [`ACCEPTED`] that are true or false, so that their names are whole flags of the command line.
-const ACCEPTED_SWITCHES: &[&str] = &[
-    "accept-flake-config",
-    "allow-dirty",
-    "allow-symlinked-store",
-    "allow-unsafe-native-code-during-evaluation",
-    "always-allow-substitutes",
-    "auto-allocate-uids",
-    "auto-optimise-store",
-    "builders-use-substitutes",
-    "commit-lock-file-summary",
-    "compress-build-log",
-    "fallback",
-    "filter-syscalls",
-    "fsync-metadata",
-    "fsync-store-paths",
-    "http2",
-    "keep-build-log",
-    "keep-env-derivations",
-    "lazy-trees",
-    "preallocate-contents",
-    "print-missing",
-    "require-sigs",
-    "run-diff-hook",
-    "sandbox-fallback",
-    "substitute",
-    "sync-before-registering",
-    "use-case-hack",
-    "use-cgroups",
-    "use-registries",
-    "use-sqlite-wal",
-    "use-xdg-base-directories",
-    "warn-dirty",
-];
-
 /// Former names of settings, which still work (C++ Nix, `globals.hh` and its kin).
 const FORMER: &[(&str, &str)] = &[
+    ("binary-cache-public-keys", "trusted-public-keys"),
+    ("binary-caches", "substituters"),
+    ("binary-caches-parallel-connections", "http-connections"),
+    ("build-chroot-dirs", "sandbox-paths"),
     ("build-compress-log", "compress-build-log"),
     ("build-cores", "cores"),
     ("build-fallback", "fallback"),
+    ("build-impersonate-linux-26", "impersonate-linux-26"),
     ("build-keep-log", "keep-build-log"),
     ("build-max-jobs", "max-jobs"),
     ("build-max-log-size", "max-build-log-size"),
     ("build-max-silent-time", "max-silent-time"),
     ("build-sandbox-paths", "sandbox-paths"),
-    ("build-chroot-dirs", "sandbox-paths"),
     ("build-timeout", "timeout"),
     ("build-use-chroot", "sandbox"),
     ("build-use-sandbox", "sandbox"),
     ("build-use-substitutes", "substitute"),
-    ("binary-caches", "substituters"),
-    ("binary-cache-public-keys", "trusted-public-keys"),
-    ("binary-caches-parallel-connections", "http-connections"),
+    ("commit-lockfile-summary", "commit-lock-file-summary"),
     ("env-keep-derivations", "keep-env-derivations"),
     ("gc-keep-derivations", "keep-derivations"),
     ("gc-keep-outputs", "keep-outputs"),
-    ("substituters-ttl", "narinfo-cache-positive-ttl"),
+    ("substitution-max-jobs", "max-substitution-jobs"),
     ("trusted-binary-caches", "trusted-substituters"),
 ];
+
+/// `64K` and its like in full, as C++ Nix shows them.
+fn without_unit(value: &str) -> String {
+    let power = value.chars().last().and_then(|unit| "KMGT".find(unit));
+    let number = power.and_then(|_| value[..value.len() - 1].parse::<u64>().ok());
+    let product = power.zip(number).and_then(|(power, number)| number.checked_mul(1024 << (10 * power)));
+    product.map_or_else(|| value.to_owned(), |product| product.to_string())
+}
 
 /// The name of a setting that may be given by a former one.
 fn in_use(name: &str) -> std::borrow::Cow<'_, str> {
@@ -315,96 +290,111 @@ pub(crate) fn flag_takes_value(name: &str) -> Option<bool> {
     let base = name.strip_prefix("extra-").unwrap_or(name);
     match DEFINITIONS.iter().find(|definition| definition.name == base) {
         Some(definition) => Some(!matches!(definition.default, "true" | "false")),
-        None => ACCEPTED.contains(&base).then(|| !ACCEPTED_SWITCHES.contains(&base)),
+        None => ACCEPTED
+            .iter()
+            .find(|(known, _)| *known == base)
+            .map(|(_, default)| !matches!(*default, "true" | "false")),
     }
 }
 
-/// Settings of C++ Nix 2.34 that change nothing here yet; accepted in silence so that shared `nix.conf` files work.
-const ACCEPTED: &[&str] = &[
-    "accept-flake-config",
-    "access-tokens",
-    "allow-dirty",
-    "allowed-users",
-    "auto-optimise-store",
-    "bash-prompt",
-    "bash-prompt-prefix",
-    "bash-prompt-suffix",
-    "build-hook",
-    "build-users-group",
-    "builders",
-    "builders-use-substitutes",
-    "commit-lock-file-summary",
-    "compress-build-log",
-    "connect-timeout",
-    "download-attempts",
-    "download-buffer-size",
-    "eval-cores",
-    "extra-platforms",
-    "fallback",
-    "filter-syscalls",
-    "flake-registry",
-    "fsync-metadata",
-    "fsync-store-paths",
-    "gc-reserved-space",
-    "hashed-mirrors",
-    "http-connections",
-    "http2",
-    "ignored-acls",
-    "keep-build-log",
-    "keep-env-derivations",
-    "lazy-trees",
-    "max-build-log-size",
-    "max-free",
-    "min-free",
-    "narinfo-cache-negative-ttl",
-    "narinfo-cache-positive-ttl",
-    "netrc-file",
-    "nar-buffer-size",
-    "post-build-hook",
-    "preallocate-contents",
-    "pre-build-hook",
-    "print-missing",
-    "require-sigs",
-    "sandbox-build-dir",
-    "sandbox-dev-shm-size",
-    "sandbox-fallback",
-    "secret-key-files",
-    "stalled-download-timeout",
-    "store",
-    "substitute",
-    "substituters",
-    "sync-before-registering",
-    "tarball-ttl",
-    "trusted-public-keys",
-    "trusted-substituters",
-    "trusted-users",
-    "upgrade-nix-store-path-url",
-    "use-case-hack",
-    "use-cgroups",
-    "use-registries",
-    "use-sqlite-wal",
-    "use-xdg-base-directories",
-    "user-agent-suffix",
-    "warn-dirty",
-    "warn-large-path-threshold",
-    "build-dir",
-    "id-count",
-    "start-id",
-    "auto-allocate-uids",
-    "always-allow-substitutes",
-    "allow-symlinked-store",
-    "allow-unsafe-native-code-during-evaluation",
-    "diff-hook",
-    "run-diff-hook",
-    "enforce-determinism",
-    "repeat",
-    "impersonate-linux-26",
-    "ssl-cert-file",
-    "plugin-files",
-    "json-log-path",
-    "max-substitution-jobs",
-    "trace-function-calls",
-    "trace-import-from-derivation",
+/// Settings of C++ Nix 2.34 that change nothing here yet, with its defaults; accepted in silence so that shared `nix.conf` files work.
+const ACCEPTED: &[(&str, &str)] = &[
+    ("accept-flake-config", "false"),
+    ("access-tokens", ""),
+    ("allow-dirty", "true"),
+    ("allow-dirty-locks", "false"),
+    ("allow-new-privileges", "false"),
+    ("allow-symlinked-store", "false"),
+    ("allow-unsafe-native-code-during-evaluation", "false"),
+    ("allowed-users", "*"),
+    ("always-allow-substitutes", "false"),
+    ("auto-allocate-uids", "false"),
+    ("auto-optimise-store", "false"),
+    ("bash-prompt", ""),
+    ("bash-prompt-prefix", ""),
+    ("bash-prompt-suffix", ""),
+    ("build-dir", ""),
+    ("build-hook", ""),
+    ("build-poll-interval", "5"),
+    ("build-users-group", ""),
+    ("builders", "@/etc/nix/machines"),
+    ("builders-use-substitutes", "false"),
+    ("commit-lock-file-summary", ""),
+    ("compress-build-log", "true"),
+    ("connect-timeout", "15"),
+    ("diff-hook", ""),
+    ("download-attempts", "5"),
+    ("download-buffer-size", "1048576"),
+    ("download-speed", "0"),
+    ("eval-attrset-update-layer-rhs-threshold", "16"),
+    ("external-builders", ""),
+    ("extra-platforms", ""),
+    ("fallback", "false"),
+    ("filter-syscalls", "true"),
+    ("flake-registry", "https://channels.nixos.org/flake-registry.json"),
+    ("fsync-metadata", "true"),
+    ("fsync-store-paths", "false"),
+    ("gc-reserved-space", "8388608"),
+    ("hashed-mirrors", ""),
+    ("http-connections", "25"),
+    ("http2", "true"),
+    ("id-count", "8388608"),
+    ("ignored-acls", "security.csm security.selinux system.nfs4_acl"),
+    ("impersonate-linux-26", "false"),
+    ("impure-env", ""),
+    ("json-log-path", ""),
+    ("keep-build-log", "true"),
+    ("keep-env-derivations", "false"),
+    ("max-build-log-size", "0"),
+    ("max-free", "9223372036854775807"),
+    ("max-substitution-jobs", "16"),
+    ("min-free", "0"),
+    ("min-free-check-interval", "5"),
+    ("nar-buffer-size", "33554432"),
+    ("narinfo-cache-meta-ttl", "604800"),
+    ("narinfo-cache-negative-ttl", "3600"),
+    ("narinfo-cache-positive-ttl", "2592000"),
+    ("netrc-file", "/etc/nix/netrc"),
+    ("nix-shell-always-looks-for-shell-nix", "true"),
+    ("nix-shell-shebang-arguments-relative-to-script", "true"),
+    ("plugin-files", ""),
+    ("post-build-hook", ""),
+    ("pre-build-hook", ""),
+    ("preallocate-contents", "false"),
+    ("print-missing", "true"),
+    ("require-drop-supplementary-groups", "true"),
+    ("require-sigs", "true"),
+    ("run-diff-hook", "false"),
+    ("sandbox-build-dir", "/build"),
+    ("sandbox-dev-shm-size", "50%"),
+    ("sandbox-fallback", "true"),
+    ("secret-key-files", ""),
+    ("ssl-cert-file", ""),
+    ("stalled-download-timeout", "300"),
+    ("start-id", "872415232"),
+    ("store", "auto"),
+    ("substitute", "true"),
+    ("substituters", "https://cache.nixos.org/"),
+    ("sync-before-registering", "false"),
+    ("tarball-ttl", "3600"),
+    ("trace-function-calls", "false"),
+    ("trace-import-from-derivation", "false"),
+    ("trust-tarballs-from-git-forges", "true"),
+    ("trusted-public-keys", "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="),
+    ("trusted-substituters", ""),
+    ("trusted-users", "root"),
+    (
+        "upgrade-nix-store-path-url",
+        "https://github.com/NixOS/nixpkgs/raw/master/nixos/modules/installer/tools/nix-fallback-paths.nix",
+    ),
+    ("use-case-hack", "false"),
+    ("use-cgroups", "false"),
+    ("use-registries", "true"),
+    ("use-sqlite-wal", "true"),
+    ("use-xdg-base-directories", "false"),
+    ("user-agent-suffix", ""),
+    ("warn-dirty", "true"),
+    ("warn-large-path-threshold", "0"),
 ];
 
 impl Settings {
@@ -444,6 +434,22 @@ impl Settings {
             .find(|system| !system.is_empty())
             .cloned()
             .unwrap_or_else(|| nival_eval::Settings::default().current_system)
+    }
+
+    /// Name and value of every setting of C++ Nix that changes nothing here.
+    pub fn show_accepted(&self) -> impl Iterator<Item = (&'static str, String)> {
+        ACCEPTED.iter().map(|(name, default)| {
+            (*name, self.accepted.get(name).map_or_else(|| (*default).to_owned(), String::clone))
+        })
+    }
+
+    /// Features in order, with those that others bring along.
+    fn complete_features(&mut self) {
+        if self.experimental_features.iter().any(|feature| feature == "flakes") {
+            self.experimental_features.push("fetch-tree".into());
+        }
+        self.experimental_features.sort();
+        self.experimental_features.dedup();
     }
 
     fn load_file(&mut self, file: &Path, required: bool, warnings: &mut Vec<String>) -> Result {
@@ -495,19 +501,22 @@ impl Settings {
     pub fn apply(&mut self, name: &str, value: &str) -> std::result::Result<Option<String>, String> {
         let name = &*in_use(name);
         if self.set(name, value)? {
+            if name == "experimental-features" {
+                self.complete_features();
+            }
             return Ok(None);
         }
-        if let Some(known) = ACCEPTED.iter().find(|known| **known == name) {
-            self.accepted.insert(known, value.to_owned());
+        if let Some((known, _)) = ACCEPTED.iter().find(|(known, _)| *known == name) {
+            self.accepted.insert(known, without_unit(value));
             return Ok(None);
         }
         if let Some(base) = name.strip_prefix("extra-") {
             if let Some((_, old)) = self.show().into_iter().find(|(known, _)| *known == base) {
-                self.set(base, format!("{old} {value}").trim())?;
+                self.apply(base, format!("{old} {value}").trim())?;
                 return Ok(None);
             }
-            if let Some(known) = ACCEPTED.iter().find(|known| **known == base) {
-                let all = self.accepted.entry(known).or_default();
+            if let Some((known, default)) = ACCEPTED.iter().find(|(known, _)| *known == base) {
+                let all = self.accepted.entry(known).or_insert_with(|| (*default).to_owned());
                 let longer = format!("{all} {value}");
                 longer.trim().clone_into(all);
                 return Ok(None);
@@ -573,7 +582,10 @@ mod tests {
         assert_eq!(settings.apply("extra-binary-caches", "a"), Ok(None));
         assert_eq!(settings.apply("extra-substituters", "b"), Ok(None));
         assert_eq!(settings.cores, 7);
-        assert_eq!(settings.accepted["substituters"], "a b");
+        assert_eq!(settings.accepted["substituters"], "https://cache.nixos.org/ a b");
+        assert!(settings.show_accepted().any(|shown| shown == ("warn-dirty", "true".to_owned())));
+        assert_eq!(settings.apply("min-free", "3K"), Ok(None));
+        assert_eq!(settings.accepted["min-free"], "3072");
         assert_eq!(flag_takes_value("build-cores"), Some(true));
     }
 
@@ -581,7 +593,7 @@ mod tests {
     fn extra_appends_and_unknown_warns() {
         let mut settings = Settings::default();
         assert_eq!(settings.apply("extra-experimental-features", "pipe-operators"), Ok(None));
-        assert_eq!(settings.experimental_features.join(" "), "nix-command flakes pipe-operators");
+        assert_eq!(settings.experimental_features.join(" "), "fetch-tree flakes nix-command pipe-operators");
         assert_eq!(settings.apply("no-such", "1"), Ok(Some("unknown setting 'no-such'".into())));
         assert_eq!(settings.apply("substituters", "https://cache.example.org"), Ok(None));
     }

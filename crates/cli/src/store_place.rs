@@ -25,23 +25,23 @@ pub(crate) enum StorePlace {
 impl StorePlace {
     /// Decides from `--store`, else `NIX_REMOTE`, else from what the user may write.
     pub(crate) fn decide(context: &Context, asked: Option<&str>) -> Result<Self> {
-        let named = asked
-            .or_else(|| context.variable("NIX_REMOTE"))
-            .filter(|name| !matches!(*name, "auto" | "local"));
-        let store_dir = StoreDir::new(context.variable("NIX_STORE_DIR").unwrap_or("/nix/store"));
-        let explicit_root = match named {
-            Some(name) if name.starts_with("dummy://") => {
-                // `dummy://?store=DIR` names the folder (C++ Nix manual, "Dummy Store").
-                let (_, query) = name.split_once('?').unwrap_or((name, ""));
-                let named = query.split('&').find_map(|pair| pair.strip_prefix("store="));
-                return Ok(Self::Dummy(named.map_or(store_dir, StoreDir::new)));
-            }
-            Some(name) if name == "daemon" || name.contains("://") => {
+        let named = asked.or_else(|| context.variable("NIX_REMOTE")).unwrap_or("auto");
+        // `NAME?real=DIR&store=DIR…` names folders of its own (C++ Nix manual, "Local Store").
+        let (name, query) = named.split_once('?').unwrap_or((named, ""));
+        let parameter = |name: &str| {
+            let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find_map(|(key, value)| (key == name).then_some(value))
+        };
+        let store_dir = parameter("store").or_else(|| context.variable("NIX_STORE_DIR"));
+        let store_dir = StoreDir::new(store_dir.unwrap_or("/nix/store"));
+        let explicit_root = match name {
+            "dummy://" => return Ok(Self::Dummy(store_dir)),
+            "" | "auto" | "local" | "local://" => parameter("root").map(|root| context.absolute(root)),
+            name if name == "daemon" || name.contains("://") => {
                 return Err(CommandError::failure(format!("the store '{name}' cannot be reached yet"))
                     .hint("a folder on this machine can be a store: `--store DIR`"));
             }
-            Some(name) => Some(context.absolute(name)),
-            None => None,
+            name => Some(context.absolute(name)),
         };
         let variables = ["NIX_STORE_DIR", "NIX_STATE_DIR"];
         let decision =
@@ -62,6 +62,16 @@ impl StorePlace {
                 if let Some(path) = context.variable(variable) {
                     *place = path.into();
                 }
+            }
+        }
+        let places = [
+            ("real", &mut config.real_store_dir),
+            ("state", &mut config.state_dir),
+            ("log", &mut config.log_dir),
+        ];
+        for (name, place) in places {
+            if let Some(path) = parameter(name) {
+                *place = context.absolute(path);
             }
         }
         Ok(Self::Local { config: Box::new(config), decision, asked: asked.map(str::to_owned) })

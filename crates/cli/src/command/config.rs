@@ -5,7 +5,7 @@ use crate::settings::Settings;
 
 pub(crate) fn run(output: Output, settings: &Settings, json: bool) {
     let mut values = settings.show();
-    values.extend(settings.accepted.iter().map(|(name, value)| (*name, value.clone())));
+    values.extend(settings.show_accepted());
     values.sort();
     if json {
         let object: serde_json::Map<String, serde_json::Value> =

@@ -16,11 +16,10 @@ pub(super) fn run(output: Output, settings: &Settings, words: &[String], json: b
             Ok(())
         }
         [show, name] if show == "show" => {
-            let found = settings.show().into_iter().find(|(known, _)| known == name);
-            let value =
-                found.map(|(_, value)| value).or_else(|| settings.accepted.get(name.as_str()).cloned());
-            let value =
-                value.ok_or_else(|| CommandError::failure(format!("could not find setting '{name}'")))?;
+            let mut all = settings.show().into_iter().chain(settings.show_accepted());
+            let (_, value) = all
+                .find(|(known, _)| known == name)
+                .ok_or_else(|| CommandError::failure(format!("could not find setting '{name}'")))?;
             output.line(value);
             Ok(())
         }

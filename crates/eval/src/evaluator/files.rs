@@ -280,7 +280,6 @@ impl Evaluator {
             let found = if suffix.is_empty() { root } else { root.join(suffix) };
             let found = self.resolve_links(&found)?;
             if self.host().file_type(&found).is_ok_and(|kind| kind.is_some()) {
-                self.allow_search_entry(&found);
                 return Ok(self.text(to_bytes(found), crate::context::Context::EMPTY));
             }
         }
