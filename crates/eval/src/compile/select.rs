@@ -189,7 +189,16 @@ fn attribute_pos(attrs: Attrs, name: Symbol, otherwise: Pos) -> Pos {
 #[cold]
 fn in_attribute(error: EvalError, attrs: Attrs, name: Symbol) -> EvalError {
     let pos = attribute_pos(attrs, name, Pos::NONE);
-    if pos.is_none() { error } else { error.with_frame(crate::evaluator::attribute_frame(name), pos) }
+    let unsaid = pos.is_none() || is_in_derivation(pos);
+    if unsaid { error } else { error.with_frame(crate::evaluator::attribute_frame(name), pos) }
+}
+
+/// Whether a place is in the text of `derivation`: selecting its attributes is not worth a frame.
+fn is_in_derivation(pos: Pos) -> bool {
+    pos.source().is_some_and(|source| match source.origin() {
+        nival_syntax::Origin::File(name) => name == crate::builtins::DERIVATION_NAME,
+        _ => false,
+    })
 }
 
 #[cold]
@@ -266,7 +275,7 @@ impl SelectPath {
         let mut last_pos = Pos::NONE;
         let result = self.walk(ev, env, &mut value, &mut last_pos, default);
         match result {
-            Err(error) if !last_pos.is_none() => {
+            Err(error) if !last_pos.is_none() && !is_in_derivation(last_pos) => {
                 let text = format!("while evaluating the attribute '{}'", self.show(ev, env));
                 Err(error.with_frame(text, last_pos))
             }
@@ -327,7 +336,7 @@ impl SelectPath {
     #[cold]
     fn show(&self, ev: &Evaluator, env: Env) -> String {
         let names = self.names.iter().map(|name| match (name.symbol(ev, env), name) {
-            (Ok(name), _) => name.to_string(),
+            (Ok(name), _) => name.to_identifier(),
             (Err(_), Name::Static(name, _)) => name.to_identifier(),
             (Err(_), Name::Dynamic(name)) => {
                 let shown = print::attr_path(&name.unit.ast, &[AttrName::Dynamic(name.expr)]);

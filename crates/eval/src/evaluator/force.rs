@@ -163,6 +163,7 @@ impl Evaluator {
         let _depth = self.enter(pos)?;
         let value = self.force(value, pos)?;
         match value.view() {
+            View::Lambda(lambda) => lambda.code().see(),
             View::Attrs(attrs) if seen.insert(value.to_bits()) => {
                 let _offer = self.offer(Need::Deep, attrs.iter().map(|attr| attr.value));
                 for attr in attrs {
@@ -186,9 +187,9 @@ impl Evaluator {
 }
 
 /// Where a value comes from, as far as it shows without evaluation.
-fn place(value: Value) -> Pos {
+pub(crate) fn place(value: Value) -> Pos {
     match value.settled().view() {
-        View::Lambda(lambda) => lambda.code().pos,
+        View::Lambda(lambda) if lambda.code().is_seen() => lambda.code().pos,
         View::Thunk => Thunk::of(value).and_then(Thunk::function).map_or(Pos::NONE, place),
         _ => Pos::NONE,
     }
