@@ -139,7 +139,8 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
         let failed = |message: String| EvalError::new(ErrorKind::Context, message).at(attr.pos());
         let name = attr.name;
         let path = text(name.as_bytes()).ok().and_then(|name| ev.host().store_dir().parse(&name).ok());
-        let path = path.ok_or_else(|| failed(format!("context key '{}' is not a store path", name.to_identifier())))?;
+        let path = path
+            .ok_or_else(|| failed(format!("context key '{}' is not a store path", name.to_identifier())))?;
         if !ev.host().ensure_path(&path)? {
             return Err(EvalError::new(ErrorKind::Host, format!("path '{}' is not valid", name.to_text())));
         }
@@ -163,7 +164,7 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
         {
             if !path.is_derivation() {
                 return Err(failed(format!(
-                    "tried to add all-outputs context of {name}, which is not a derivation, to a string"
+                    "tried to add all-outputs context of \"{name}\", which is not a derivation, to a string"
                 )));
             }
             elements.push(ContextElement::Closure(path.clone()));
@@ -173,7 +174,7 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
             let list = ev.force_list(outputs.value, outputs.pos(), frame)?;
             if !list.is_empty() && !path.is_derivation() {
                 return Err(failed(format!(
-                    "tried to add derivation output context of {name}, which is not a derivation, to a string"
+                    "tried to add derivation output context of \"{name}\", which is not a derivation, to a string"
                 )));
             }
             for output in list.iter() {
