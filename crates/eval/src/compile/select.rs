@@ -10,7 +10,7 @@ use super::{Unit, expression};
 use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Attrs, Value, View, is_being_evaluated};
+use crate::value::{Attrs, Slot, Value, View, is_being_evaluated};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -79,7 +79,7 @@ const ABSENT: u64 = (1 << INDEX_BITS) - 1;
 
 impl InlineCache {
     #[inline(always)]
-    pub(super) fn find(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
+    pub(super) fn find(&self, attrs: Attrs, name: Symbol) -> Option<&'static Slot> {
         let cached = self.0.load(Ordering::Relaxed);
         if cached >> INDEX_BITS == attrs.keys_word() {
             let index = cached & ABSENT;
@@ -87,13 +87,13 @@ impl InlineCache {
                 return None;
             }
             // SAFETY: what the cache holds was found in a flat set with these names.
-            return Some(unsafe { attrs.slot_unchecked(index as usize) }.get());
+            return Some(unsafe { attrs.slot_unchecked(index as usize) });
         }
         self.find_slowly(attrs, name)
     }
 
     #[inline(never)]
-    fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
+    fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<&'static Slot> {
         let found = attrs.lookup(name);
         if attrs.flat_keys().is_some() {
             let index = found.map_or(ABSENT, |(_, index)| index as u64);
@@ -101,7 +101,7 @@ impl InlineCache {
                 self.0.store(attrs.keys_word() << INDEX_BITS | index, Ordering::Relaxed);
             }
         }
-        found.map(|(flat, index)| flat.value(index))
+        found.map(|(flat, index)| flat.slot(index))
     }
 }
 
@@ -124,13 +124,10 @@ impl Run for SelectOne {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let subject = self.subject.run(ev, env)?;
         let View::Attrs(attrs) = subject.view() else { return Err(not_a_set(ev, subject, self.pos)) };
-        let Some(value) = self.cache.find(attrs, self.name) else {
-            return Err(missing(ev, attrs, self.name, self.pos));
-        };
-        if value.is_forced() {
-            return Ok(value);
+        match self.cache.find(attrs, self.name) {
+            Some(found) => force_attribute(ev, found, attrs, self.name, self.pos),
+            None => Err(missing(ev, attrs, self.name, self.pos)),
         }
-        force_attribute(ev, value, attrs, self.name, self.pos)
     }
 }
 
@@ -147,8 +144,7 @@ impl Run for SelectOneOr {
         let subject = select.subject.run(ev, env)?;
         match subject.view() {
             View::Attrs(attrs) => match select.cache.find(attrs, select.name) {
-                Some(value) if value.is_forced() => Ok(value),
-                Some(value) => force_attribute(ev, value, attrs, select.name, select.pos),
+                Some(found) => force_attribute(ev, found, attrs, select.name, select.pos),
                 None => self.default.run(ev, env),
             },
             _ => self.default.run(ev, env),
@@ -171,13 +167,30 @@ impl Run for HasOne {
 }
 
 /// Evaluates an attribute's value; an error says which one, and where it was written.
-fn force_attribute(ev: &Evaluator, value: Value, attrs: Attrs, name: Symbol, pos: Pos) -> Result<Value> {
-    // Where the value is being evaluated already, the error is at the attribute.
-    let pos = if is_being_evaluated(value) { attribute_pos(attrs, name, pos) } else { pos };
-    match ev.force(value, pos) {
-        Ok(value) => Ok(value),
-        Err(error) => Err(in_attribute(error, attrs, name)),
+#[inline(always)]
+fn force_attribute(
+    ev: &Evaluator,
+    place: &'static Slot,
+    attrs: Attrs,
+    name: Symbol,
+    pos: Pos,
+) -> Result<Value> {
+    match place.known() {
+        Some(value) => Ok(value),
+        None => force_unknown_attribute(ev, place, attrs, name, pos),
     }
+}
+
+fn force_unknown_attribute(
+    ev: &Evaluator,
+    place: &'static Slot,
+    attrs: Attrs,
+    name: Symbol,
+    pos: Pos,
+) -> Result<Value> {
+    // Where the value is being evaluated already, the error is at the attribute.
+    let pos = if is_being_evaluated(place.get()) { attribute_pos(attrs, name, pos) } else { pos };
+    ev.force_place(place, pos).map_err(|error| in_attribute(error, attrs, name))
 }
 
 #[cold]
@@ -255,7 +268,7 @@ impl Name {
     #[inline]
     fn find(&self, attrs: Attrs, symbol: Symbol) -> Option<Value> {
         match self {
-            Name::Static(_, cache) => cache.find(attrs, symbol),
+            Name::Static(_, cache) => cache.find(attrs, symbol).map(Slot::get),
             Name::Dynamic(_) => attrs.get(symbol),
         }
     }
