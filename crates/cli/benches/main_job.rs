@@ -85,6 +85,34 @@ fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
+/// Cases that do little but read and parse: one large file, and many small ones.
+fn parsing(nixpkgs: &str) -> [Case; 2] {
+    let one =
+        format!("builtins.typeOf (import {nixpkgs}/pkgs/development/haskell-modules/hackage-packages.nix)");
+    let many = r#"
+        let
+          folder = NIXPKGS/pkgs/by-name;
+          entries = builtins.readDir folder;
+          shards = builtins.filter (name: entries.${name} == "directory") (builtins.attrNames entries);
+          packages = shard: builtins.attrNames (builtins.readDir (folder + "/${shard}"));
+          files = builtins.concatMap
+            (shard: map (name: folder + "/${shard}/${name}/package.nix") (packages shard)) shards;
+        in builtins.foldl' (count: file: if builtins.isFunction (import file) then count + 1 else count) 0 files
+    "#;
+    let case = |name, expression: String| {
+        let end = ["--impure".to_owned(), "--expr".to_owned(), expression];
+        let reference = "eval --extra-experimental-features nix-command --store dummy://?read-only=false";
+        Case {
+            name,
+            ours: [words("eval --store dummy:// --no-eval-cache"), end.to_vec()].concat(),
+            reference: Some([words(reference), end.to_vec()].concat()),
+            fresh: None,
+            runs: 5,
+        }
+    };
+    [case("one file of 21 MB", one), case("21,000 small files", many.replace("NIXPKGS", nixpkgs))]
+}
+
 fn main() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let at = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
@@ -145,6 +173,9 @@ fn main() {
                 runs: 5,
             });
         }
+    }
+    if let Ok(nixpkgs) = std::env::var("NIVAL_NIXPKGS") {
+        cases.extend(parsing(&nixpkgs));
     }
     let cache = at("cache");
     let reference = std::env::var("NIVAL_REFERENCE").unwrap_or_else(|_| "nix".into());

@@ -19,7 +19,7 @@ use nival_formats::{
     StoreDir, StorePath,
 };
 use nival_store::{ClosureOptions, Filter, LocalStore, Source, dump_path};
-use nival_syntax::{filter_escapes, raw_text};
+use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_reference};
 
 use crate::building;
 use crate::error::CommandError;
@@ -330,6 +330,13 @@ impl Host for WorldHost {
         let text = raw_text(text);
         let text = match kind {
             MessageKind::Trace => format!("trace: {text}"),
+            MessageKind::EvaluationWarning if self.0.as_reference => {
+                let warning = Diagnostic {
+                    level: Level::EvaluationWarning,
+                    ..Diagnostic::error(text.into_owned(), Pos::NONE)
+                };
+                render_reference(&warning, false)
+            }
             MessageKind::EvaluationWarning => format!("evaluation warning: {text}"),
             MessageKind::Warning => format!("warning: {text}"),
         };

@@ -28,6 +28,7 @@ pub(crate) struct World {
     pub(crate) debugger: bool,
     place: StorePlace,
     store: OnceLock<Deferred>,
+    opening: Mutex<()>,
     store_dir: StoreDir,
     /// What evaluation would have added to a store that keeps nothing.
     computed: Mutex<HashSet<StorePath>>,
@@ -53,6 +54,7 @@ impl World {
             debugger: false,
             place,
             store: OnceLock::new(),
+            opening: Mutex::new(()),
             store_dir,
             computed: Mutex::default(),
         }
@@ -75,6 +77,11 @@ impl World {
 
     /// The way to add to the store what an evaluation makes.
     pub(crate) fn deferred(&self) -> Result<&Deferred> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        // Several threads may be the first to need it.
+        let _one_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = self.store.get() {
             return Ok(store);
         }

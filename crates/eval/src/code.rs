@@ -3,7 +3,7 @@
 
 use std::ptr::NonNull;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use nival_syntax::ast::LambdaId;
 use nival_syntax::{ExprId, Pos, Symbol};
@@ -135,9 +135,26 @@ pub(crate) struct LambdaCode {
     /// The body, if it is no function.
     pub(crate) body: Code,
     pub(crate) binder: OnceLock<&'static Binder>,
+    /// Whether such a function was called or looked at.
+    ///
+    /// A function that stands for itself is never a thunk here, but one in the reference until it is looked at,
+    /// and that shows where values are printed without evaluation. This tells most of them apart.
+    pub(crate) seen: AtomicBool,
 }
 
 impl LambdaCode {
+    #[inline(always)]
+    pub(crate) fn see(&self) {
+        if !self.is_seen() {
+            self.seen.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn is_seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
+    }
+
     /// How formal arguments are bound: worked out at the first call.
     #[inline(always)]
     pub(crate) fn binder(&self, ev: &Evaluator) -> &Binder {
@@ -167,6 +184,6 @@ impl LambdaCode {
 
     /// `'f'`, or `anonymous lambda`.
     pub(crate) fn display_name(&self) -> String {
-        self.name.map_or_else(|| "anonymous lambda".to_owned(), |name| format!("'{name}'"))
+        self.name.map_or_else(|| "anonymous lambda".to_owned(), |name| format!("'{}'", name.to_text()))
     }
 }

@@ -96,6 +96,8 @@ pub enum ErrorKind {
     Host,
     /// Evaluation ahead of need that came to nothing. No caller ever sees it.
     Abandoned,
+    /// What the reference takes for a mistake in the command line.
+    Usage,
     /// Anything else.
     Other,
 }
@@ -298,7 +300,7 @@ impl ErrorKind {
             ErrorKind::Context => Code::CONTEXT,
             ErrorKind::Impure => Code::IMPURE,
             ErrorKind::Syntax => Code::SYNTAX,
-            ErrorKind::Host | ErrorKind::Abandoned | ErrorKind::Other => return None,
+            ErrorKind::Host | ErrorKind::Abandoned | ErrorKind::Usage | ErrorKind::Other => return None,
         })
     }
 }

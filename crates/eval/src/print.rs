@@ -142,6 +142,7 @@ impl Evaluator {
                 out.extend_from_slice("«potential infinite recursion»".as_bytes());
             }
             View::Thunk => out.extend_from_slice(b"<CODE>"),
+            View::Lambda(lambda) if depth > 0 && !lambda.code().is_seen() => out.extend_from_slice(b"<CODE>"),
             View::Lambda(_) => out.extend_from_slice(b"<LAMBDA>"),
             View::Builtin(_) => out.extend_from_slice(b"<PRIMOP>"),
             View::Partial(_) => out.extend_from_slice(b"<PRIMOP-APP>"),
@@ -222,6 +223,9 @@ impl Printer<'_> {
         match value.view() {
             View::Attrs(attrs) => return self.attrs(attrs, depth),
             View::List(list) => return self.list(list, place, depth),
+            View::Lambda(lambda) if depth > 0 && !self.options.force && !lambda.code().is_seen() => {
+                self.text("«thunk»");
+            }
             View::Lambda(lambda) => {
                 let code = lambda.code();
                 let name = code.name.map_or_else(String::new, |name| format!(" {name}"));

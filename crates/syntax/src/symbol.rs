@@ -120,6 +120,11 @@ impl Symbol {
         }
     }
 
+    /// The bytes as text for messages; see [`raw_text`](crate::raw_text).
+    pub fn to_text(self) -> std::borrow::Cow<'static, str> {
+        crate::raw_text(self.as_bytes())
+    }
+
     /// The number of the symbol, above zero; small, since symbols are numbered in the order they are made.
     pub const fn id(self) -> u32 {
         self.0.get()
@@ -148,7 +153,7 @@ impl Symbol {
 
 impl fmt::Display for Symbol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&crate::raw_text(self.as_bytes()))
+        f.write_str(&self.to_text())
     }
 }
 

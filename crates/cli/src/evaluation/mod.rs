@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nival_eval::debug::{Debugging, StopAt};
-use nival_eval::{EvalError, Evaluator, Host, LintLevel, SearchEntry, with_big_stack};
+use nival_eval::{ErrorKind, EvalError, Evaluator, Host, LintLevel, SearchEntry, with_big_stack};
 use nival_syntax::{Diagnostic, HumanStyle, Origin, Pos, render_human, render_reference};
 
 use insight::Insight;
@@ -21,7 +21,7 @@ pub(crate) use installable::{
 
 use crate::arguments::BuildArguments;
 use crate::building::{self, Target};
-use crate::error::{CommandError, Result};
+use crate::error::{CommandError, Kind, Result};
 use crate::eval_cache::{self, Recorder};
 use crate::host::WorldHost;
 use crate::repl::Stopper;
@@ -119,7 +119,11 @@ impl<'a> Session<'a> {
             if let Some(allocated) = allocated {
                 allocated.store(evaluator.allocated_bytes() as u64, Ordering::Relaxed);
             }
-            outcome.map_err(|error| CommandError::failure(render(world, &error, world.settings.show_trace)))
+            outcome.map_err(|error| {
+                let usage = world.as_reference && error.kind() == ErrorKind::Usage;
+                let kind = if usage { Kind::Usage } else { Kind::Failure };
+                CommandError::new(kind, render(world, &error, world.settings.show_trace))
+            })
         });
         if let Some(insight) = insight {
             insight.tell(self.world)?;

@@ -139,9 +139,10 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
         let failed = |message: String| EvalError::new(ErrorKind::Context, message).at(attr.pos());
         let name = attr.name;
         let path = text(name.as_bytes()).ok().and_then(|name| ev.host().store_dir().parse(&name).ok());
-        let path = path.ok_or_else(|| failed(format!("context key '{name}' is not a store path")))?;
+        let path = path
+            .ok_or_else(|| failed(format!("context key '{}' is not a store path", name.to_identifier())))?;
         if !ev.host().ensure_path(&path)? {
-            return Err(EvalError::new(ErrorKind::Host, format!("path '{name}' is not valid")));
+            return Err(EvalError::new(ErrorKind::Host, format!("path '{}' is not valid", name.to_text())));
         }
         let uses =
             ev.force_attrs(attr.value, attr.pos(), "while evaluating the value of a string context")?;

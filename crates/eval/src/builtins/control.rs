@@ -118,7 +118,8 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         debug::breakpoint(ev)?;
         ev.force(arguments[0], pos)
     })
-    .global(),
+    .global()
+    .untraced(),
     Builtin::new(
         "genericClosure",
         &["attrset"],
@@ -162,6 +163,9 @@ fn generic_closure(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Valu
         let attrs = ev.force_attrs(item, pos, "").frame_with(in_element, Pos::NONE)?;
         let key = ev.required_attr(attrs, key_symbol, "").frame_with(in_element, Pos::NONE)?;
         let key = ev.force(key, pos)?;
+        if let View::Lambda(lambda) = key.view() {
+            lambda.code().see();
+        }
         let is_new =
             seen.insert(ev, key, pos).map_err(|error| describe_comparison(ev, error, item, key, &found))?;
         if !is_new {
@@ -225,10 +229,10 @@ impl Keys {
         let (mut low, mut high) = (0, self.others.len());
         while low < high {
             let middle = usize::midpoint(low, high);
-            if ev.less_than(self.others[middle], key, pos, frame)? {
-                low = middle + 1;
-            } else if ev.less_than(key, self.others[middle], pos, frame)? {
+            if ev.less_than(key, self.others[middle], pos, frame)? {
                 high = middle;
+            } else if ev.less_than(self.others[middle], key, pos, frame)? {
+                low = middle + 1;
             } else {
                 return Ok(false);
             }

@@ -37,10 +37,13 @@ pub(super) static CONSTANTS: &[Constant] = &[Constant {
           `drvPath`, `outPath` and an attribute for each output. Nothing is put into the store before a path is asked for.",
     global: true,
     value: |ev| {
-        let origin = Origin::File("«nix-internal»/derivation-internal.nix".to_owned());
+        let origin = Origin::File(DERIVATION_NAME.to_owned());
         ev.eval_text(origin, DERIVATION.as_bytes().to_vec(), "/")
     },
 }];
+
+/// What the text of `derivation` is called in messages.
+pub(crate) const DERIVATION_NAME: &str = "«nix-internal»/derivation-internal.nix";
 
 /// `derivation`, in the language itself.
 const DERIVATION: &str = include_str!("../embedded/derivation.nix");
@@ -57,7 +60,10 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
             .with_frame("in the attrset passed as argument to builtins.derivationStrict", Pos::NONE)
     })?;
     let frame = "while evaluating the `name` attribute passed to builtins.derivationStrict";
-    let name = text(ev.force_plain_string(name_attr.value, name_attr.pos(), frame)?.bytes())?;
+    let name = ev
+        .force_plain_string(name_attr.value, pos, frame)
+        .frame("while evaluating the derivation attribute 'name'", name_attr.pos())?;
+    let name = text(name.bytes())?;
     make(ev, &name, attrs, pos).frame_with(
         || {
             format!(
@@ -309,7 +315,7 @@ fn take_attribute(
     if key == "args" {
         for argument in ev.force_list(value, pos, "")?.iter() {
             let frame = "while evaluating an element of the argument list";
-            let argument = ev.coerce_to_string(argument, Coercion::Derivation, pos, frame)?;
+            let argument = ev.coerce_to_string(argument, Coercion::Derivation, call_pos, frame)?;
             *context = context.union(argument.context());
             drv.args.push(argument.bytes().to_vec());
         }

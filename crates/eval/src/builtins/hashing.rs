@@ -4,7 +4,7 @@ use nival_formats::{Hash, HashFormat};
 use nival_syntax::{Pos, Symbol};
 
 use super::{hash_algo, text};
-use crate::error::{EvalError, Result};
+use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::host::MessageKind;
 use crate::value::{Builtin, Value};
@@ -57,7 +57,8 @@ fn convert_hash(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> 
         let warning = "\"base32\" is a deprecated alias for hash format \"nix32\".";
         ev.say(MessageKind::Warning, warning.as_bytes())?;
     }
-    let format = format.parse::<HashFormat>().map_err(|error| EvalError::other(error.to_string()))?;
+    let format =
+        format.parse::<HashFormat>().map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))?;
     let hash = Hash::parse_any(&hash, algo).map_err(|error| EvalError::other(error.to_string()))?;
     Ok(ev.string(hash.to_format(format)))
 }

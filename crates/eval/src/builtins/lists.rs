@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::{EvalError, Result};
-use crate::evaluator::{Evaluator, Need};
+use crate::evaluator::{Evaluator, Need, place};
 use crate::value::{AttrsBuilder, Builtin, List, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -51,9 +51,10 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the second argument passed to builtins.concatMap",
             )?;
             let frame = "while evaluating the return value of the function passed to builtins.concatMap";
+            let place = place(function);
             let mut lists: Vec<List> = Vec::with_capacity(list.len());
             for element in list.iter() {
-                lists.push(ev.force_list(ev.call(function, &[element], pos)?, pos, frame)?);
+                lists.push(ev.force_list(ev.call(function, &[element], pos)?, place, frame)?);
             }
             Ok(ev.concat_lists(&lists).into())
         },

@@ -20,11 +20,12 @@ mod types;
 mod versions;
 mod xml;
 
+pub(crate) use derivation::DERIVATION_NAME;
 pub(crate) use names::intern_names;
 use nival_formats::HashAlgo;
 use nival_syntax::Pos;
 
-use crate::error::{EvalError, Result};
+use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::value::{Builtin, Constant, Value};
 
@@ -82,7 +83,8 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
 /// The hash algorithm that an argument names.
 fn hash_algo(ev: &Evaluator, value: Value, pos: Pos, frame: &'static str) -> Result<HashAlgo> {
     let name = text(ev.force_plain_string(value, pos, frame)?.bytes())?;
-    let algo = name.parse::<HashAlgo>().map_err(|error| EvalError::other(error.to_string()))?;
+    let algo =
+        name.parse::<HashAlgo>().map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))?;
     if algo == HashAlgo::Blake3 {
         derivation::require_feature(ev, "blake3-hashes")?;
     }

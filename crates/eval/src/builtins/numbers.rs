@@ -2,7 +2,7 @@
 
 use nival_syntax::Pos;
 
-use crate::error::{ErrorKind, EvalError, Result};
+use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::Evaluator;
 use crate::value::{Builtin, Value, View};
 
@@ -11,6 +11,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         let frames = [
             "while evaluating the first argument of the addition",
             "while evaluating the second argument of the addition",
+            "while evaluating the first argument of the addition",
         ];
         arithmetic(
             ev,
@@ -26,6 +27,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         let frames = [
             "while evaluating the first argument of the subtraction",
             "while evaluating the second argument of the subtraction",
+            "while evaluating the first argument of the subtraction",
         ];
         arithmetic(
             ev,
@@ -38,9 +40,11 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         )
     }),
     Builtin::new("mul", &["e1", "e2"], "The product of two numbers.", |ev, arguments, pos| {
+        // The reference words it otherwise for floats.
         let frames = [
-            "while evaluating the first of the multiplication",
+            "while evaluating the first argument of the multiplication",
             "while evaluating the second argument of the multiplication",
+            "while evaluating the first of the multiplication",
         ];
         arithmetic(
             ev,
@@ -96,17 +100,18 @@ fn arithmetic(
     ev: &Evaluator,
     arguments: &[Value],
     pos: Pos,
-    frames: [&'static str; 2],
+    [first, second, first_of_floats]: [&'static str; 3],
     floats: fn(f64, f64) -> f64,
     integers: fn(i64, i64) -> Option<i64>,
     overflow: fn(i64, i64) -> String,
 ) -> Result<Value> {
     let (left, right) = (ev.force(arguments[0], pos)?, ev.force(arguments[1], pos)?);
     if matches!(left.view(), View::Float(_)) || matches!(right.view(), View::Float(_)) {
-        let (left, right) = (ev.force_float(left, pos, frames[0])?, ev.force_float(right, pos, frames[1])?);
+        let (left, right) =
+            (ev.force_float(left, pos, first_of_floats)?, ev.force_float(right, pos, second)?);
         return Ok(ev.float(floats(left, right)));
     }
-    let (left, right) = (ev.force_int(left, pos, frames[0])?, ev.force_int(right, pos, frames[1])?);
+    let (left, right) = (ev.force_int(left, pos, first)?, ev.force_int(right, pos, second)?);
     let result = integers(left, right);
     result
         .map(|result| ev.int(result))
@@ -117,6 +122,7 @@ fn divide(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frames = [
         "while evaluating the first operand of the division",
         "while evaluating the second operand of the division",
+        "while evaluating the first operand of the division",
     ];
     let divisor = ev.force(arguments[1], pos)?;
     if ev.force_float(divisor, pos, frames[1])? == 0.0 {
@@ -149,19 +155,35 @@ fn integers(ev: &Evaluator, arguments: &[Value], pos: Pos, name: &str) -> Result
 }
 
 fn round(ev: &Evaluator, arguments: &[Value], pos: Pos, name: &str, how: fn(f64) -> f64) -> Result<Value> {
-    let value = ev.force(arguments[0], pos)?;
-    if let View::Int(_) = value.view() {
-        return Ok(value);
-    }
-    let number =
-        ev.force_float(value, pos, format!("while evaluating the first argument passed to builtins.{name}"))?;
+    let frame = || format!("while evaluating the first argument passed to builtins.{name}");
+    let value = ev.force(arguments[0], pos).frame_with(frame, pos)?;
+    let number = ev.force_float(value, pos, frame())?;
+    let error = |message: String| Err(EvalError::new(ErrorKind::Arithmetic, message).at(pos));
     let rounded = how(number);
     // 2^63 is the first float that is no 64-bit integer.
-    if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&rounded) {
-        let shown = ev.print(value, &crate::print::PrintOptions::default())?;
-        let shown = nival_syntax::raw_text(&shown);
-        let message = format!("NixFloat argument {shown} is not in the range of NixInt");
-        return Err(EvalError::new(ErrorKind::Arithmetic, message).at(pos));
+    let in_range = (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&rounded);
+    let View::Int(given) = value.view() else {
+        if in_range {
+            return Ok(ev.int(rounded as i64));
+        }
+        let shown = nival_syntax::print::float(number);
+        return error(format!("NixFloat argument {shown} is not in the range of NixInt"));
+    };
+    // The reference refuses integers that are no floats, as it once rounded them.
+    let bug = "Due to a bug (see https://github.com/NixOS/nix/issues/12899)";
+    let future = "previous Nix versions";
+    if !in_range {
+        return error(format!(
+            "{bug} the NixInt argument {given} caused undefined behavior in {future}.\n\tFuture Nix versions might \
+             implement the correct behavior."
+        ));
     }
-    Ok(ev.int(rounded as i64))
+    if rounded as i64 != given {
+        return error(format!(
+            "{bug} a loss of precision occurred in {future} because the NixInt argument {given} was rounded to \
+             {}.\n\tFuture Nix versions might implement the correct behavior.",
+            rounded as i64
+        ));
+    }
+    Ok(value)
 }

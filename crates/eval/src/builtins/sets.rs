@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use nival_syntax::{Pos, Symbol, suggestions};
+use nival_syntax::{Pos, Symbol};
 
-use crate::error::{EvalError, Result};
+use crate::error::{EvalError, InFrame, Result};
 use crate::evaluator::Evaluator;
 use crate::hash::WordHash;
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Value, View};
@@ -15,7 +15,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         &["set"],
         "The names of the attributes, in alphabetical order.",
         |ev, arguments, pos| {
-            let attrs = set(ev, arguments[0], pos, "first", "attrNames")?;
+            let attrs = set(ev, arguments[0], pos, "", "attrNames")?;
             let mut names = ev.list_of(attrs.len());
             for attr in attrs.by_name() {
                 names.push(ev.name_string(attr.name));
@@ -28,7 +28,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         &["set"],
         "The values of the attributes, in the order of their names.",
         |ev, arguments, pos| {
-            let attrs = set(ev, arguments[0], pos, "first", "attrValues")?;
+            let attrs = set(ev, arguments[0], pos, "", "attrValues")?;
             let mut values = ev.list_of(attrs.len());
             for attr in attrs.by_name() {
                 values.push(attr.value);
@@ -42,14 +42,8 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         "The attribute named `s`; an error if there is none.",
         |ev, arguments, pos| {
             let name = name(ev, arguments[0], pos, "getAttr")?;
-            let attrs = set(ev, arguments[1], pos, "second", "getAttr")?;
-            attrs.get(name).ok_or_else(|| {
-                let names = attrs.iter().map(|attr| attr.name.as_bytes());
-                EvalError::of_type(format!("attribute '{}' missing", name.to_identifier()))
-                    .at(pos)
-                    .with_suggestions(suggestions(&name.to_string(), names))
-                    .with_frame("in the attribute set under consideration", Pos::NONE)
-            })
+            let attrs = set(ev, arguments[1], pos, "second ", "getAttr")?;
+            ev.required_attr(attrs, name, "in the attribute set under consideration")
         },
     ),
     Builtin::new(
@@ -58,7 +52,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         "Whether the set has an attribute named `s`.",
         |ev, arguments, pos| {
             let name = name(ev, arguments[0], pos, "hasAttr")?;
-            Ok(Value::bool(set(ev, arguments[1], pos, "second", "hasAttr")?.contains(name)))
+            Ok(Value::bool(set(ev, arguments[1], pos, "second ", "hasAttr")?.contains(name)))
         },
     ),
     Builtin::new(
@@ -66,7 +60,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         &["set", "list"],
         "The set without the attributes that the list names.",
         |ev, arguments, pos| {
-            let attrs = set(ev, arguments[0], pos, "first", "removeAttrs")?;
+            let attrs = set(ev, arguments[0], pos, "first ", "removeAttrs")?;
             let list = ev.force_list(
                 arguments[1],
                 pos,
@@ -97,8 +91,8 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         &["e1", "e2"],
         "The attributes of `e2` that `e1` has too.",
         |ev, arguments, pos| {
-            let left = set(ev, arguments[0], pos, "first", "intersectAttrs")?;
-            let right = set(ev, arguments[1], pos, "second", "intersectAttrs")?;
+            let left = set(ev, arguments[0], pos, "first ", "intersectAttrs")?;
+            let right = set(ev, arguments[1], pos, "second ", "intersectAttrs")?;
             let both: Vec<Attr> = if left.len() < right.len() {
                 left.iter().filter_map(|attr| right.get_attr(attr.name)).collect()
             } else {
@@ -132,7 +126,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         &["f", "attrset"],
         "The set with `f name value` for each value.",
         |ev, arguments, pos| {
-            let attrs = set(ev, arguments[1], pos, "second", "mapAttrs")?;
+            let attrs = set(ev, arguments[1], pos, "second ", "mapAttrs")?;
             Ok(Attrs::mapped(&ev.heap, arguments[0], attrs).into())
         },
     ),
@@ -167,7 +161,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         "Where an attribute was written, as `{ file, line, column }`, or `null`.",
         |ev, arguments, pos| {
             let name = name(ev, arguments[0], pos, "unsafeGetAttrPos")?;
-            let attrs = set(ev, arguments[1], pos, "second", "unsafeGetAttrPos")?;
+            let attrs = set(ev, arguments[1], pos, "second ", "unsafeGetAttrPos")?;
             Ok(attrs.get_attr(name).map_or(Value::NULL, |attr| ev.position(attr.pos())))
         },
     ),
@@ -181,35 +175,43 @@ fn set(ev: &Evaluator, value: Value, pos: Pos, which: &str, builtin: &str) -> Re
         _ => ev.force_attrs(
             forced,
             pos,
-            format!("while evaluating the {which} argument passed to builtins.{builtin}"),
+            format!("while evaluating the {which}argument passed to builtins.{builtin}"),
         ),
     }
 }
 
 fn name(ev: &Evaluator, value: Value, pos: Pos, builtin: &str) -> Result<Symbol> {
-    let forced = ev.force(value, pos)?;
+    let frame = || format!("while evaluating the first argument passed to builtins.{builtin}");
+    let forced = ev.force(value, pos).frame_with(frame, pos)?;
     if let View::String(text) = forced.view()
         && text.context().is_empty()
     {
         return Ok(Symbol::intern(text.bytes()));
     }
-    let frame = format!("while evaluating the first argument passed to builtins.{builtin}");
-    Ok(Symbol::intern(ev.force_plain_string(forced, pos, frame)?.bytes()))
+    Ok(Symbol::intern(ev.force_plain_string(forced, pos, frame())?.bytes()))
 }
 
 fn list_to_attrs(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let list =
         ev.force_list(arguments[0], pos, "while evaluating the argument passed to builtins.listToAttrs")?;
     let (name_symbol, value_symbol) = (Symbol::intern("name"), Symbol::intern("value"));
-    let mut result = AttrsBuilder::with_capacity(list.len());
+    let missing = "in a {name=...; value=...;} pair";
+    let mut pairs = Vec::with_capacity(list.len());
     for element in list.iter() {
         let frame = "while evaluating an element of the list passed to builtins.listToAttrs";
         let pair = ev.force_attrs(element, pos, frame)?;
-        let name = ev.required_attr(pair, name_symbol, "in a {name=...; value=...;} pair")?;
+        let name = ev.required_attr(pair, name_symbol, missing)?;
+        let name_pos = pair.get_attr(name_symbol).map_or(Pos::NONE, |attr| attr.pos());
         let frame =
             "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
-        let name = Symbol::intern(ev.force_plain_string(name, pos, frame)?.bytes());
-        let value = ev.required_attr(pair, value_symbol, "in a {name=...; value=...;} pair")?;
+        pairs.push((Symbol::intern(ev.force_plain_string(name, name_pos, frame)?.bytes()), pair));
+    }
+    // The first of several counts, and only its value must be there.
+    pairs.sort_by_key(|(name, _)| *name);
+    pairs.dedup_by_key(|(name, _)| *name);
+    let mut result = AttrsBuilder::with_capacity(pairs.len());
+    for (name, pair) in pairs {
+        let value = ev.required_attr(pair, value_symbol, missing)?;
         let value_pos = pair.get_attr(value_symbol).map_or(Pos::NONE, |attr| attr.pos());
         result.insert(name, value, value_pos);
     }

@@ -70,6 +70,7 @@ impl<const N: usize> Run for Call<N> {
         match function.view() {
             View::Lambda(lambda) if lambda.code().takes_plainly(N) => {
                 let _depth = ev.enter(self.pos)?;
+                lambda.code().see();
                 let code = lambda.code();
                 let frame = Env::new(&ev.heap, lambda.env(), code.frame_size);
                 for (index, lazy) in (0..).zip(arguments) {

@@ -102,7 +102,9 @@ pub(crate) fn position_value(ev: &Evaluator, pos: Pos) -> Value {
     let Some(place) = pos.resolve() else { return Value::NULL };
     let nival_syntax::Origin::File(file) = place.source.origin() else { return Value::NULL };
     let mut attrs = AttrsBuilder::with_capacity(3);
-    attrs.add(Symbol::FILE, ev.string(file));
+    // A file that is no file of this machine is shown as the root of its own tree.
+    let path = file.strip_prefix("«nix-internal»").unwrap_or(file);
+    attrs.add(Symbol::FILE, ev.string(path));
     attrs.add(Symbol::LINE, ev.int(i64::from(place.line)));
     attrs.add(Symbol::COLUMN, ev.int(i64::from(place.column)));
     ev.attrs(attrs)

@@ -1,6 +1,7 @@
 //! Functions and how their arguments get into the frame.
 
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use nival_syntax::ast::{Expr, LambdaId};
 use nival_syntax::{ExprId, Pos, Symbol, suggestions};
@@ -49,6 +50,7 @@ pub(super) fn lambda_code(
             next,
             body: body.take().unwrap_or_else(|| Code::new(unit, lambda.body)),
             binder: OnceLock::new(),
+            seen: AtomicBool::new(false),
         };
         // SAFETY: what the heap keeps is never moved or freed.
         next = Some(unsafe { ev.heap.keep_code(code).as_ref() });
@@ -74,6 +76,7 @@ pub(super) struct MakeLambda(pub(super) &'static LambdaCode);
 impl Run for MakeLambda {
     #[inline(always)]
     fn run(&self, _: &Evaluator, env: Env) -> Result<Value> {
+        self.0.see();
         Ok(Lambda::new(self.0, env).into())
     }
 }
@@ -193,7 +196,7 @@ impl Binder {
         );
         EvalError::new(ErrorKind::UnexpectedArgument, message)
             .at(code.pos)
-            .with_suggestions(suggestions(&name.to_string(), names))
+            .with_suggestions(suggestions(&name.to_text(), names))
             .with_frame("from call site", pos)
     }
 }
@@ -209,5 +212,5 @@ fn missing(code: &LambdaCode, name: Symbol, pos: Pos) -> EvalError {
 }
 
 fn function_name(code: &LambdaCode) -> String {
-    code.name.map_or_else(|| "anonymous lambda".to_owned(), |name| name.to_string())
+    code.name.map_or_else(|| "anonymous lambda".to_owned(), |name| name.to_text().into_owned())
 }

@@ -45,9 +45,9 @@ impl Run for Operand {
     #[inline(always)]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         match *self {
-            Operand::Local { index, pos } => ev.force(env.slot(index).get(), pos),
+            Operand::Local { index, pos } => ev.force_place(env.slot(index), pos),
             Operand::Outer { depth, index, pos } => {
-                ev.force(env.outer(u32::from(depth)).slot(index).get(), pos)
+                ev.force_place(env.outer(u32::from(depth)).slot(index), pos)
             }
             Operand::Value(value) => Ok(value),
             Operand::Op(op) => op.run(ev, env),

@@ -10,7 +10,7 @@ use super::{Unit, expression};
 use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Attrs, Value, View, is_being_evaluated};
+use crate::value::{Attrs, Slot, Value, View, is_being_evaluated};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -79,7 +79,7 @@ const ABSENT: u64 = (1 << INDEX_BITS) - 1;
 
 impl InlineCache {
     #[inline(always)]
-    pub(super) fn find(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
+    pub(super) fn find(&self, attrs: Attrs, name: Symbol) -> Option<&'static Slot> {
         let cached = self.0.load(Ordering::Relaxed);
         if cached >> INDEX_BITS == attrs.keys_word() {
             let index = cached & ABSENT;
@@ -87,13 +87,13 @@ impl InlineCache {
                 return None;
             }
             // SAFETY: what the cache holds was found in a flat set with these names.
-            return Some(unsafe { attrs.slot_unchecked(index as usize) }.get());
+            return Some(unsafe { attrs.slot_unchecked(index as usize) });
         }
         self.find_slowly(attrs, name)
     }
 
     #[inline(never)]
-    fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<Value> {
+    fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<&'static Slot> {
         let found = attrs.lookup(name);
         if attrs.flat_keys().is_some() {
             let index = found.map_or(ABSENT, |(_, index)| index as u64);
@@ -101,7 +101,7 @@ impl InlineCache {
                 self.0.store(attrs.keys_word() << INDEX_BITS | index, Ordering::Relaxed);
             }
         }
-        found.map(|(flat, index)| flat.value(index))
+        found.map(|(flat, index)| flat.slot(index))
     }
 }
 
@@ -124,13 +124,10 @@ impl Run for SelectOne {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let subject = self.subject.run(ev, env)?;
         let View::Attrs(attrs) = subject.view() else { return Err(not_a_set(ev, subject, self.pos)) };
-        let Some(value) = self.cache.find(attrs, self.name) else {
-            return Err(missing(ev, attrs, self.name, self.pos));
-        };
-        if value.is_forced() {
-            return Ok(value);
+        match self.cache.find(attrs, self.name) {
+            Some(found) => force_attribute(ev, found, attrs, self.name, self.pos),
+            None => Err(missing(ev, attrs, self.name, self.pos)),
         }
-        force_attribute(ev, value, attrs, self.name, self.pos)
     }
 }
 
@@ -147,8 +144,7 @@ impl Run for SelectOneOr {
         let subject = select.subject.run(ev, env)?;
         match subject.view() {
             View::Attrs(attrs) => match select.cache.find(attrs, select.name) {
-                Some(value) if value.is_forced() => Ok(value),
-                Some(value) => force_attribute(ev, value, attrs, select.name, select.pos),
+                Some(found) => force_attribute(ev, found, attrs, select.name, select.pos),
                 None => self.default.run(ev, env),
             },
             _ => self.default.run(ev, env),
@@ -171,13 +167,30 @@ impl Run for HasOne {
 }
 
 /// Evaluates an attribute's value; an error says which one, and where it was written.
-fn force_attribute(ev: &Evaluator, value: Value, attrs: Attrs, name: Symbol, pos: Pos) -> Result<Value> {
-    // Where the value is being evaluated already, the error is at the attribute.
-    let pos = if is_being_evaluated(value) { attribute_pos(attrs, name, pos) } else { pos };
-    match ev.force(value, pos) {
-        Ok(value) => Ok(value),
-        Err(error) => Err(in_attribute(error, attrs, name)),
+#[inline(always)]
+fn force_attribute(
+    ev: &Evaluator,
+    place: &'static Slot,
+    attrs: Attrs,
+    name: Symbol,
+    pos: Pos,
+) -> Result<Value> {
+    match place.known() {
+        Some(value) => Ok(value),
+        None => force_unknown_attribute(ev, place, attrs, name, pos),
     }
+}
+
+fn force_unknown_attribute(
+    ev: &Evaluator,
+    place: &'static Slot,
+    attrs: Attrs,
+    name: Symbol,
+    pos: Pos,
+) -> Result<Value> {
+    // Where the value is being evaluated already, the error is at the attribute.
+    let pos = if is_being_evaluated(place.get()) { attribute_pos(attrs, name, pos) } else { pos };
+    ev.force_place(place, pos).map_err(|error| in_attribute(error, attrs, name))
 }
 
 #[cold]
@@ -189,7 +202,16 @@ fn attribute_pos(attrs: Attrs, name: Symbol, otherwise: Pos) -> Pos {
 #[cold]
 fn in_attribute(error: EvalError, attrs: Attrs, name: Symbol) -> EvalError {
     let pos = attribute_pos(attrs, name, Pos::NONE);
-    if pos.is_none() { error } else { error.with_frame(crate::evaluator::attribute_frame(name), pos) }
+    let unsaid = pos.is_none() || is_in_derivation(pos);
+    if unsaid { error } else { error.with_frame(crate::evaluator::attribute_frame(name), pos) }
+}
+
+/// Whether a place is in the text of `derivation`: selecting its attributes is not worth a frame.
+fn is_in_derivation(pos: Pos) -> bool {
+    pos.source().is_some_and(|source| match source.origin() {
+        nival_syntax::Origin::File(name) => name == crate::builtins::DERIVATION_NAME,
+        _ => false,
+    })
 }
 
 #[cold]
@@ -246,7 +268,7 @@ impl Name {
     #[inline]
     fn find(&self, attrs: Attrs, symbol: Symbol) -> Option<Value> {
         match self {
-            Name::Static(_, cache) => cache.find(attrs, symbol),
+            Name::Static(_, cache) => cache.find(attrs, symbol).map(Slot::get),
             Name::Dynamic(_) => attrs.get(symbol),
         }
     }
@@ -266,7 +288,7 @@ impl SelectPath {
         let mut last_pos = Pos::NONE;
         let result = self.walk(ev, env, &mut value, &mut last_pos, default);
         match result {
-            Err(error) if !last_pos.is_none() => {
+            Err(error) if !last_pos.is_none() && !is_in_derivation(last_pos) => {
                 let text = format!("while evaluating the attribute '{}'", self.show(ev, env));
                 Err(error.with_frame(text, last_pos))
             }
@@ -327,7 +349,7 @@ impl SelectPath {
     #[cold]
     fn show(&self, ev: &Evaluator, env: Env) -> String {
         let names = self.names.iter().map(|name| match (name.symbol(ev, env), name) {
-            (Ok(name), _) => name.to_string(),
+            (Ok(name), _) => name.to_identifier(),
             (Err(_), Name::Static(name, _)) => name.to_identifier(),
             (Err(_), Name::Dynamic(name)) => {
                 let shown = print::attr_path(&name.unit.ast, &[AttrName::Dynamic(name.expr)]);

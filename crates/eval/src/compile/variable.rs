@@ -45,7 +45,7 @@ struct Local {
 impl Run for Local {
     #[inline(always)]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        ev.force(env.slot(self.index).get(), self.pos)
+        ev.force_place(env.slot(self.index), self.pos)
     }
 }
 
@@ -57,7 +57,7 @@ struct Outer1 {
 impl Run for Outer1 {
     #[inline(always)]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        ev.force(env.outer(1).slot(self.index).get(), self.pos)
+        ev.force_place(env.outer(1).slot(self.index), self.pos)
     }
 }
 
@@ -70,7 +70,7 @@ struct Outer {
 impl Run for Outer {
     #[inline(always)]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        ev.force(env.outer(self.depth).slot(self.index).get(), self.pos)
+        ev.force_place(env.outer(self.depth).slot(self.index), self.pos)
     }
 }
 
@@ -102,8 +102,8 @@ impl Run for FromWith {
             env = env.outer(place.distance);
             let frame = "while evaluating the first subexpression of a with expression";
             let attrs = ev.force_attrs(env.slot(place.index).get(), place.pos, frame)?;
-            if let Some(value) = cache.find(attrs, self.name) {
-                return ev.force(value, self.pos);
+            if let Some(found) = cache.find(attrs, self.name) {
+                return ev.force_place(found, self.pos);
             }
             outermost = Some(attrs);
         }

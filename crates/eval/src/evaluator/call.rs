@@ -74,6 +74,7 @@ impl Evaluator {
 
     /// Calls a function with as many arguments as it takes, or fewer: that makes a function of the rest.
     fn call_lambda(&self, lambda: Lambda, arguments: &[Value], pos: Pos) -> Result<Value> {
+        lambda.code().see();
         let code = lambda.code();
         let is_partial = arguments.len() < code.arity as usize;
         let mut size = code.frame_size;
@@ -99,6 +100,7 @@ impl Evaluator {
                 None => return self.run_body(function, env, pos),
             }
         }
+        function.see();
         Ok(Lambda::new(function, env).into())
     }
 

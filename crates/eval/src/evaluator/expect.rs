@@ -115,6 +115,9 @@ impl Evaluator {
         let result = self.force(value, pos).and_then(|value| {
             let callable =
                 value.is_function() || value.as_attrs().is_some_and(|attrs| attrs.contains(Symbol::FUNCTOR));
+            if let View::Lambda(lambda) = value.view() {
+                lambda.code().see();
+            }
             if callable { Ok(value) } else { Err(self.expected("a function", value).at(pos)) }
         });
         result.frame(frame, pos)

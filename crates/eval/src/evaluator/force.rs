@@ -9,7 +9,7 @@ use nival_syntax::Pos;
 use super::{Env, Evaluator, Need};
 use crate::code::Code;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::value::{Arguments, Element, State, Suspension, Thunk, Value, View, Work};
+use crate::value::{Arguments, Element, Slot, State, Suspension, Thunk, Value, View, Work};
 
 /// For each evaluator the one it waits for (0: none), to see cycles across threads.
 static WAITING_FOR: [AtomicU32; super::MAX_EVALUATORS as usize] =
@@ -31,6 +31,22 @@ impl Evaluator {
     #[inline(always)]
     pub fn force(&self, value: Value, pos: Pos) -> Result<Value> {
         if value.is_forced() { Ok(value) } else { self.force_thunk(value, pos) }
+    }
+
+    /// Evaluates what is in a place. The place then has the result itself, so that it is found with one step.
+    #[inline(always)]
+    pub(crate) fn force_place(&self, place: &'static Slot, pos: Pos) -> Result<Value> {
+        match place.known() {
+            Some(value) => Ok(value),
+            None => self.force_unknown(place, pos),
+        }
+    }
+
+    #[inline(never)]
+    fn force_unknown(&self, place: &'static Slot, pos: Pos) -> Result<Value> {
+        let value = self.force(place.get(), pos)?;
+        place.set(value);
+        Ok(value)
     }
 
     #[inline]
@@ -163,6 +179,7 @@ impl Evaluator {
         let _depth = self.enter(pos)?;
         let value = self.force(value, pos)?;
         match value.view() {
+            View::Lambda(lambda) => lambda.code().see(),
             View::Attrs(attrs) if seen.insert(value.to_bits()) => {
                 let _offer = self.offer(Need::Deep, attrs.iter().map(|attr| attr.value));
                 for attr in attrs {
@@ -186,9 +203,9 @@ impl Evaluator {
 }
 
 /// Where a value comes from, as far as it shows without evaluation.
-fn place(value: Value) -> Pos {
+pub(crate) fn place(value: Value) -> Pos {
     match value.settled().view() {
-        View::Lambda(lambda) => lambda.code().pos,
+        View::Lambda(lambda) if lambda.code().is_seen() => lambda.code().pos,
         View::Thunk => Thunk::of(value).and_then(Thunk::function).map_or(Pos::NONE, place),
         _ => Pos::NONE,
     }

@@ -66,7 +66,7 @@ pub(super) fn read(ev: &Evaluator, resolved: &FlakeRef, place: Place, lock_root:
         let ast = &lambda.code().unit.ast;
         let formals = ast.lambda(lambda.code().id).formals.map_or(&[][..], |formals| ast.formals(formals));
         for formal in formals {
-            let name = formal.name.to_string();
+            let name = formal.name.to_text().into_owned();
             if name != "self" && !inputs.contains_key(&name) {
                 let reference = Some(reader.parse_reference(&name, Paths::Absolute, true)?);
                 inputs.insert(name, FlakeInput { reference, ..FlakeInput::default() });
@@ -227,7 +227,7 @@ impl Reader<'_> {
         let mut result = FlakeInputs::new();
         for attr in inputs.attrs(self.ev)? {
             let input = inputs.item(attr);
-            let name = attr.name.to_string();
+            let name = attr.name.to_text().into_owned();
             if name != "self" {
                 result.insert(name, self.input(input)?);
                 continue;
@@ -237,7 +237,7 @@ impl Reader<'_> {
                 return Err(EvalError::other(message));
             };
             for attr in input.attrs(self.ev)? {
-                self.source_attr(input.item(attr), &attr.name.to_string(), self_attrs)?;
+                self.source_attr(input.item(attr), &attr.name.to_text(), self_attrs)?;
             }
         }
         Ok(result)
@@ -247,7 +247,7 @@ impl Reader<'_> {
         let mut input = FlakeInput::default();
         let (mut source, mut url) = (InputAttrs::new(), None);
         for attr in item.attrs(self.ev)? {
-            let name = attr.name.to_string();
+            let name = attr.name.to_text().into_owned();
             let item = item.item(attr);
             let taken = match name.as_str() {
                 "url" => self.url(item).map(|text| url = Some(text)),

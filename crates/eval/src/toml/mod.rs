@@ -55,9 +55,12 @@ pub fn parse(text: &[u8]) -> Result<BTreeMap<String, Toml>, TomlError> {
     if !matches!(text.last(), None | Some(b'\n' | b'\r')) {
         text.push(b'\n');
     }
-    let mut parser = Parser { text: &text, at: 0, depth: 0, problems: Vec::new() };
+    let mut parser = Parser { text: &text, at: 0, depth: 0, problems: Vec::new(), too_deep: None };
     parser.skip_if(b"\xef\xbb\xbf");
     let root = parser.document();
+    if let Some(problem) = parser.too_deep {
+        return Err(TomlError(problem.show(&text)));
+    }
     if parser.problems.is_empty() {
         return Ok(root.into_toml());
     }
@@ -72,6 +75,8 @@ struct Parser<'a> {
     at: usize,
     depth: usize,
     problems: Vec<Problem>,
+    /// Ends everything, and is then the only problem told of.
+    too_deep: Option<Problem>,
 }
 
 impl<'a> Parser<'a> {
@@ -418,7 +423,10 @@ impl<'a> Parser<'a> {
 
     fn nested(&mut self, parse: fn(&mut Self) -> Parsed<Toml>) -> Parsed<Toml> {
         if self.depth == DEPTH_LIMIT {
-            return Err(self.problem("arrays and tables are nested too deeply", "here"));
+            let problem = self.problem("arrays and tables are nested too deeply", "here");
+            self.too_deep.get_or_insert_with(|| (*problem).clone());
+            self.at = self.text.len();
+            return Err(problem);
         }
         self.depth += 1;
         let value = parse(self);

@@ -80,6 +80,11 @@ pub(crate) struct Flat {
 
 impl Flat {
     #[inline]
+    pub(crate) fn slot(&self, index: usize) -> &'static Slot {
+        &self.slots[index]
+    }
+
+    #[inline]
     pub(crate) fn value(&self, index: usize) -> Value {
         self.slots[index].get()
     }

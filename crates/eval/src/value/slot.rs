@@ -95,6 +95,14 @@ impl Slot {
         self.value_of(self.0.load(Ordering::Acquire))
     }
 
+    /// The value, if it is evaluated and in this very place.
+    #[inline(always)]
+    pub(crate) fn known(&self) -> Option<Value> {
+        let word = self.0.load(Ordering::Acquire);
+        // SAFETY: a word with a tag is a value.
+        (word & TAG_MASK != 0).then(|| unsafe { Value::from_bits(word) })
+    }
+
     /// The value, if one was put in yet (frames are zeroed first and then filled).
     #[inline(always)]
     pub(crate) fn get_if_set(&'static self) -> Option<Value> {
