@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) use nodes::{body, expression, in_file};
 pub use stop::{Resume, ScopeNames, StackFrame, Stop};
 
-use crate::error::{ErrorKind, EvalError, Result};
+use nival_syntax::Pos;
+
+use crate::error::{ErrorKind, EvalError, FrameText, Result};
 use crate::evaluator::Evaluator;
 use nodes::Entry;
 
@@ -97,7 +99,11 @@ impl Debugging {
 pub(crate) fn breakpoint(ev: &Evaluator) -> Result<()> {
     let Some(debugging) = &ev.settings().debugging else { return Ok(()) };
     let reached = EvalError::new(ErrorKind::Other, "breakpoint reached");
-    if debugging.stop(ev, Some(&reached), true) { Ok(()) } else { Err(reached) }
+    if debugging.stop(ev, Some(&reached), true) {
+        return Ok(());
+    }
+    let call = debugging.stack().last().map_or(Pos::NONE, |entry| entry.place.unit.ast.pos(entry.place.id));
+    Err(reached.with_frame(FrameText::Builtin("break"), call))
 }
 
 /// Stops after a message, if that is wanted.

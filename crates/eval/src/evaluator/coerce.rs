@@ -180,11 +180,26 @@ impl Evaluator {
         }
         for element in elements {
             match element {
-                ContextElement::Path(path)
-                | ContextElement::Closure(path)
-                | ContextElement::Output { derivation: path, .. } => self.allow_store_path(path),
+                ContextElement::Path(path) | ContextElement::Closure(path) => self.allow_store_path(path),
+                ContextElement::Output { derivation, output } => self.allow_output(derivation, output)?,
             }
         }
         Ok(text)
+    }
+
+    /// Lets an output that was built be read in pure or restricted evaluation.
+    fn allow_output(&self, derivation: &StorePath, output: &str) -> Result<()> {
+        self.allow_store_path(derivation);
+        if !self.settings().pure_eval && !self.settings().restrict_eval {
+            return Ok(());
+        }
+        let known = self.host().read_derivation(derivation)?;
+        if let Some(found) = known.outputs.get(output) {
+            let path = found.path(self.host().store_dir(), &known.name, output);
+            if let Some(path) = path.map_err(|error| EvalError::other(error.to_string()))? {
+                self.allow_store_path(&path);
+            }
+        }
+        Ok(())
     }
 }
