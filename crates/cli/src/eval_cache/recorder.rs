@@ -269,7 +269,7 @@ impl Host for Recorder {
         self.see(real, |_, seen| {
             let fingerprint = before?;
             if seen.listing.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
-                let listing = entries.iter().map(|(name, kind)| (name.clone(), Kind::of(Some(*kind))));
+                let listing = entries.iter().map(|(name, kind)| (name.as_slice(), Kind::of(Some(*kind))));
                 let hash = Some(hash_listing(listing));
                 seen.listing = Some(Stamp { fingerprint, hash });
             }
