@@ -234,6 +234,8 @@ settings! {
     system_features: Vec<String> = "system-features", "nixos-test benchmark big-parallel uid-range";
     /// Seconds that a builder may take; 0 stands for no limit.
     timeout: u64 = "timeout", "0";
+    /// Whether there is a warning for each derivation that is built because an expression reads its output.
+    trace_import_from_derivation: bool = "trace-import-from-derivation", "false";
     /// Whether `builtins.traceVerbose` prints.
     trace_verbose: bool = "trace-verbose", "false";
     /// A former way to say `lint-short-path-literals = warn`.
@@ -404,7 +406,6 @@ const ACCEPTED: &[&str] = &[
     "json-log-path",
     "max-substitution-jobs",
     "trace-function-calls",
-    "trace-import-from-derivation",
 ];
 
 impl Settings {

@@ -8,6 +8,7 @@ use nival_syntax::{Pos, Symbol};
 use super::{Evaluator, Need};
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
+use crate::host::MessageKind;
 use crate::path;
 use crate::value::{Str, Value, View};
 
@@ -161,30 +162,49 @@ impl Evaluator {
     pub fn realise(&self, text: &[u8], context: Context) -> Result<Vec<u8>> {
         self.must_not_be_ahead()?;
         let elements = context.elements();
-        if !self.settings().allow_import_from_derivation
-            && let Some(ContextElement::Output { derivation, output }) =
-                elements.iter().find(|element| matches!(element, ContextElement::Output { .. }))
-        {
-            let derivation = self.host().store_dir().display(derivation);
-            return Err(EvalError::new(
-                ErrorKind::Host,
-                format!(
-                    "cannot build '{derivation}^{output}' during evaluation because the option \
-                     'allow-import-from-derivation' is disabled"
-                ),
-            ));
+        if let Some(path) = self.first_invalid(context)? {
+            return Err(EvalError::new(ErrorKind::Host, format!("path '{path}' is not valid")));
         }
+        let Some(first) = elements.iter().find(|element| matches!(element, ContextElement::Output { .. }))
+        else {
+            return Ok(text.to_vec());
+        };
+        let shown = first.display(self.host().store_dir());
+        if !self.settings().allow_import_from_derivation {
+            let message = format!(
+                "cannot build '{shown}' during evaluation because the option 'allow-import-from-derivation' is disabled"
+            );
+            return Err(EvalError::new(ErrorKind::Host, message));
+        }
+        if self.settings().trace_import_from_derivation {
+            let text = format!("built '{shown}' during evaluation due to an import from derivation");
+            self.say(MessageKind::Warning, text.as_bytes())?;
+        }
+        let realised = self.host().realise(&elements)?;
         let mut text = text.to_vec();
-        for (placeholder, replacement) in self.host().realise(&elements)? {
+        for (placeholder, replacement) in realised.replacements {
             text = path::replace(&text, placeholder.as_bytes(), replacement.as_bytes());
         }
-        for element in elements {
-            match element {
-                ContextElement::Path(path)
-                | ContextElement::Closure(path)
-                | ContextElement::Output { derivation: path, .. } => self.allow_store_path(path),
+        if self.settings().pure_eval || self.settings().restrict_eval {
+            for output in realised.outputs {
+                for path in self.host().closure(&output)? {
+                    self.allow_store_path(&path);
+                }
             }
         }
         Ok(text)
+    }
+
+    /// The first of the paths that a text refers to which the store does not have.
+    pub(crate) fn first_invalid(&self, context: Context) -> Result<Option<StorePath>> {
+        for element in context.elements() {
+            let (ContextElement::Path(path)
+            | ContextElement::Closure(path)
+            | ContextElement::Output { derivation: path, .. }) = element;
+            if !self.host().is_valid_path(path)? {
+                return Ok(Some(path.clone()));
+            }
+        }
+        Ok(None)
     }
 }
