@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use nival_eval::ContextElement;
 use nival_eval::host::{
-    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Registries,
-    SourceRequest,
+    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Realised,
+    Registries, SourceRequest,
 };
 use nival_fetch::{FetchError, FetchedFile, FetchedTree};
 use nival_formats::input::InputKind;
@@ -18,7 +18,7 @@ use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input,
     StoreDir, StorePath,
 };
-use nival_store::{ClosureOptions, Filter, LocalStore, Source, dump_path};
+use nival_store::{ClosureOptions, Filter, LocalStore, Source, StoreError, dump_path};
 use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_reference};
 
 use crate::building;
@@ -252,12 +252,22 @@ impl Host for WorldHost {
         self.0.store()?.read_derivation(path).map_err(store_error)
     }
 
-    fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError> {
+    fn realise(&self, elements: &[&ContextElement]) -> Result<Realised, HostError> {
         let targets = building::targets(elements.iter().copied());
-        if !targets.is_empty() {
-            building::realise(&self.0, &targets)?;
+        let outputs = if targets.is_empty() { Vec::new() } else { building::realise(&self.0, &targets)? };
+        Ok(Realised { outputs, replacements: Vec::new() })
+    }
+
+    fn is_valid_path(&self, path: &StorePath) -> Result<bool, HostError> {
+        if self.0.store_config().is_none() {
+            return self.ensure_path(path);
         }
-        Ok(Vec::new())
+        self.0.write_derivations()?;
+        self.0.store()?.is_valid_path(path).map_err(store_error)
+    }
+
+    fn is_read_only(&self) -> bool {
+        !self.0.keeps_what_is_added()
     }
 
     fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError> {
@@ -272,7 +282,11 @@ impl Host for WorldHost {
 
     fn closure(&self, path: &StorePath) -> Result<Vec<StorePath>, HostError> {
         self.0.write_derivations()?;
-        let closure = self.0.store()?.closure([path], ClosureOptions::default()).map_err(store_error)?;
+        let closure =
+            self.0.store()?.closure([path], ClosureOptions::default()).map_err(|error| match error {
+                StoreError::NotValid(path) => HostError::new(format!("path '{path}' is not valid")),
+                error => store_error(error),
+            })?;
         Ok(closure.into_iter().collect())
     }
 

@@ -234,6 +234,8 @@ settings! {
     system_features: Vec<String> = "system-features", "nixos-test benchmark big-parallel uid-range";
     /// Seconds that a builder may take; 0 stands for no limit.
     timeout: u64 = "timeout", "0";
+    /// Whether there is a warning for each derivation that is built because an expression reads its output.
+    trace_import_from_derivation: bool = "trace-import-from-derivation", "false";
     /// Whether `builtins.traceVerbose` prints.
     trace_verbose: bool = "trace-verbose", "false";
     /// A former way to say `lint-short-path-literals = warn`.
@@ -378,7 +380,6 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("sync-before-registering", "false"),
     ("tarball-ttl", "3600"),
     ("trace-function-calls", "false"),
-    ("trace-import-from-derivation", "false"),
     ("trust-tarballs-from-git-forges", "true"),
     ("trusted-public-keys", "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="),
     ("trusted-substituters", ""),

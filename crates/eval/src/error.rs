@@ -92,6 +92,8 @@ pub enum ErrorKind {
     Impure,
     /// Text that is not an expression.
     Syntax,
+    /// What was fetched is not what was asked for.
+    HashMismatch,
     /// Said by the host: reading, fetching, building, storing.
     Host,
     /// Evaluation ahead of need that came to nothing. No caller ever sees it.
@@ -300,7 +302,11 @@ impl ErrorKind {
             ErrorKind::Context => Code::CONTEXT,
             ErrorKind::Impure => Code::IMPURE,
             ErrorKind::Syntax => Code::SYNTAX,
-            ErrorKind::Host | ErrorKind::Abandoned | ErrorKind::Usage | ErrorKind::Other => return None,
+            ErrorKind::HashMismatch
+            | ErrorKind::Host
+            | ErrorKind::Abandoned
+            | ErrorKind::Usage
+            | ErrorKind::Other => return None,
         })
     }
 }

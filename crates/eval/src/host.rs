@@ -37,9 +37,14 @@ pub trait Host: Send + Sync {
     fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError>;
     /// Reads a derivation that the store has.
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError>;
-    /// Builds or fetches what a string refers to, so that its files can be read. What is returned replaces
-    /// placeholders of outputs that were unknown before.
-    fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError>;
+    /// Builds or fetches what a string refers to, so that its files can be read.
+    fn realise(&self, elements: &[&ContextElement]) -> Result<Realised, HostError>;
+    /// Whether the store has a path now.
+    fn is_valid_path(&self, path: &StorePath) -> Result<bool, HostError>;
+    /// Whether the store is left as it is, so that paths that evaluation would add to it are not there.
+    fn is_read_only(&self) -> bool {
+        false
+    }
     /// Whether the store has a path (it may fetch it).
     fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError>;
     /// All store paths that a path refers to, directly or not, with itself.
@@ -114,6 +119,15 @@ pub struct SourceRequest<'a> {
     pub filter: Option<&'a mut Filter<'a>>,
     /// The hash it must have: if the store has it already, nothing is read.
     pub expected: Option<&'a Hash>,
+}
+
+/// What was built so that it can be read.
+#[derive(Clone, Debug, Default)]
+pub struct Realised {
+    /// The paths of the outputs.
+    pub outputs: Vec<StorePath>,
+    /// What stood for outputs that were unknown before, and their paths.
+    pub replacements: Vec<(String, String)>,
 }
 
 /// Which registries an input may be looked up in.

@@ -16,7 +16,7 @@ use nival_formats::{
 
 use crate::context::ContextElement;
 use crate::host::{
-    Download, Downloaded, FetchedInput, FileType, Filter, Host, HostError, MessageKind, Registries,
+    Download, Downloaded, FetchedInput, FileType, Filter, Host, HostError, MessageKind, Realised, Registries,
     SourceRequest,
 };
 
@@ -380,7 +380,7 @@ impl Host for MemoryHost {
         }
     }
 
-    fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError> {
+    fn realise(&self, elements: &[&ContextElement]) -> Result<Realised, HostError> {
         for element in elements {
             if let ContextElement::Output { derivation, output } = element {
                 let derivation = self.store_dir.display(derivation);
@@ -389,7 +389,11 @@ impl Host for MemoryHost {
                 )));
             }
         }
-        Ok(Vec::new())
+        Ok(Realised::default())
+    }
+
+    fn is_valid_path(&self, path: &StorePath) -> Result<bool, HostError> {
+        self.ensure_path(path)
     }
 
     fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError> {

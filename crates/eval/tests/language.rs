@@ -38,9 +38,9 @@ fn watch() -> Arc<Watch> {
     Arc::new(Watch::new(Wanted { calls: true, stacks: Some(Duration::ZERO), times: true }))
 }
 
-fn evaluate(expression: &str, watch: Option<Arc<Watch>>) -> String {
+fn evaluate(expression: &str, features: &[&str], watch: Option<Arc<Watch>>) -> String {
     let host = MemoryHost::with_files([("/base/file.nix", "{ x }: x + 1"), ("/base/text", "hello\n")]);
-    let experimental_features = vec!["flakes".to_owned()];
+    let experimental_features = features.iter().map(|feature| (*feature).to_owned()).collect();
     let settings =
         Settings { home: Some("/home/me".to_owned()), experimental_features, watch, ..Settings::default() };
     let host = Arc::new(host);
@@ -72,6 +72,11 @@ fn render(error: &EvalError) -> String {
 }
 
 fn check_table(name: &str) {
+    check_table_with(name, &["flakes"]);
+}
+
+/// The same with experimental features.
+fn check_table_with(name: &str, features: &[&str]) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     let table = std::fs::read_to_string(&path).expect("the table is there");
     let entries = entries(&table);
@@ -79,9 +84,10 @@ fn check_table(name: &str) {
     let wrong: Vec<String> = with_big_stack(|| {
         let check = |(expression, expected): &(String, String)| {
             let is_expected = |printed: &str| printed.trim_end() == expected.trim_end();
-            let printed = [evaluate(expression, None), evaluate(expression, Some(watch()))]
-                .into_iter()
-                .find(|printed| !is_expected(printed))?;
+            let printed =
+                [evaluate(expression, features, None), evaluate(expression, features, Some(watch()))]
+                    .into_iter()
+                    .find(|printed| !is_expected(printed))?;
             Some(format!(">>> {expression}\n{printed}\n--- expected\n{expected}"))
         };
         entries.iter().filter_map(check).collect()
@@ -118,4 +124,16 @@ fn frames_and_shortcuts() {
 #[test]
 fn flake_references() {
     check_table("flake-references.txt");
+}
+
+#[test]
+fn derivations() {
+    check_table("derivations.txt");
+}
+
+#[test]
+fn experimental_derivations() {
+    let features =
+        ["ca-derivations", "impure-derivations", "dynamic-derivations", "blake3-hashes", "git-hashing"];
+    check_table_with("derivations-experimental.txt", &features);
 }

@@ -13,7 +13,7 @@ use nival_eval::host::FileType;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, open, statat};
 use rustix::io::Errno;
 
-use nival_formats::{Hash as AnyHash, HashAlgo, Hasher};
+use nival_formats::{Hash as AnyHash, HashAlgo};
 
 use super::encoding::{Reader, Writer};
 use super::fingerprint::Fingerprint;
@@ -96,15 +96,15 @@ pub(super) fn hash(bytes: &[u8]) -> Hash {
 }
 
 /// The hash of the names and types in a folder.
-pub(super) fn hash_listing(entries: impl Iterator<Item = (Vec<u8>, Kind)>) -> Hash {
-    let mut entries: Vec<_> = entries.map(|(name, kind)| (name, kind as u8)).collect();
-    entries.sort_unstable();
-    let mut hasher = Hasher::new(HashAlgo::Blake3);
+pub(super) fn hash_listing<'a>(entries: impl Iterator<Item = (&'a [u8], Kind)>) -> Hash {
+    let mut entries: Vec<_> = entries.collect();
+    entries.sort_unstable_by_key(|(name, _)| *name);
+    let mut text = Vec::with_capacity(entries.len() * 16);
     for (name, kind) in entries {
-        hasher.update(&name);
-        hasher.update(&[0, kind]);
+        text.extend_from_slice(name);
+        text.extend_from_slice(&[0, kind as u8]);
     }
-    hasher.finish().as_bytes().try_into().expect("BLAKE3 has 32 bytes")
+    hash(&text)
 }
 
 fn read_listing(path: &Path) -> io::Result<Hash> {
@@ -114,7 +114,7 @@ fn read_listing(path: &Path) -> io::Result<Hash> {
             Ok((entry.file_name().into_vec(), Kind::of_file(entry.file_type()?)))
         })
         .collect();
-    Ok(hash_listing(entries?.into_iter()))
+    Ok(hash_listing(entries?.iter().map(|(name, kind)| (name.as_slice(), *kind))))
 }
 
 /// Files of the kernel change without a trace in their times.

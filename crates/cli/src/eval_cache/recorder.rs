@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nival_eval::ContextElement;
 use nival_eval::host::{
-    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Registries,
-    SourceRequest,
+    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Realised,
+    Registries, SourceRequest,
 };
 use nival_formats::input::InputKind;
 use nival_formats::{Derivation, DerivationFile, Input, StoreDir, StorePath};
@@ -269,7 +269,7 @@ impl Host for Recorder {
         self.see(real, |_, seen| {
             let fingerprint = before?;
             if seen.listing.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
-                let listing = entries.iter().map(|(name, kind)| (name.clone(), Kind::of(Some(*kind))));
+                let listing = entries.iter().map(|(name, kind)| (name.as_slice(), Kind::of(Some(*kind))));
                 let hash = Some(hash_listing(listing));
                 seen.listing = Some(Stamp { fingerprint, hash });
             }
@@ -374,13 +374,26 @@ impl Host for Recorder {
         self.watched(self.inner.read_derivation(path))
     }
 
-    fn realise(&self, elements: &[&ContextElement]) -> Result<Vec<(String, String)>, HostError> {
-        let replaced = self.watched(self.inner.realise(elements))?;
-        if !replaced.is_empty() {
+    fn realise(&self, elements: &[&ContextElement]) -> Result<Realised, HostError> {
+        let realised = self.watched(self.inner.realise(elements))?;
+        if !realised.replacements.is_empty() {
             // Where these outputs are is known to the store alone.
             self.give_up();
         }
-        Ok(replaced)
+        Ok(realised)
+    }
+
+    fn is_valid_path(&self, path: &StorePath) -> Result<bool, HostError> {
+        let valid = self.watched(self.inner.is_valid_path(path))?;
+        self.note(|record| {
+            let answered = if valid { &mut record.asked } else { &mut record.absent };
+            answered.insert(path.clone());
+        });
+        Ok(valid)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.inner.is_read_only()
     }
 
     fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError> {

@@ -66,6 +66,7 @@ impl<'a> Session<'a> {
                 } else {
                     usize::try_from(settings.eval_cores).unwrap_or(usize::MAX)
                 },
+                trace_import_from_derivation: settings.trace_import_from_derivation,
                 max_call_depth: u32::try_from(settings.max_call_depth).unwrap_or(u32::MAX),
                 search_path: entries.iter().map(|entry| SearchEntry::parse(entry)).collect(),
                 debugging: world.debugger.then(stopper),
@@ -120,8 +121,11 @@ impl<'a> Session<'a> {
                 allocated.store(evaluator.allocated_bytes() as u64, Ordering::Relaxed);
             }
             outcome.map_err(|error| {
-                let usage = world.as_reference && error.kind() == ErrorKind::Usage;
-                let kind = if usage { Kind::Usage } else { Kind::Failure };
+                let kind = match error.kind() {
+                    ErrorKind::HashMismatch => Kind::HashMismatch,
+                    ErrorKind::Usage if world.as_reference => Kind::Usage,
+                    _ => Kind::Failure,
+                };
                 CommandError::new(kind, render(world, &error, world.settings.show_trace))
             })
         });

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use nival_formats::derivation::DerivationError;
+use nival_formats::derivation::{DerivationError, STRUCTURED_ATTRS_VARIABLE};
 use nival_formats::placeholder::{DownstreamPlaceholder, output_placeholder};
 use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgo, HashModuloMemo,
@@ -17,7 +17,7 @@ use super::text;
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need};
-use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Value};
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[Builtin {
     name: "derivationStrict",
@@ -89,13 +89,14 @@ impl OutputSpec {
     fn set_names<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
         self.names.clear();
         for name in names {
-            if name == "drv" {
-                // The output's name would clash with `drvPath`.
-                return Err(EvalError::other("invalid derivation output name 'drv'"));
-            }
-            if !self.names.insert(name.to_owned()) {
+            if self.names.contains(name) {
                 return Err(EvalError::other(format!("duplicate derivation output '{name}'")));
             }
+            if name == "drvPath" {
+                // It would be the same attribute as the derivation's own path.
+                return Err(EvalError::other("invalid derivation output name 'drvPath'"));
+            }
+            self.names.insert(name.to_owned());
         }
         if self.names.is_empty() {
             return Err(EvalError::other("derivation cannot have an empty set of outputs"));
@@ -103,12 +104,13 @@ impl OutputSpec {
         Ok(())
     }
 
-    fn set_method(&mut self, ev: &Evaluator, mode: &str) -> Result<()> {
+    fn set_method(&mut self, ev: &Evaluator, mode: &str, name: &str) -> Result<()> {
         self.method = Some(match mode {
             "recursive" | "nar" => ContentAddressMethod::NixArchive,
             "flat" => ContentAddressMethod::Flat,
             "text" => {
-                require_feature(ev, "dynamic-derivations")?;
+                let what = format!("text-hashed derivation '{name}', outputHashMode = \"text\"");
+                require_feature_for(ev, "dynamic-derivations", &what)?;
                 ContentAddressMethod::Text
             }
             "git" => {
@@ -125,12 +127,20 @@ impl OutputSpec {
     }
 }
 
+/// Refuses what needs an experimental feature that is off.
 pub(crate) fn require_feature(ev: &Evaluator, feature: &str) -> Result<()> {
+    require_feature_for(ev, feature, "")
+}
+
+/// The same, telling what needs it.
+fn require_feature_for(ev: &Evaluator, feature: &str, what: &str) -> Result<()> {
     if ev.settings().has_feature(feature) {
         return Ok(());
     }
+    let what = if what.is_empty() { String::new() } else { format!(" ({what})") };
     Err(EvalError::other(format!(
-        "experimental Nix feature '{feature}' is disabled; add '--extra-experimental-features {feature}' to enable it"
+        "experimental Nix feature '{feature}' is disabled{what}; add '--extra-experimental-features {feature}' to enable \
+         it"
     )))
 }
 
@@ -282,7 +292,7 @@ fn flag(ev: &Evaluator, attrs: Attrs, name: Symbol) -> Result<bool> {
         None => Ok(false),
         Some(attr) => ev.force_bool(
             attr.value,
-            attr.pos(),
+            Pos::NONE,
             format!("while evaluating the `{name}` attribute passed to builtins.derivationStrict"),
         ),
     }
@@ -298,24 +308,26 @@ fn take_attribute(
     ignore_nulls: bool,
     key: &str,
     attr: Attr,
-    call_pos: Pos,
+    pos: Pos,
 ) -> Result<()> {
-    let (value, pos) = (attr.value, attr.pos());
+    let value = attr.value;
     if ignore_nulls && ev.force(value, pos)? == Value::NULL {
         return Ok(());
     }
-    if key == "__contentAddressed" && ev.force_bool(value, pos, "")? {
-        spec.content_addressed = true;
-        return require_feature(ev, "ca-derivations");
-    }
-    if key == "__impure" && ev.force_bool(value, pos, "")? {
-        spec.impure = true;
-        return require_feature(ev, "impure-derivations");
+    if key == "__contentAddressed" || key == "__impure" {
+        let asked = ev.force_bool(value, pos, "")?;
+        if key == "__impure" {
+            spec.impure = asked;
+        } else {
+            spec.content_addressed = asked;
+        }
+        let feature = if key == "__impure" { "impure-derivations" } else { "ca-derivations" };
+        return if asked { require_feature(ev, feature) } else { Ok(()) };
     }
     if key == "args" {
         for argument in ev.force_list(value, pos, "")?.iter() {
             let frame = "while evaluating an element of the argument list";
-            let argument = ev.coerce_to_string(argument, Coercion::Derivation, call_pos, frame)?;
+            let argument = ev.coerce_to_string(argument, Coercion::Derivation, pos, frame)?;
             *context = context.union(argument.context());
             drv.args.push(argument.bytes().to_vec());
         }
@@ -325,12 +337,22 @@ fn take_attribute(
         let string = ev.coerce_to_string(value, Coercion::Derivation, pos, "")?;
         *context = context.union(string.context());
         let bytes = string.bytes().to_vec();
+        if key == STRUCTURED_ATTRS_VARIABLE {
+            let text = format!(
+                "In derivation '{}': setting structured attributes via '__json' is deprecated, and may be disallowed in \
+                 future versions of Nix. Set '__structuredAttrs = true' instead.",
+                drv.name
+            );
+            ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
+            drv.structured_attrs = Some(parse_structured(ev, &bytes)?);
+            return Ok(());
+        }
         match key {
             "builder" => drv.builder.clone_from(&bytes),
             "system" => drv.system = text(&bytes)?,
             "outputHash" => spec.hash = Some(text(&bytes)?),
-            "outputHashAlgo" => spec.algo = text(&bytes)?.parse().ok(),
-            "outputHashMode" => spec.set_method(ev, &text(&bytes)?)?,
+            "outputHashAlgo" => spec.algo = output_hash_algo(ev, &text(&bytes)?)?,
+            "outputHashMode" => spec.set_method(ev, &text(&bytes)?, &drv.name)?,
             "outputs" => spec.set_names(text(&bytes)?.split_ascii_whitespace())?,
             _ => {}
         }
@@ -340,7 +362,7 @@ fn take_attribute(
     if key == "__structuredAttrs" {
         return Ok(());
     }
-    let (printed, references) = super::json::write(ev, value, true, call_pos)?;
+    let (printed, references) = super::json::write(ev, value, true, pos)?;
     *context = context.union(references);
     members.push((key.to_owned(), text(&printed)?));
     let plain =
@@ -353,8 +375,8 @@ fn take_attribute(
         }
         "system" => drv.system = plain(ev)?,
         "outputHash" => spec.hash = Some(plain(ev)?),
-        "outputHashAlgo" => spec.algo = plain(ev)?.parse().ok(),
-        "outputHashMode" => spec.set_method(ev, &plain(ev)?)?,
+        "outputHashAlgo" => spec.algo = output_hash_algo(ev, &plain(ev)?)?,
+        "outputHashMode" => spec.set_method(ev, &plain(ev)?, &drv.name)?,
         "outputs" => {
             let names = ev
                 .force_list(value, pos, "")?
@@ -379,6 +401,36 @@ fn take_attribute(
         _ => {}
     }
     Ok(())
+}
+
+/// The algorithm that `outputHashAlgo` names; none for a name that nobody knows.
+fn output_hash_algo(ev: &Evaluator, name: &str) -> Result<Option<HashAlgo>> {
+    let algo = name.parse().ok();
+    if algo == Some(HashAlgo::Blake3) {
+        require_feature(ev, "blake3-hashes")?;
+    }
+    Ok(algo)
+}
+
+/// Structured attributes that are given as JSON text.
+fn parse_structured(ev: &Evaluator, text: &[u8]) -> Result<StructuredAttrs> {
+    StructuredAttrs::parse(text).map_err(|error| {
+        let problem = match crate::json::parse::<Value>(text, ev) {
+            Err(problem) => problem.to_string(),
+            Ok(value) => {
+                let found = match value.view() {
+                    View::List(_) => "array",
+                    View::String(_) => "string",
+                    View::Bool(_) => "boolean",
+                    View::Int(_) | View::Float(_) => "number",
+                    View::Null => "null",
+                    _ => return EvalError::other(error.to_string()),
+                };
+                format!("[json.exception.type_error.302] type must be object, but is {found}")
+            }
+        };
+        EvalError::other(format!("cannot process {STRUCTURED_ATTRS_VARIABLE} attribute: {problem}"))
+    })
 }
 
 /// A JSON object of members that are JSON already; they come sorted by name.

@@ -179,7 +179,7 @@ fn download(
             expected.to_prefixed(HashFormat::Nix32),
             downloaded.hash.to_prefixed(HashFormat::Nix32)
         );
-        return Err(EvalError::new(ErrorKind::Host, message));
+        return Err(EvalError::new(ErrorKind::HashMismatch, message));
     }
     Ok(allowed_path(ev, &downloaded.path))
 }

@@ -362,11 +362,11 @@ fn find_file(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
         let frame =
             "while evaluating the `path` attribute of an element of the list passed to builtins.findFile";
         let path = ev.coerce_to_string(value, Coercion::Plain, pos, frame)?;
-        let path = if path.context().is_empty() {
-            path.bytes().to_vec()
-        } else {
-            ev.realise(path.bytes(), path.context())?
-        };
+        if let Some(invalid) = ev.first_invalid(path.context())? {
+            let message = format!("cannot find '{}', since path '{invalid}' is not valid", path.to_text());
+            return Err(EvalError::new(ErrorKind::Host, message));
+        }
+        let path = ev.realise(path.bytes(), path.context())?;
         entries.push(SearchEntry { prefix, path: text(&path)? });
     }
     let frame = "while evaluating the second argument passed to builtins.findFile";
@@ -412,7 +412,7 @@ fn path(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
             b"sha256" => {
                 let frame = "while evaluating the `sha256` attribute passed to builtins.path";
                 let hash = text(ev.force_plain_string(attr.value, attr.pos(), frame)?.bytes())?;
-                expected = Some(parse_hash(ev, &hash, Some(HashAlgo::Sha256), attr.pos())?);
+                expected = Some(parse_hash(ev, &hash, Some(HashAlgo::Sha256), Pos::NONE)?);
             }
             _ => {
                 let message =
@@ -553,7 +553,7 @@ fn store_path(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
         return Err(EvalError::other(format!("path '{path}' is not in the Nix store")).at(pos));
     }
     let (stored, _) = store_dir.split(&path).map_err(|error| EvalError::other(error.to_string()).at(pos))?;
-    if !ev.host().ensure_path(&stored)? {
+    if !ev.host().is_read_only() && !ev.host().ensure_path(&stored)? {
         let message = format!("path '{}' is not valid", store_dir.display(&stored));
         return Err(EvalError::new(ErrorKind::Host, message));
     }

@@ -66,7 +66,11 @@ fn get_flake(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
 impl From<InputError> for EvalError {
     #[cold]
     fn from(error: InputError) -> EvalError {
-        EvalError::other(error.to_string())
+        let kind = match error {
+            InputError::HashMismatch(_) => ErrorKind::HashMismatch,
+            _ => ErrorKind::Other,
+        };
+        EvalError::new(kind, error.to_string())
     }
 }
 

@@ -8,6 +8,7 @@ use nival_syntax::{Pos, Symbol};
 use super::{Evaluator, Need};
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
+use crate::host::MessageKind;
 use crate::path;
 use crate::value::{Str, Value, View};
 
@@ -161,45 +162,49 @@ impl Evaluator {
     pub fn realise(&self, text: &[u8], context: Context) -> Result<Vec<u8>> {
         self.must_not_be_ahead()?;
         let elements = context.elements();
-        if !self.settings().allow_import_from_derivation
-            && let Some(ContextElement::Output { derivation, output }) =
-                elements.iter().find(|element| matches!(element, ContextElement::Output { .. }))
-        {
-            let derivation = self.host().store_dir().display(derivation);
-            return Err(EvalError::new(
-                ErrorKind::Host,
-                format!(
-                    "cannot build '{derivation}^{output}' during evaluation because the option \
-                     'allow-import-from-derivation' is disabled"
-                ),
-            ));
+        if let Some(path) = self.first_invalid(context)? {
+            return Err(EvalError::new(ErrorKind::Host, format!("path '{path}' is not valid")));
         }
+        let Some(first) = elements.iter().find(|element| matches!(element, ContextElement::Output { .. }))
+        else {
+            return Ok(text.to_vec());
+        };
+        let shown = first.display(self.host().store_dir());
+        if !self.settings().allow_import_from_derivation {
+            let message = format!(
+                "cannot build '{shown}' during evaluation because the option 'allow-import-from-derivation' is disabled"
+            );
+            return Err(EvalError::new(ErrorKind::Host, message));
+        }
+        if self.settings().trace_import_from_derivation {
+            let text = format!("built '{shown}' during evaluation due to an import from derivation");
+            self.say(MessageKind::Warning, text.as_bytes())?;
+        }
+        let realised = self.host().realise(&elements)?;
         let mut text = text.to_vec();
-        for (placeholder, replacement) in self.host().realise(&elements)? {
+        for (placeholder, replacement) in realised.replacements {
             text = path::replace(&text, placeholder.as_bytes(), replacement.as_bytes());
         }
-        for element in elements {
-            match element {
-                ContextElement::Path(path) | ContextElement::Closure(path) => self.allow_store_path(path),
-                ContextElement::Output { derivation, output } => self.allow_output(derivation, output)?,
+        if self.settings().pure_eval || self.settings().restrict_eval {
+            for output in realised.outputs {
+                for path in self.host().closure(&output)? {
+                    self.allow_store_path(&path);
+                }
             }
         }
         Ok(text)
     }
 
-    /// Lets an output that was built be read in pure or restricted evaluation.
-    fn allow_output(&self, derivation: &StorePath, output: &str) -> Result<()> {
-        self.allow_store_path(derivation);
-        if !self.settings().pure_eval && !self.settings().restrict_eval {
-            return Ok(());
-        }
-        let known = self.host().read_derivation(derivation)?;
-        if let Some(found) = known.outputs.get(output) {
-            let path = found.path(self.host().store_dir(), &known.name, output);
-            if let Some(path) = path.map_err(|error| EvalError::other(error.to_string()))? {
-                self.allow_store_path(&path);
+    /// The first of the paths that a text refers to which the store does not have.
+    pub(crate) fn first_invalid(&self, context: Context) -> Result<Option<StorePath>> {
+        for element in context.elements() {
+            let (ContextElement::Path(path)
+            | ContextElement::Closure(path)
+            | ContextElement::Output { derivation: path, .. }) = element;
+            if !self.host().is_valid_path(path)? {
+                return Ok(Some(path.clone()));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -165,13 +165,17 @@ impl Evaluator {
     /// What is in a folder that may be read.
     pub fn read_dir(&self, path: &Path) -> Result<Vec<(Vec<u8>, FileType)>> {
         self.check_access(path)?;
-        self.host().read_dir(path).map_err(|error| match error.kind() {
+        let mut entries = self.host().read_dir(path).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotADirectory => {
                 let message = format!("cannot read directory \"{}\": Not a directory", path.display());
                 EvalError::new(ErrorKind::Host, message)
             }
             _ => file_error(path, &error),
-        })
+        })?;
+        if self.settings().pure_eval || self.settings().restrict_eval {
+            entries.retain(|(name, _)| self.check_access(&path.join(to_path(name))).is_ok());
+        }
+        Ok(entries)
     }
 
     /// What is at a path, without following a link at its end.
@@ -277,6 +281,7 @@ impl Evaluator {
                 None => continue,
             };
             let Some(root) = self.search_entry_root(&entry.path)? else { continue };
+            self.check_access(&root)?;
             let found = if suffix.is_empty() { root } else { root.join(suffix) };
             let found = self.resolve_links(&found)?;
             if self.host().file_type(&found).is_ok_and(|kind| kind.is_some()) {
@@ -323,17 +328,19 @@ impl Evaluator {
     pub fn allow_search_path(&self) -> Result<()> {
         for entry in &self.settings().search_path {
             if let Some(root) = self.search_entry_root(&entry.path)? {
-                self.allow_search_entry(&self.resolve_links(&root)?);
-                self.allow_search_entry(&root);
+                self.allow_path(&self.resolve_links(&root)?);
+                self.allow_path(&root);
+                let stored = root.to_str().map(|root| self.host().store_dir().split(root));
+                if let Some(Ok((stored, _))) = stored
+                    && let Ok(closure) = self.host().closure(&stored)
+                {
+                    for path in &closure {
+                        self.allow_store_path(path);
+                    }
+                }
             }
         }
         Ok(())
-    }
-
-    fn allow_search_entry(&self, path: &Path) {
-        if self.settings().restrict_eval {
-            self.allow_path(path);
-        }
     }
 
     /// Lets a path be read in pure or restricted evaluation.
@@ -348,16 +355,20 @@ impl Evaluator {
         }
     }
 
+    /// Whether pure or restricted evaluation may read a path: it is in one that was allowed, or leads to one.
+    fn is_allowed(&self, path: &Path) -> bool {
+        let allowed = lock(&self.shared.files.allowed);
+        path.ancestors().any(|ancestor| allowed.contains(ancestor))
+            || allowed.iter().any(|inner| inner.starts_with(path))
+    }
+
     /// Refuses what pure or restricted evaluation must not read.
     pub fn check_access(&self, path: &Path) -> Result<()> {
         let settings = self.settings();
         if !settings.pure_eval && !settings.restrict_eval || path.starts_with(EMBEDDED) {
             return Ok(());
         }
-        let allowed = lock(&self.shared.files.allowed);
-        let is_allowed = path.ancestors().any(|ancestor| allowed.contains(ancestor))
-            || allowed.iter().any(|inner| inner.starts_with(path));
-        if is_allowed {
+        if self.is_allowed(path) {
             return Ok(());
         }
         let why = if settings.pure_eval {

@@ -49,7 +49,7 @@ impl Evaluator {
                 nar_hash.to_sri(),
                 expected.to_sri()
             );
-            return Err(EvalError::new(ErrorKind::Host, message));
+            return Err(EvalError::new(ErrorKind::HashMismatch, message));
         }
         Ok(Tree { path, input })
     }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub allowed_uris: Vec<String>,
     /// `allow-import-from-derivation`
     pub allow_import_from_derivation: bool,
+    /// `trace-import-from-derivation`
+    pub trace_import_from_derivation: bool,
     /// `max-call-depth`
     pub max_call_depth: u32,
     /// `eval-system` or `system`, such as `x86_64-linux`.
@@ -82,6 +84,7 @@ impl Default for Settings {
             restrict_eval: false,
             allowed_uris: Vec::new(),
             allow_import_from_derivation: true,
+            trace_import_from_derivation: false,
             max_call_depth: 10_000,
             current_system: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             search_path: Vec::new(),

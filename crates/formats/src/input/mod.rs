@@ -56,6 +56,9 @@ pub enum InputError {
         "experimental Nix feature '{0}' is disabled; add '--extra-experimental-features {0}' to enable it"
     )]
     MissingFeature(&'static str),
+    /// What was fetched is not what was asked for.
+    #[error("{0}")]
+    HashMismatch(String),
     /// Anything else.
     #[error("{0}")]
     Invalid(String),
@@ -427,7 +430,7 @@ pub fn check_locks(asked: &Input, fetched: &mut Input) -> Result<()> {
         let got = fetched.nar_hash()?;
         if got != Some(expected) {
             let got = got.map_or_else(|| "none".to_owned(), |hash| format!("'{}'", hash.to_sri()));
-            return Err(InputError::Invalid(format!(
+            return Err(InputError::HashMismatch(format!(
                 "NAR hash mismatch in input '{}', expected '{}' but got {got}",
                 asked.to_url()?,
                 expected.to_sri()
