@@ -33,13 +33,29 @@ fn entries(table: &str) -> Vec<(String, String)> {
     entries
 }
 
+const FLAKE: &str = r#"{
+  inputs.part.url = "path:./sub";
+  outputs = { self, part }: { answer = 42; inherit (part) name; where = part.outPath == self.outPath + "/sub"; };
+}
+"#;
+
+const FLAKE_WITH_INPUT: &str =
+    "{ inputs.a.url = \"path:/flakes/flake/sub\"; outputs = { self, a }: { inherit (a) name; }; }\n";
+
 /// A watch of everything, which must change no answer.
 fn watch() -> Arc<Watch> {
     Arc::new(Watch::new(Wanted { calls: true, stacks: Some(Duration::ZERO), times: true }))
 }
 
 fn evaluate(expression: &str, features: &[&str], watch: Option<Arc<Watch>>) -> String {
-    let host = MemoryHost::with_files([("/base/file.nix", "{ x }: x + 1"), ("/base/text", "hello\n")]);
+    let host = MemoryHost::with_files([
+        ("/base/file.nix", "{ x }: x + 1"),
+        ("/base/text", "hello\n"),
+        ("/flakes/flake/flake.nix", FLAKE),
+        ("/flakes/flake/sub/flake.nix", "{ outputs = { self }: { name = \"sub\"; }; }\n"),
+        ("/flakes/locked/flake.nix", FLAKE_WITH_INPUT),
+        ("/flakes/broken/flake.nix", "{ description = \"a\" + \"b\"; outputs = _: { }; }\n"),
+    ]);
     let experimental_features = features.iter().map(|feature| (*feature).to_owned()).collect();
     let settings =
         Settings { home: Some("/home/me".to_owned()), experimental_features, watch, ..Settings::default() };
@@ -136,4 +152,9 @@ fn experimental_derivations() {
     let features =
         ["ca-derivations", "impure-derivations", "dynamic-derivations", "blake3-hashes", "git-hashing"];
     check_table_with("derivations-experimental.txt", &features);
+}
+
+#[test]
+fn flakes_and_trees() {
+    check_table("flakes.txt");
 }

@@ -389,3 +389,131 @@ fn attrs_value(attrs: InputAttrs) -> Value {
     });
     Value::Object(members.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `flake.lock` files are written, but for the line break at their end.
+    const FILE: &str = r#"{
+  "nodes": {
+    "a": {
+      "inputs": {
+        "b": "b",
+        "c": [
+          "c"
+        ]
+      },
+      "locked": {
+        "lastModified": 5,
+        "narHash": "sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        "path": "/a",
+        "type": "path"
+      },
+      "original": {
+        "path": "/a",
+        "type": "path"
+      }
+    },
+    "b": {
+      "flake": false,
+      "locked": {
+        "path": "./b",
+        "type": "path"
+      },
+      "original": {
+        "path": "./b",
+        "type": "path"
+      },
+      "parent": [
+        "a"
+      ]
+    },
+    "c": {
+      "locked": {
+        "owner": "o",
+        "repo": "r",
+        "rev": "0123456789012345678901234567890123456789",
+        "type": "github"
+      },
+      "original": {
+        "owner": "o",
+        "repo": "r",
+        "type": "github"
+      }
+    },
+    "root": {
+      "inputs": {
+        "a": "a",
+        "c": "c"
+      }
+    }
+  },
+  "root": "root",
+  "version": 7
+}"#;
+
+    fn parse(text: &str) -> Result<LockFile, String> {
+        LockFile::parse(text, "flake.lock", &|_| true)
+            .map(|(file, _)| file)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn files_are_printed_as_they_were() {
+        let file = parse(FILE).expect("a good file");
+        assert_eq!(file.to_json().0, FILE);
+        assert_eq!(file.check(), Ok(()));
+        let paths: Vec<String> = file.all_inputs().keys().map(|path| path.join("/")).collect();
+        assert_eq!(paths, ["a", "a/b", "a/c", "c"]);
+    }
+
+    #[test]
+    fn differences() {
+        let (old, new) = (LockFile::default(), parse(FILE).expect("a good file"));
+        assert_eq!(new.difference(&new), "");
+        let added = old.difference(&new);
+        assert!(added.starts_with("• Added input 'a':\n    'path:/a?lastModified=5&narHash="), "{added}");
+        assert!(added.contains("' (1970-01-01)\n• Added input 'a/b':\n"), "{added}");
+        assert!(added.contains("• Added input 'a/c':\n    follows 'c'\n"), "{added}");
+        assert!(new.difference(&old).starts_with("• Removed input 'a'\n"));
+    }
+
+    #[test]
+    fn files_that_cannot_be_used() {
+        for (text, error) in [
+            ("{", "Could not parse 'flake.lock'"),
+            ("[]", "lock file 'flake.lock' has unsupported version 0"),
+            (r#"{ "version": 8 }"#, "lock file 'flake.lock' has unsupported version 8"),
+            (r#"{ "version": 7 }"#, "'root' is not a string"),
+            (r#"{ "version": 7, "root": "r" }"#, "'nodes' is not an object"),
+            (
+                r#"{ "version": 7, "root": "r", "nodes": { "r": { "inputs": { "a": "r" } } } }"#,
+                "cycle to root",
+            ),
+            (
+                r#"{ "version": 7, "root": "r", "nodes": { "r": { "inputs": { "a": "x" } } } }"#,
+                "missing node 'x'",
+            ),
+            (
+                r#"{ "version": 7, "root": "r", "nodes": { "r": { "inputs": { "a": 1 } } } }"#,
+                "neither a name nor a list",
+            ),
+            (
+                &FILE.replace(r#""rev": "0123456789012345678901234567890123456789","#, ""),
+                "contains unlocked input",
+            ),
+            (
+                &FILE.replace("\"lastModified\": 5", "\"lastModified\": -5"),
+                "unsupported input attribute type",
+            ),
+        ] {
+            let message = parse(text).expect_err("a bad file");
+            assert!(message.contains(error), "{text}: {message}");
+        }
+        let dangling =
+            parse(&FILE.replace("\"c\"\n        ]", "\"d\"\n        ]")).expect("a good file").check();
+        let message = dangling.expect_err("a bad file").to_string();
+        assert_eq!(message, "input 'a/c' follows a non-existent input 'd'");
+    }
+}
