@@ -271,7 +271,7 @@ impl Printer<'_> {
             self.text("{ ... }");
             return Ok(());
         }
-        let mut sorted = attrs.by_name();
+        let mut sorted: Vec<_> = attrs.by_name().collect();
         if self.options.max_attrs != usize::MAX {
             sorted.sort_by_key(|attr| !is_important(attr));
         }

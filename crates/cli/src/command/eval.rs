@@ -87,7 +87,7 @@ fn write(evaluator: &Evaluator, value: Value, pos: Pos, path: &Path) -> Evaluate
         }
         View::Attrs(attrs) => {
             std::fs::create_dir(path).map_err(|error| failed("creating directory", &error))?;
-            attrs.by_name().into_iter().try_for_each(|attr| {
+            attrs.by_name().try_for_each(|attr| {
                 let name = attr.name.to_text().into_owned();
                 let written = if matches!(name.as_str(), "." | "..") || name.contains('/') {
                     Err(EvalError::other(format!("invalid file name '{name}'")))

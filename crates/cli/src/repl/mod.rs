@@ -250,8 +250,7 @@ impl<'a> Repl<'a> {
             self.variables.set(attr.name, attr.value);
         }
         self.last_loaded = Some(attrs);
-        let names: Vec<String> =
-            attrs.by_name().into_iter().take(20).map(|attr| attr.name.to_identifier()).collect();
+        let names: Vec<String> = attrs.by_name().take(20).map(|attr| attr.name.to_identifier()).collect();
         let output = self.world.output;
         output.say(format!("Added {} variables.", attrs.len()));
         output.say(names.join(", "));

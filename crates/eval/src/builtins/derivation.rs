@@ -162,7 +162,7 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         content_addressed: false,
         impure: false,
     };
-    let by_name = attrs.by_name();
+    let by_name: Vec<Attr> = attrs.by_name().collect();
     let _offer = ev.offer(Need::Text(Coercion::Derivation), by_name.iter().map(|attr| attr.value));
     for attr in by_name.iter().copied() {
         if attr.name == Symbol::IGNORE_NULLS {

@@ -173,7 +173,7 @@ impl Writer<'_> {
             return self.value(path.value, path.pos());
         }
         self.out.push(b'{');
-        for (index, attr) in attrs.by_name().into_iter().enumerate() {
+        for (index, attr) in attrs.by_name().enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }

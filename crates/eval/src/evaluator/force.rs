@@ -74,6 +74,7 @@ impl Evaluator {
         }
     }
 
+    #[inline(never)]
     fn compute_element(&self, element: Element, pos: Pos) -> Result<Value> {
         let function = element.function();
         match element.arguments() {

@@ -261,9 +261,9 @@ impl Attrs {
     }
 
     /// The attributes in the order of their names' bytes.
-    pub fn by_name(self) -> Vec<Attr> {
+    pub fn by_name(self) -> impl ExactSizeIterator<Item = Attr> {
         let flat = self.flatten();
-        flat.keys.name_order().iter().map(|index| flat.attr(*index as usize)).collect()
+        flat.keys.name_order().iter().map(move |index| flat.attr(*index as usize))
     }
 
     /// The flat form, which a layered set gets when it is first asked for.
