@@ -122,6 +122,34 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn large_sets_on_either_side_are_layers() {
+    let ev = evaluator();
+    let text = "
+        let
+          large = start: builtins.listToAttrs
+            (builtins.genList (i: { name = \"n${toString (start + i)}\"; value = start; }) 600);
+          left = { n0 = -1; a = 1; } // large 0;
+          both = large 0 // large 300;
+          right = builtins.foldl' (s: i: { \"x${toString i}\" = i; n5 = i; } // s) both (builtins.genList (i: i) 20);
+          many = builtins.foldl' (s: i: s // large (i * 100)) left (builtins.genList (i: i) 20);
+          count = set: builtins.length (builtins.attrNames set);
+          sum = set: builtins.foldl' (a: b: a + b) 0 (builtins.attrValues set);
+          look = set: (set.a or 0) + set.n5 + (set.n700 or 0) + (set.x7 or 0) + (set.n2499 or 0);
+        in [
+          (look left) (count left) (sum left)
+          (look both) (count both) (sum both)
+          (look right) (count right) (sum right)
+          (look many) (count many) (sum many)
+          (if both == both // { } && both != left && removeAttrs many [ \"a\" ] == removeAttrs (many // { a = 2; }) [ \"a\" ] then 1 else 0)
+        ]";
+    let list = ev.eval_str(text, "/").expect("a list").as_list().expect("a list");
+    let numbers: Vec<i64> =
+        list.iter().map(|value| int(ev.force(value, Pos::NONE).expect("a number"))).collect();
+    let expected = [1, 601, 1, 300, 900, 180_000, 307, 920, 180_190, 2601, 2501, 2_850_001, 1];
+    assert_eq!(numbers, expected);
+}
+
+#[test]
 fn large_sets_in_layers_are_as_any_other() {
     let ev = evaluator();
     let text = "

@@ -1,8 +1,8 @@
 //! Attribute sets.
 //!
 //! A set is flat, `{ names, origins, values… }`, or layered, `{ mark and length, base, top, flat }`: the
-//! second is what `//` makes of a large left side and a small right one. A layered set that is walked over
-//! gets a flat form as well.
+//! second is what `//` makes where a side is large, or the left one much larger than the right one. A layered
+//! set that is walked over gets a flat form as well.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -63,6 +63,9 @@ const MAX_LAYERS: u64 = 8;
 const LAYER_FROM: usize = 48;
 /// `//` layers when the left side has this many times as many attributes as the right one.
 const LAYER_RATIO: usize = 6;
+
+/// `//` layers where one side has this many attributes: package sets are copied seldom, and looked into seldom.
+const LARGE: usize = 512;
 
 /// Both forms of a set.
 enum Form {
@@ -296,7 +299,8 @@ impl Attrs {
         if right == 0 {
             return self;
         }
-        if left >= LAYER_FROM && left >= right * LAYER_RATIO {
+        let is_worth_it = left.max(right) >= LARGE || left >= LAYER_FROM && left >= right * LAYER_RATIO;
+        if is_worth_it && other.depth() + 1 < MAX_LAYERS {
             return self.layer(heap, plans, other);
         }
         let (left, right) = (self.flatten(), other.flatten());
@@ -311,13 +315,14 @@ impl Attrs {
     fn layer(self, heap: &Heap, plans: &MergePlans, other: Attrs) -> Attrs {
         let (mut base, mut top) = (self, other);
         while let Form::Layered { base: lower, top: upper, .. } = base.form()
-            && (upper.len() < top.len() * LAYER_RATIO || base.depth() + 1 >= MAX_LAYERS)
+            && (base.depth() + 1 >= MAX_LAYERS
+                || other.len() < LARGE && upper.len() < top.len() * LAYER_RATIO)
         {
             let (upper, over) = (upper.flatten(), top.flatten());
             top = merge(heap, plans.get(upper.keys, over.keys), upper, over);
             base = lower;
         }
-        let depth = base.depth() + 1;
+        let depth = base.depth().max(top.depth()) + 1;
         Attrs::layered(heap, base, top, depth)
     }
 
@@ -327,9 +332,9 @@ impl Attrs {
     }
 
     fn layered(heap: &Heap, base: Attrs, top: Attrs, depth: u64) -> Attrs {
-        let names = top.flatten().keys.names();
-        let added = names.iter().filter(|name| !base.contains(**name)).count();
-        let length = (base.len() + added) as u64;
+        let (few, many) = if top.len() < base.len() { (top, base) } else { (base, top) };
+        let common = few.iter().filter(|attr| many.contains(attr.name)).count();
+        let length = (base.len() + top.len() - common) as u64;
         let object = heap.words(4);
         // SAFETY: four fresh words; the last stays zero.
         unsafe {
