@@ -32,7 +32,13 @@ impl SettingValue for bool {
 
 impl SettingValue for u64 {
     fn parse(text: &str) -> std::result::Result<Self, String> {
-        text.parse().map_err(|_| format!("'{text}' is not a whole number"))
+        let number = without_unit(text);
+        number.parse().map_err(|_| match text.chars().last() {
+            Some(unit) if unit.is_ascii_alphabetic() => {
+                format!("invalid unit specifier '{}'", unit.to_ascii_uppercase())
+            }
+            _ => format!("'{text}' is not a whole number"),
+        })
     }
     fn show(&self) -> String {
         self.to_string()
@@ -551,10 +557,7 @@ mod tests {
     fn texts() {
         let table = [
             ("cores = 3", Ok("3")),
-            (
-                "cores = three",
-                Err("setting 'cores' has the wrong value: 'three' is not a whole number, at f:1"),
-            ),
+            ("cores = three", Err("setting 'cores' has the wrong value: invalid unit specifier 'E', at f:1")),
             ("# nothing\n\nextra-experimental-features = a\nextra-experimental-features = b", Ok("0")),
             ("cores", Err("illegal configuration line 'cores' at f:1")),
             ("include nowhere.conf", Err("reading nowhere.conf: No such file or directory (os error 2)")),

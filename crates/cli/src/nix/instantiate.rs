@@ -52,6 +52,7 @@ struct Instantiate {
     places: bool,
     read_write: bool,
     dry_run: bool,
+    warns_of_collection: bool,
     attributes: Vec<String>,
     root: Option<String>,
 }
@@ -97,6 +98,7 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
         places: true,
         read_write: false,
         dry_run: false,
+        warns_of_collection: true,
         attributes: Vec::new(),
         root: None,
     };
@@ -113,7 +115,8 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
             "--parse" | "--parse-only" => command.mode = Mode::Parse,
             "--find-file" => command.mode = Mode::FindFile,
             "--read-write-mode" => command.read_write = true,
-            "--dry-run" => command.dry_run = true,
+            "--dry-run" | "--readonly-mode" => command.dry_run = true,
+            "--no-gc-warning" => command.warns_of_collection = false,
             "--raw" => command.format = Format::Raw,
             "--xml" => command.format = Format::Xml,
             "--json" => command.format = Format::Json,
@@ -247,7 +250,7 @@ impl Work<'_> {
         let output = shown.rfind('!').map(|end| shown.split_off(end)).unwrap_or_default();
         *roots += 1;
         match &self.command.root {
-            None if *roots == 1 => self.world.output.warn(
+            None if *roots == 1 && self.command.warns_of_collection => self.world.output.warn(
                 "warning: you did not specify '--add-root'; the result might be removed by the garbage collector",
             ),
             Some(root) if self.world.keeps_what_is_added() => {

@@ -88,7 +88,8 @@ fn to_json(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
 
 /// A value as JSON, and what its strings and paths refer to.
 pub(super) fn write(ev: &Evaluator, value: Value, strict: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
-    let mut writer = Writer { ev, strict, out: Vec::new(), context: Context::EMPTY, invalid: None };
+    let mut writer =
+        Writer { ev, strict, is_nested: false, out: Vec::new(), context: Context::EMPTY, invalid: None };
     writer.value(value, pos)?;
     match writer.invalid {
         Some(invalid) => Err(EvalError::other(format!("JSON serialization error: {invalid}"))),
@@ -107,6 +108,8 @@ struct Writer<'a> {
     ev: &'a Evaluator,
     /// Whether to evaluate what is in the value.
     strict: bool,
+    /// Whether the outermost value was met already.
+    is_nested: bool,
     out: Vec<u8>,
     context: Context,
     /// The first string that isn't UTF-8: an error only once everything has been evaluated.
@@ -118,6 +121,7 @@ impl Writer<'_> {
         let ev = self.ev;
         let _depth = ev.enter(pos)?;
         let value = if self.strict { ev.force(value, pos)? } else { value };
+        let is_nested = std::mem::replace(&mut self.is_nested, true);
         match value.view() {
             View::Null => self.out.extend_from_slice(b"null"),
             View::Bool(value) => self.out.extend_from_slice(if value { b"true" } else { b"false" }),
@@ -135,6 +139,10 @@ impl Writer<'_> {
             }
             View::List(list) => self.list(list, pos)?,
             View::Attrs(attrs) => self.set(value, attrs, pos)?,
+            // The reference makes functions when they are asked for, and here nobody did.
+            View::Lambda(lambda) if is_nested && !self.strict && !lambda.code().is_seen() => {
+                return Err(EvalError::of_type("cannot convert a thunk to JSON").at(pos));
+            }
             View::Lambda(lambda) => return Err(not_json(value, lambda.code().pos)),
             View::Builtin(_) | View::Partial(_) | View::Thunk => return Err(not_json(value, pos)),
         }

@@ -29,6 +29,7 @@ fn write(ev: &Evaluator, value: Value, strict: bool, places: bool, pos: Pos) -> 
     let mut writer = Writer {
         ev,
         strict,
+        is_nested: false,
         places,
         out: b"<?xml version='1.0' encoding='utf-8'?>\n".to_vec(),
         open: Vec::new(),
@@ -53,6 +54,8 @@ struct Writer<'a> {
     ev: &'a Evaluator,
     /// Whether to evaluate what is in the value.
     strict: bool,
+    /// Whether the outermost value was met already.
+    is_nested: bool,
     /// Whether to say where attributes and functions are written.
     places: bool,
     out: Vec<u8>,
@@ -68,6 +71,7 @@ impl Writer<'_> {
         let ev = self.ev;
         let _depth = ev.enter(pos)?;
         let value = self.forced(value, pos)?;
+        let is_nested = std::mem::replace(&mut self.is_nested, true);
         match value.view() {
             View::Null => self.empty("null", &[]),
             View::Bool(value) => self.empty("bool", &[("value", if value { b"true" } else { b"false" })]),
@@ -90,6 +94,10 @@ impl Writer<'_> {
                 self.open("attrs", &[]);
                 self.attrs(attrs)?;
                 self.close();
+            }
+            // The reference makes functions when they are asked for, and here nobody did.
+            View::Lambda(lambda) if is_nested && !self.strict && !lambda.code().is_seen() => {
+                self.empty("unevaluated", &[]);
             }
             View::Lambda(lambda) => self.function(lambda),
             View::Builtin(_) | View::Partial(_) | View::Thunk => self.empty("unevaluated", &[]),
