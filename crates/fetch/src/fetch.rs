@@ -48,8 +48,8 @@ pub enum FetchError {
         /// Its path.
         path: String,
     },
-    /// An archive that isn't there.
-    #[error("tarball \"{0}\" does not exist.")]
+    /// A URL that is not that of an archive.
+    #[error("tarball {0}.")]
     NoTarball(String),
     /// A name that only a registry could tell more of.
     #[error("indirect input '{0}' cannot be fetched directly")]
@@ -79,10 +79,11 @@ pub enum FetchError {
     },
 }
 
-/// Refuses an input of a kind that nothing here can fetch.
+/// Refuses an input that nothing here can fetch, whatever the store.
 pub fn check_kind(input: &Input) -> Result<(), FetchError> {
     match input.kind() {
-        Some(InputKind::Path | InputKind::File | InputKind::Tarball) => Ok(()),
+        Some(InputKind::Path | InputKind::File) => Ok(()),
+        Some(InputKind::Tarball) => local_archive(input.text("url")?.unwrap_or_default()).map(drop),
         Some(InputKind::Indirect) => Err(FetchError::Indirect(input.to_url()?.to_string())),
         _ => Err(FetchError::NoTransport { what: format!("'{}'", input.to_url()?) }),
     }
@@ -201,10 +202,7 @@ fn add_tree(
 }
 
 fn unpack_url(store: &LocalStore, url: &str, name: &str) -> Result<(StorePath, Hash, u64), FetchError> {
-    let file = match local_file(url) {
-        Err(FetchError::Unreadable { path, .. }) => return Err(FetchError::NoTarball(path)),
-        file => file?,
-    };
+    let file = local_archive(url)?;
     let state = &store.config().state_dir;
     let at = |error| FetchError::Io { path: state.clone(), error };
     let folder = tempfile::Builder::new().prefix("unpack-").tempdir_in(state).map_err(at)?;
@@ -214,6 +212,27 @@ fn unpack_url(store: &LocalStore, url: &str, name: &str) -> Result<(StorePath, H
     let root = tarball::single_folder(folder.path()).map_err(at)?;
     let (path, hash) = add_tree(store, name, &root, &mut 0)?;
     Ok((path, hash, last_modified))
+}
+
+/// The archive of this machine that a URL names.
+fn local_archive(url: &str) -> Result<PathBuf, FetchError> {
+    let parsed = Url::parse(url, Strictness::Strict).map_err(InputError::from)?;
+    if parsed.scheme != "file" {
+        return Err(FetchError::NoTransport { what: format!("'{url}'") });
+    }
+    let path = PathBuf::from(parsed.file_path().map_err(InputError::from)?);
+    let shown = path.display();
+    Err(FetchError::NoTarball(if !path.is_absolute() {
+        format!("'{parsed}' must use an absolute path. The 'file' scheme does not support relative paths")
+    } else if !path.exists() {
+        format!("\"{shown}\" does not exist")
+    } else if path.join(".git").exists() {
+        format!("\"{shown}\" is a git repository, not a tarball. Please use `git+file` as the scheme")
+    } else if path.is_dir() {
+        format!("\"{shown}\" is a directory, not a file")
+    } else {
+        return Ok(path);
+    }))
 }
 
 /// The file of this machine that a URL names.

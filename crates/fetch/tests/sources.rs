@@ -94,6 +94,8 @@ fn what_cannot_be_fetched() {
         (format!("path:{nowhere}"), format!("path '/{nowhere}' does not exist")),
         (format!("tarball+file://{nowhere}"), format!("tarball \"{nowhere}\" does not exist.")),
         (stage.url("tarball+file://", "text"), "Failed to open archive (Unrecognized archive format)".into()),
+        (stage.url("tarball+file://", "tree"), format!("tarball \"{}\" is a directory, not a file.", stage.dir.path().join("tree").display())),
+        ("file:./x.tar.gz".into(), "tarball 'file:./x.tar.gz' must use an absolute path. The 'file' scheme does not support relative paths.".into()),
         ("path:tree".into(), "cannot fetch input 'path:tree' because it uses a relative path".into()),
         ("flake:tree".into(), "indirect input 'flake:tree' cannot be fetched directly".into()),
         ("github:a/b".into(), "'github:a/b' cannot be fetched yet".into()),

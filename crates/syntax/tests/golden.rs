@@ -1,4 +1,4 @@
-//! Snippets with what C++ Nix 2.34.8 (`nix-instantiate --parse`) prints for them. In the golden files `␍` and
+//! Snippets with what C++ Nix 2.34.8 (`nix-instantiate --parse`) prints for them. In these files `␍` and
 //! `␀` in a snippet stand for a carriage return and a NUL.
 
 use nival_syntax::{Origin, ParseOptions, Source, parse, print, render_reference};
@@ -25,15 +25,15 @@ fn check(golden: &str, pipe_operators: bool) {
 
 #[test]
 fn what_parses() {
-    check(include_str!("golden/parse-okay.txt"), false);
+    check(include_str!("parse/okay.txt"), false);
 }
 
 #[test]
 fn what_does_not_parse() {
-    check(include_str!("golden/parse-fail.txt"), false);
+    check(include_str!("parse/fail.txt"), false);
 }
 
 #[test]
 fn pipes() {
-    check(include_str!("golden/pipes.txt"), true);
+    check(include_str!("parse/pipes.txt"), true);
 }

@@ -52,7 +52,14 @@ impl Evaluator {
                 }
                 true
             }
-            _ => false,
+            _ => {
+                for value in [left, right] {
+                    if let View::Lambda(lambda) = value.view() {
+                        lambda.code().see();
+                    }
+                }
+                false
+            }
         })
     }
 

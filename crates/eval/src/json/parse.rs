@@ -243,8 +243,8 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// What errors quote then begins with the number or string before, as in the reference (nlohmann's lexer).
     fn literal(&mut self, text: &[u8], token: Token) -> Token {
-        self.begin_token();
         for &byte in &text[1..] {
             if self.get() != Some(byte) {
                 return Token::Error("invalid literal".to_owned());
