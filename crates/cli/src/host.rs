@@ -262,7 +262,7 @@ impl Host for WorldHost {
         if self.0.store_config().is_none() {
             return self.ensure_path(path);
         }
-        self.0.write_derivations()?;
+        self.0.settle(path)?;
         self.0.store()?.is_valid_path(path).map_err(store_error)
     }
 

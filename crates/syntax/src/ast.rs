@@ -57,6 +57,25 @@ tables! {
     lints: crate::Lint,
 }
 
+impl Tables {
+    /// Makes room for the tree of a large text, so that what it fills need not be moved again and again. Address
+    /// space that stays unused costs nothing.
+    pub(crate) fn reserve_for(&mut self, bytes: usize) {
+        if !(LARGE..LARGEST).contains(&bytes) {
+            return;
+        }
+        self.nodes.reserve(bytes / 20);
+        self.positions.reserve(bytes / 20);
+        self.attrs.reserve(bytes / 40);
+        self.items.reserve(bytes / 40);
+        self.text.reserve(bytes / 2);
+    }
+}
+
+/// Which texts [`Tables::reserve_for`] is for: smaller ones soon have room enough.
+const LARGE: usize = 1 << 20;
+const LARGEST: usize = 256 << 20;
+
 /// Where trees are kept for as long as the process runs, as their sources are.
 pub trait Keep {
     /// Keeps the entries of a table, of which there are some, and leaves it empty. To take the whole vector

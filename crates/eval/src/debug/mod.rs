@@ -1,7 +1,7 @@
 //! Stopping where an error comes up, or at `builtins.break`, so that somebody can look around.
 //!
 //! Nothing of it is there while nobody debugs: code is made of other nodes if there is a [`Debugging`] in the settings.
-//! They are in [`nodes`] and keep a stack of what is being evaluated, with the frames of variables. What the variables
+//! They are in `nodes` and keep a stack of what is being evaluated, with the frames of variables. What the variables
 //! of a frame are called is found out only when somebody asks, from the tree. Debugging follows one thread.
 
 mod nodes;

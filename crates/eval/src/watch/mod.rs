@@ -1,7 +1,7 @@
 //! What evaluation does, counted and timed for people: `NIX_SHOW_STATS`, flamegraphs, profiles.
 //!
 //! Nothing of it is there while nobody watches: code is made of other nodes if there is a [`Watch`] in the settings,
-//! so that evaluation without one runs no instruction more. The nodes are in [`nodes`]; they tell the watch of each
+//! so that evaluation without one runs no instruction more. The nodes are in `nodes`; they tell the watch of each
 //! function that is entered and left. A watch follows one thread.
 
 mod clocks;
