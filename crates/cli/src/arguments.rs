@@ -24,7 +24,7 @@ pub struct Nival {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct CommonArguments {
-    /// Use the store below DIR (DIR/nix/store, seen at /nix/store), `daemon`-less; `dummy://` keeps nothing
+    /// Use the store below DIR (DIR/nix/store, seen at /nix/store); `dummy://` keeps nothing
     #[arg(long, global = true, value_name = "DIR")]
     pub store: Option<String>,
     /// Set a setting of nix.conf for this run

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use nival_formats::url::percent_decode;
 use thiserror::Error;
 
 /// Where a flake is, and which of its attributes is meant.
@@ -37,7 +38,7 @@ impl FlakeRef {
     pub fn parse(text: &str) -> Result<Self, FlakeRefError> {
         let (location, fragment) = text.split_once('#').unwrap_or((text, ""));
         let fragment = percent_decode(fragment)
-            .ok_or_else(|| FlakeRefError::InvalidEscape { reference: text.to_owned() })?;
+            .map_err(|_| FlakeRefError::InvalidEscape { reference: text.to_owned() })?;
         let folder = match location {
             "nival" | "flake:nival" => None,
             "" => Some(PathBuf::from(".")),
@@ -49,22 +50,6 @@ impl FlakeRef {
         };
         Ok(Self { folder, fragment })
     }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        if *first == b'%' {
-            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &tail[2..];
-        } else {
-            bytes.push(*first);
-            rest = tail;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -33,50 +33,48 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         output.warn(warning);
     }
     common.apply(&mut settings)?;
+    let world = |store: Option<&str>| -> Result<World> {
+        let place = StorePlace::decide(context, store)?;
+        let mut world = World::new(context.clone(), settings.clone(), output, place, common.print_build_logs);
+        world.refresh = common.refresh;
+        Ok(world)
+    };
+    let store = common.store.as_deref();
     match arguments.command {
         Command::Config { json } => {
             config::run(output, &settings, json);
-            return Ok(());
+            Ok(())
         }
         Command::Completions { shell } => {
             completions::run(output, shell);
-            return Ok(());
+            Ok(())
         }
-        Command::Explain { code } => return explain::run(output, code.as_deref()),
-        _ => {}
-    }
-    let (mut eval_store, mut read_only, mut debugger) = (None, false, false);
-    match &arguments.command {
+        Command::Explain { code } => explain::run(output, code.as_deref()),
         Command::Eval(arguments) => {
-            (eval_store, read_only) = (arguments.eval_store.as_deref(), arguments.read_only);
-            debugger = arguments.source.debugger;
-        }
-        Command::Repl(arguments) => debugger = arguments.source.debugger,
-        Command::Build(arguments) => debugger = arguments.source.debugger,
-        _ => {}
-    }
-    let place = StorePlace::decide(context, eval_store.or(common.store.as_deref()))?;
-    let mut world = World::new(context.clone(), settings, output, place, common.print_build_logs);
-    world.read_only = read_only;
-    world.debugger = debugger;
-    world.refresh = common.refresh;
-    let world = Arc::new(world);
-    match arguments.command {
-        Command::Home(command) => home::run(&world, command),
-        Command::Eval(arguments) => {
+            let mut world = world(arguments.eval_store.as_deref().or(store))?;
+            world.read_only = arguments.read_only;
+            world.debugger = arguments.source.debugger;
             let given = given_arguments(&world.context, &arguments.source)?;
-            eval::run(&world, &arguments, given)
+            eval::run(&Arc::new(world), &arguments, given)
         }
         Command::Repl(arguments) => {
+            let mut world = world(store)?;
+            world.debugger = arguments.source.debugger;
             let given = given_arguments(&world.context, &arguments.source)?;
-            repl::run(&world, arguments, given)
+            repl::run(&Arc::new(world), arguments, given)
         }
-        Command::Build(arguments) => build::run(&world, &arguments),
-        Command::Gc(arguments) => gc::run(&world, &arguments),
-        Command::Enter(arguments) => enter::run(&world, &arguments),
-        Command::Log { path } => log::run(&world, &path),
-        Command::Doctor { check_contents, json } => doctor::run(&world, check_contents, json),
-        Command::Config { .. } | Command::Completions { .. } | Command::Explain { .. } => Ok(()),
+        Command::Build(arguments) => {
+            let mut world = world(store)?;
+            world.debugger = arguments.source.debugger;
+            build::run(&Arc::new(world), &arguments)
+        }
+        Command::Home(command) => home::run(&Arc::new(world(store)?), command),
+        Command::Gc(arguments) => gc::run(&Arc::new(world(store)?), &arguments),
+        Command::Enter(arguments) => enter::run(&Arc::new(world(store)?), &arguments),
+        Command::Log { path } => log::run(&Arc::new(world(store)?), &path),
+        Command::Doctor { check_contents, json } => {
+            doctor::run(&Arc::new(world(store)?), check_contents, json)
+        }
     }
 }
 
