@@ -14,7 +14,7 @@ mod inputs;
 mod make;
 mod parallel;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -60,7 +60,7 @@ pub struct Evaluator {
     /// Its queue, if it is of the crew.
     place: Option<usize>,
     /// The threads that it started to help it.
-    helpers: OnceCell<parallel::Helpers>,
+    helpers: RefCell<parallel::Helpers>,
     /// How many other things it began while it waited.
     detours: Cell<u32>,
     pub(crate) shared: Arc<Shared>,
@@ -128,7 +128,7 @@ impl Evaluator {
             max_depth: shared.0.settings.max_call_depth,
             stack_limit,
             place: None,
-            helpers: OnceCell::new(),
+            helpers: RefCell::default(),
             detours: Cell::new(0),
             shared: shared.0.clone(),
         }

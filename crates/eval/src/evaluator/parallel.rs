@@ -131,8 +131,8 @@ impl Queue {
     }
 }
 
-/// The threads that help the evaluator which started them. They end with it.
-pub(crate) struct Helpers(Vec<JoinHandle<()>>);
+/// The threads that an evaluator started to help it; `None` stands for one that could not be had. They end with it.
+pub(super) type Helpers = Vec<Option<JoinHandle<()>>>;
 
 /// What was offered and not yet taken back.
 pub(crate) struct Offer<'a> {
@@ -186,32 +186,31 @@ impl Evaluator {
         tasks.waiting.extend(open.rev().map(task));
         queue.length.store(tasks.waiting.len(), Ordering::Relaxed);
         drop(tasks);
-        self.start_helpers();
+        self.start_a_helper();
         Offer { queue: Some(queue), start }
     }
 
+    /// Each offer starts one more thread, until there are enough: a short evaluation starts few.
     #[inline]
-    fn start_helpers(&self) {
-        if self.place == Some(0) && self.helpers.get().is_none() {
+    fn start_a_helper(&self) {
+        let mut helpers = self.helpers.borrow_mut();
+        let place = helpers.len() + 1;
+        if self.place == Some(0) && place < self.shared.crew.queues.len() {
             let shared = self.shared();
-            let start = |place| {
-                let shared = shared.clone();
-                let builder = thread::Builder::new().name(format!("evaluator {place}"));
-                builder.stack_size(STACK_BYTES).spawn(move || help(&shared, place)).ok()
-            };
-            let helpers = (1..self.shared.crew.queues.len()).map_while(start).collect();
-            let _ = self.helpers.set(Helpers(helpers));
+            let builder = thread::Builder::new().name(format!("evaluator {place}"));
+            helpers.push(builder.stack_size(STACK_BYTES).spawn(move || help(&shared, place)).ok());
         }
     }
 
     /// Ends the threads that help this evaluator.
     pub(super) fn end_helpers(&mut self) {
-        if let Some(Helpers(helpers)) = self.helpers.take() {
+        let helpers = self.helpers.take();
+        if !helpers.is_empty() {
             self.shared.crew.end();
-            for helper in helpers {
-                // A helper that panicked has said so.
-                let _ = helper.join();
-            }
+        }
+        for helper in helpers.into_iter().flatten() {
+            // A helper that panicked has said so.
+            let _ = helper.join();
         }
     }
 

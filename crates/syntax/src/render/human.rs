@@ -22,8 +22,9 @@ const SHOWN: usize = 5;
 /// The diagnostic in Nival's own form, without a line end after it.
 pub fn render_human(diagnostic: &Diagnostic, style: HumanStyle) -> String {
     let renderer = if style.colour { Renderer::styled() } else { Renderer::plain() };
-    let mut out = renderer.render(&[group(diagnostic)]);
-    frames(&mut out, diagnostic, style);
+    let own = own_place(diagnostic);
+    let mut out = renderer.render(&[group(diagnostic, own)]);
+    frames(&mut out, diagnostic, own, style);
     let mut hints = diagnostic.hints.clone();
     match diagnostic.suggestions.as_slice() {
         [] => {}
@@ -39,7 +40,7 @@ pub fn render_human(diagnostic: &Diagnostic, style: HumanStyle) -> String {
     out
 }
 
-fn group(diagnostic: &Diagnostic) -> Group<'_> {
+fn group<'a>(diagnostic: &'a Diagnostic, own: Option<(&'a Frame, Place)>) -> Group<'a> {
     let grade = match diagnostic.level {
         Level::Error => Grade::ERROR,
         Level::Warning => Grade::WARNING,
@@ -51,7 +52,7 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
     }
     let primary =
         diagnostic.pos.resolve().map(|place| (place, diagnostic.pos, AnnotationKind::Primary, None));
-    let (own, library) = match own_place(diagnostic) {
+    let (own, library) = match own {
         Some((frame, place)) => {
             let library = primary.map(|(place, pos, _, _)| {
                 (place, pos, AnnotationKind::Context, Some("the error is raised here"))
@@ -63,7 +64,7 @@ fn group(diagnostic: &Diagnostic) -> Group<'_> {
     let labels = diagnostic.labels.iter().filter_map(|label| {
         Some((label.pos.resolve()?, label.pos, AnnotationKind::Context, Some(label.text.as_str())))
     });
-    let mut sources: Vec<(Place, Snippet<'_, _>)> = Vec::new();
+    let mut sources: Vec<(Place, Snippet<'a, _>)> = Vec::new();
     for (place, pos, kind, text) in own.into_iter().chain(library).chain(labels) {
         let annotation = kind.span(span(place, pos)).label(text);
         match sources.iter_mut().find(|(other, _)| std::ptr::eq(other.source, place.source)) {
@@ -92,15 +93,14 @@ fn own_place(diagnostic: &Diagnostic) -> Option<(&Frame, Place)> {
     named.filter_map(|frame| Some((frame, frame.pos.resolve()?))).find(|(_, place)| own.has(*place))
 }
 
-fn frames(out: &mut String, diagnostic: &Diagnostic, style: HumanStyle) {
+fn frames(out: &mut String, diagnostic: &Diagnostic, own: Option<(&Frame, Place)>, style: HumanStyle) {
     if style.show_trace {
         // Innermost first: the cause stands above, and from there one reads outwards.
         let frames = diagnostic.frames.iter().rev().filter(|frame| !frame.text.is_empty());
         list(out, frames.map(|frame| Step::Frame(&frame.text, frame.pos.resolve())));
         return;
     }
-    let shown = own_place(diagnostic).map(|(frame, _)| frame);
-    let (steps, mut hidden) = steps::steps(diagnostic, shown);
+    let (steps, mut hidden) = steps::steps(diagnostic, own.map(|(frame, _)| frame));
     hidden += steps.len().saturating_sub(SHOWN);
     if steps.is_empty() && hidden > 0 {
         out.push('\n');
