@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_refe
 
 use crate::building;
 use crate::error::CommandError;
+use crate::reading;
 use crate::world::World;
 
 /// The [`Host`] over a [`World`].
@@ -128,8 +129,15 @@ impl Host for WorldHost {
     fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
         match embedded(path) {
             Some(inside) => nival_library::get(inside).map(<[u8]>::to_vec).ok_or_else(not_found),
-            None => std::fs::read(self.real(path)?),
+            None => Ok(reading::read(&self.real(path)?)?.0),
         }
+    }
+
+    fn read_plain_file(&self, path: &Path) -> Option<Vec<u8>> {
+        if embedded(path).is_some() {
+            return self.read_file(path).ok();
+        }
+        Some(reading::read_plain(&self.real(path).ok()?)?.0)
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
@@ -140,12 +148,7 @@ impl Host for WorldHost {
                 .map(|(name, kind)| (name.as_bytes().to_vec(), embedded_type(kind)))
                 .collect());
         }
-        std::fs::read_dir(self.real(path)?)?
-            .map(|entry| {
-                let entry = entry?;
-                Ok((entry.file_name().into_vec(), file_type(entry.file_type()?)))
-            })
-            .collect()
+        reading::read_dir(&self.real(path)?)
     }
 
     fn file_type(&self, path: &Path) -> io::Result<Option<FileType>> {

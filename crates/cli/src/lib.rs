@@ -15,6 +15,7 @@ mod json_lines;
 mod nix;
 pub mod output;
 mod pager;
+mod reading;
 mod repl;
 pub mod settings;
 mod store_place;

@@ -14,6 +14,11 @@ use crate::context::ContextElement;
 pub trait Host: Send + Sync {
     /// The contents of a file.
     fn read_file(&self, path: &Path) -> std::io::Result<Vec<u8>>;
+    /// The contents of what is itself a file, and no link to one. Whoever gets nothing asks the slower way, with
+    /// [`Host::file_type`] first, and learns why.
+    fn read_plain_file(&self, path: &Path) -> Option<Vec<u8>> {
+        (self.file_type(path).ok()? == Some(FileType::Regular)).then(|| self.read_file(path).ok())?
+    }
     /// The names in a folder, in any order.
     fn read_dir(&self, path: &Path) -> std::io::Result<Vec<(Vec<u8>, FileType)>>;
     /// What is at a path, without following a symbolic link at its end; `None` if there is nothing.

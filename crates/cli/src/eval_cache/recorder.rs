@@ -13,12 +13,14 @@ use nival_eval::host::{
 };
 use nival_formats::input::InputKind;
 use nival_formats::{Derivation, DerivationFile, Input, StoreDir, StorePath};
+use rustix::fs::Stat;
 
 use super::entry::{Entry, Said};
 use super::fingerprint::Fingerprint;
 use super::inputs::{Hash, Inputs, Kind, Seen, Stamp, hash, hash_listing, is_executable, reliable};
 use super::lock;
 use crate::host::WorldHost;
+use crate::reading;
 use crate::world::World;
 
 /// For how long something fetched without a hash counts as fresh: the default of `tarball-ttl` (C++ Nix manual,
@@ -222,6 +224,22 @@ impl Recorder {
         });
     }
 
+    /// Notes what was in a file that was such when it was opened: what changes later changes the fingerprint.
+    /// `kind` is what is there itself, if that is known.
+    fn see_contents(&self, path: PathBuf, kind: Option<Kind>, contents: &[u8], stat: &Stat) {
+        let stamp = Stamp::of_contents(reliable(&path, Fingerprint::of_stat(stat)), contents);
+        self.see(path, |_, seen| {
+            if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            seen.kind = seen.kind.or(kind);
+            if seen.contents.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
+                seen.contents = Some(stamp);
+            }
+            Ok(())
+        });
+    }
+
     /// Passes an error on, after which nothing is recorded any more: it might not come again.
     fn watched<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
         result.inspect_err(|_| self.give_up())
@@ -241,18 +259,28 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => real,
         };
-        // Looked at before it is read: what changes meanwhile changes the fingerprint.
-        let before = std::fs::metadata(&real)
-            .map(|before| (before.is_file(), reliable(&real, Fingerprint::of(&before))));
-        let contents = self.watched(self.inner.read_file(path))?;
-        self.see(real, |_, seen| {
-            let (true, fingerprint) = before? else { return Err(io::ErrorKind::InvalidInput.into()) };
-            if seen.contents.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
-                seen.contents = Some(Stamp::of_contents(fingerprint, &contents));
-            }
-            Ok(())
-        });
+        let (contents, stat) = self.watched(reading::read(&real))?;
+        self.see_contents(real, None, &contents, &stat);
         Ok(contents)
+    }
+
+    fn read_plain_file(&self, path: &Path) -> Option<Vec<u8>> {
+        if self.gave_up() {
+            return self.inner.read_plain_file(path);
+        }
+        match self.place(path, false) {
+            Place::Embedded => self.inner.read_plain_file(path),
+            Place::Store(root) => {
+                let contents = self.inner.read_plain_file(path)?;
+                self.see_root(root);
+                Some(contents)
+            }
+            Place::Elsewhere(real) => {
+                let (contents, stat) = reading::read_plain(&real)?;
+                self.see_contents(real, Some(Kind::Regular), &contents, &stat);
+                Some(contents)
+            }
+        }
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {

@@ -122,8 +122,7 @@ fn advise(ev: &Evaluator, lint: &Lint) -> Result<()> {
         LintKind::AbsolutePath | LintKind::HomePath => settings.lint_absolute_path_literals,
         LintKind::ShortPath => settings.lint_short_path_literals,
         LintKind::Or => {
-            ev.host().message(MessageKind::Warning, lint.message(false).as_bytes());
-            return Ok(());
+            return ev.say(MessageKind::Warning, lint.message(false).as_bytes());
         }
     };
     match level {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nival_formats::url::{Strictness, Url};
 use nival_formats::{ContentAddressMethod, StorePath};
@@ -70,8 +70,7 @@ impl Evaluator {
 
     /// As [`Evaluator::show_parsed`], for a file.
     pub fn show_parsed_file(&self, path: &Path) -> Result<Vec<u8>> {
-        let resolved = self.resolve_import(path)?;
-        Ok(print::print(&self.parse_file(&resolved, &Scope::default())?.ast))
+        Ok(print::print(&self.parse_import(path, &Scope::default())?.ast))
     }
 
     pub(crate) fn parse(
@@ -100,13 +99,17 @@ impl Evaluator {
         if let Some(value) = known {
             return self.force(value, Pos::NONE);
         }
-        let resolved = self.resolve_import(path)?;
+        let (resolved, text) = self.find_import(path)?;
         let resolved_bytes = resolved.as_os_str().as_encoded_bytes();
         let mut values = lock(&self.shared.files.values);
         let value = match values.get(resolved_bytes) {
             Some(value) => *value,
             None => {
-                let value = self.native_thunk(FileValue(resolved.to_path_buf()));
+                let value = self.native_thunk(FileValue {
+                    path: resolved.to_path_buf(),
+                    text: Mutex::new(text),
+                    unit: OnceLock::new(),
+                });
                 values.insert(resolved_bytes.into(), value);
                 value
             }
@@ -121,14 +124,12 @@ impl Evaluator {
     /// Parses and evaluates a file as `nix-instantiate` does with the one it is given: nothing is remembered,
     /// and errors don't name the file.
     pub fn eval_file_by_itself(&self, path: &Path) -> Result<Value> {
-        let resolved = self.resolve_import(path)?;
-        self.parse_file(&resolved, &Scope::default())?.run(self, Env::ROOT)
+        self.parse_import(path, &Scope::default())?.run(self, Env::ROOT)
     }
 
     /// Parses and evaluates a file with variables of its own, as `scopedImport` does; nothing is remembered.
     pub fn eval_file_in_scope(&self, path: &Path, scope: crate::value::Attrs) -> Result<Value> {
-        let resolved = self.resolve_import(path)?;
-        let unit = self.parse_file(&resolved, &Scope::of(scope))?;
+        let unit = self.parse_import(path, &Scope::of(scope))?;
         let env = Env::new(&self.heap, Env::ROOT, scope.len() as u32);
         for (index, attr) in scope.iter().enumerate() {
             env.set(index as u32, attr.value);
@@ -136,15 +137,21 @@ impl Evaluator {
         unit.run(self, env)
     }
 
-    fn parse_file(&self, path: &Path, scope: &Scope) -> Result<&'static Unit> {
-        let text = self.read_file(path)?;
+    fn parse_import(&self, path: &Path, scope: &Scope) -> Result<&'static Unit> {
+        let (path, text) = self.find_import(path)?;
+        self.parse_file(&path, text, scope)
+    }
+
+    /// Parses a file whose text may have been read already.
+    fn parse_file(&self, path: &Path, text: Option<Vec<u8>>, scope: &Scope) -> Result<&'static Unit> {
+        let text = text.map_or_else(|| self.read_file(path), Ok)?;
         let base = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
         self.parse(Origin::File(path.to_string_lossy().into_owned()), text, &base, scope)
     }
 
     /// Parses a file that must be written as a set: one that can be read without evaluating anything.
     pub(crate) fn parse_plain_file(&self, path: &Path) -> Result<&'static Unit> {
-        let unit = self.parse_file(&self.resolve_import(path)?, &Scope::default())?;
+        let unit = self.parse_import(path, &Scope::default())?;
         if matches!(unit.ast.expr(unit.ast.root()), Expr::Set(_)) {
             return Ok(unit);
         }
@@ -187,6 +194,21 @@ impl Evaluator {
         self.host().file_type(path).map_err(|error| file_error(path, &error))
     }
 
+    /// The file that an import of a path means, and its contents if they were read on the way: a name that ends
+    /// as those of files do is opened without being looked at first.
+    fn find_import<'p>(&self, path: &'p Path) -> Result<(Cow<'p, Path>, Option<Vec<u8>>)> {
+        if path.as_os_str().as_encoded_bytes().ends_with(b".nix") && !path.starts_with(EMBEDDED) {
+            let here = self.resolve_ancestors(path)?;
+            self.check_access(&here)?;
+            if self.check_access(path).is_ok()
+                && let Some(text) = self.host().read_plain_file(&here)
+            {
+                return Ok((path.into(), Some(text)));
+            }
+        }
+        Ok((self.resolve_import(path)?, None))
+    }
+
     /// Follows links at the end of a path and adds `default.nix` to a folder.
     fn resolve_import<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let mut path = Cow::Borrowed(path);
@@ -220,7 +242,7 @@ impl Evaluator {
         }
         let resolved = self.resolve_links_cached(directory)?;
         let moved = (resolved != directory).then(|| resolved.into_owned());
-        lock(&self.shared.files.directories).insert(bytes.into(), moved.clone());
+        lock(&self.shared.files.directories).entry(bytes.into()).or_insert_with(|| moved.clone());
         Ok(moved)
     }
 
@@ -236,8 +258,16 @@ impl Evaluator {
     /// As [`Evaluator::resolve_links`], for a path beside others that were asked for.
     pub(crate) fn resolve_links_cached<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let path = self.resolve_ancestors(path)?;
-        let kind = self.host().file_type(&path).map_err(|error| file_error(&path, &error))?;
-        if kind == Some(FileType::Symlink) { Ok(self.resolve_links(&path)?.into()) } else { Ok(path) }
+        match self.host().file_type(&path).map_err(|error| file_error(&path, &error))? {
+            Some(FileType::Symlink) => return Ok(self.resolve_links(&path)?.into()),
+            // Files in it will be asked for next.
+            Some(FileType::Directory) => {
+                let bytes = path.as_os_str().as_encoded_bytes();
+                lock(&self.shared.files.directories).entry(bytes.into()).or_default();
+            }
+            _ => {}
+        }
+        Ok(path)
     }
 
     /// The path with all symbolic links in it followed. What isn't there is left as it is.
@@ -478,12 +508,29 @@ impl Run for TextValue {
     }
 }
 
-struct FileValue(PathBuf);
+struct FileValue {
+    path: PathBuf,
+    /// What was read when the file was found, until it is parsed.
+    text: Mutex<Option<Vec<u8>>>,
+    /// An evaluation ahead of need may be given up after the file was parsed.
+    unit: OnceLock<&'static Unit>,
+}
+
+impl FileValue {
+    fn unit(&self, ev: &Evaluator) -> Result<&'static Unit> {
+        if let Some(unit) = self.unit.get() {
+            return Ok(unit);
+        }
+        let text = lock(&self.text).take();
+        let unit = ev.parse_file(&self.path, text, &Scope::default())?;
+        Ok(self.unit.get_or_init(|| unit))
+    }
+}
 
 impl Run for FileValue {
     fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
-        let unit = ev.parse_file(&self.0, &Scope::default())?;
-        crate::debug::in_file(ev, &self.0, unit, || unit.run(ev, Env::ROOT))
-            .frame_with(|| format!("while evaluating the file '{}':", self.0.display()), Pos::NONE)
+        let unit = self.unit(ev)?;
+        crate::debug::in_file(ev, &self.path, unit, || unit.run(ev, Env::ROOT))
+            .frame_with(|| format!("while evaluating the file '{}':", self.path.display()), Pos::NONE)
     }
 }
