@@ -9,8 +9,8 @@ use nival_build::{
     BuildError, BuildEvent, BuildFailure, BuildOptions, DerivedPath, FailureKind, Realised, SandboxMode,
     SandboxPath, WantedOutputs,
 };
-use nival_eval::ContextElement;
-use nival_formats::StorePath;
+use nival_eval::{ContextElement, DerivationRef};
+use nival_formats::{StoreDir, StorePath};
 
 use crate::error::{CommandError, Kind, Result};
 use crate::output::Output;
@@ -26,20 +26,27 @@ pub(crate) fn output(derivation: StorePath, name: &str) -> Target {
 }
 
 /// What has to be built before the files that a context refers to can be read.
-pub(crate) fn targets<'a>(elements: impl IntoIterator<Item = &'a ContextElement>) -> Vec<Target> {
+pub(crate) fn targets<'a>(
+    store_dir: &StoreDir,
+    elements: impl IntoIterator<Item = &'a ContextElement>,
+) -> Result<Vec<Target>> {
     let mut wanted: BTreeMap<&StorePath, BTreeSet<String>> = BTreeMap::new();
     for element in elements {
-        if let ContextElement::Output { derivation, output } = element {
-            wanted.entry(derivation).or_default().insert(output.clone());
-        }
+        let ContextElement::Output { derivation, output } = element else { continue };
+        let DerivationRef::File(derivation) = derivation else {
+            return Err(CommandError::failure(format!(
+                "failed to obtain derivation of '{}'",
+                derivation.display(store_dir)
+            ))
+            .hint("derivations that are built by derivations are not built yet"));
+        };
+        wanted.entry(derivation).or_default().insert(output.clone());
     }
-    wanted
-        .into_iter()
-        .map(|(derivation, names)| DerivedPath {
-            derivation: derivation.clone(),
-            outputs: WantedOutputs::Names(names),
-        })
-        .collect()
+    let targets = wanted.into_iter().map(|(derivation, names)| DerivedPath {
+        derivation: derivation.clone(),
+        outputs: WantedOutputs::Names(names),
+    });
+    Ok(targets.collect())
 }
 
 /// Builds what is not there yet; answers with the output paths in the order of the targets.

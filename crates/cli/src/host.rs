@@ -251,12 +251,15 @@ impl Host for WorldHost {
     }
 
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
+        if self.0.store_config().is_none() {
+            return Err(HostError::new(format!("derivation '{}' is not valid", self.store_dir().display(path))));
+        }
         self.0.settle(path)?;
         self.0.store()?.read_derivation(path).map_err(store_error)
     }
 
     fn realise(&self, elements: &[&ContextElement]) -> Result<Realised, HostError> {
-        let targets = building::targets(elements.iter().copied());
+        let targets = building::targets(self.store_dir(), elements.iter().copied())?;
         let outputs = if targets.is_empty() { Vec::new() } else { building::realise(&self.0, &targets)? };
         Ok(Realised { outputs, replacements: Vec::new() })
     }

@@ -7,9 +7,80 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
+use nival_formats::placeholder::DownstreamPlaceholder;
+use nival_formats::store_path::StorePathError;
 use nival_formats::{StoreDir, StorePath};
 
 use crate::hash::WordHash;
+
+/// A derivation that a string refers to: one that is known, or one that is built itself.
+///
+/// `builtins.outputOf` keeps it from nesting deeper than [`DerivationRef::MAX_DEPTH`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DerivationRef {
+    /// By the path of its file.
+    File(StorePath),
+    /// As what an output of another derivation will be.
+    Output {
+        /// That other derivation.
+        derivation: Box<DerivationRef>,
+        /// The output's name.
+        output: String,
+    },
+}
+
+impl DerivationRef {
+    /// How often it may be the output of another one: what `.drv` files can hold.
+    pub const MAX_DEPTH: usize = 63;
+
+    /// The `.drv` file that has to be there for it to be built.
+    pub fn file(&self) -> &StorePath {
+        match self {
+            DerivationRef::File(path) => path,
+            DerivationRef::Output { derivation, .. } => derivation.file(),
+        }
+    }
+
+    /// The outputs through which it is reached from [`DerivationRef::file`], first one first.
+    pub fn outputs(&self) -> Vec<&str> {
+        match self {
+            DerivationRef::File(_) => Vec::new(),
+            DerivationRef::Output { derivation, output } => {
+                let mut outputs = derivation.outputs();
+                outputs.push(output);
+                outputs
+            }
+        }
+    }
+
+    /// As messages show it: `/nix/store/…-x.drv^out`.
+    pub fn display(&self, store_dir: &StoreDir) -> String {
+        match self {
+            DerivationRef::File(path) => store_dir.display(path),
+            DerivationRef::Output { derivation, output } => {
+                format!("{}^{output}", derivation.display(store_dir))
+            }
+        }
+    }
+
+    /// As older parts of C++ Nix write it: the outermost output first, the file without its folder last.
+    pub(crate) fn legacy(&self) -> String {
+        match self {
+            DerivationRef::File(path) => path.to_string(),
+            DerivationRef::Output { derivation, output } => format!("{output}!{}", derivation.legacy()),
+        }
+    }
+
+    /// What stands for the path of an output that is not known yet.
+    pub fn placeholder(&self, output: &str) -> Result<DownstreamPlaceholder, StorePathError> {
+        match self {
+            DerivationRef::File(path) => DownstreamPlaceholder::unknown_ca_output(path, output),
+            DerivationRef::Output { derivation, output: inner } => {
+                Ok(derivation.placeholder(inner)?.unknown_derivation(output))
+            }
+        }
+    }
+}
 
 /// One store path (or output) that a string refers to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,7 +92,7 @@ pub enum ContextElement {
     /// An output of a derivation.
     Output {
         /// The derivation.
-        derivation: StorePath,
+        derivation: DerivationRef,
         /// The output's name.
         output: String,
     },
@@ -34,7 +105,7 @@ impl ContextElement {
             ContextElement::Path(path) => store_dir.display(path),
             ContextElement::Closure(path) => format!("{} (deep)", store_dir.display(path)),
             ContextElement::Output { derivation, output } => {
-                format!("{}^{output}", store_dir.display(derivation))
+                format!("{}^{output}", derivation.display(store_dir))
             }
         }
     }

@@ -31,7 +31,7 @@ pub mod versions;
 pub mod watch;
 
 pub use attr_path::parse_path;
-pub use context::{Context, ContextElement};
+pub use context::{Context, ContextElement, DerivationRef};
 pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 pub use evaluator::{Coercion, Evaluator, LintLevel, SearchEntry, Settings, SharedState, describe_type};
 pub use flake::LockOptions;

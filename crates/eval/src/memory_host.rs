@@ -382,11 +382,9 @@ impl Host for MemoryHost {
 
     fn realise(&self, elements: &[&ContextElement]) -> Result<Realised, HostError> {
         for element in elements {
-            if let ContextElement::Output { derivation, output } = element {
-                let derivation = self.store_dir.display(derivation);
-                return Err(HostError::new(format!(
-                    "'{derivation}^{output}' can't be built: this store is only in memory"
-                )));
+            if matches!(element, ContextElement::Output { .. }) {
+                let shown = element.display(&self.store_dir);
+                return Err(HostError::new(format!("'{shown}' can't be built: this store is only in memory")));
             }
         }
         Ok(Realised::default())

@@ -8,7 +8,7 @@ use nival_formats::StorePath;
 use nival_syntax::{Pos, Symbol};
 
 use super::text;
-use crate::context::{Context, ContextElement};
+use crate::context::{Context, ContextElement, DerivationRef};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Coercion, Evaluator};
 use crate::value::{AttrsBuilder, Builtin, Value};
@@ -103,13 +103,13 @@ struct Uses {
 fn get_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the argument passed to builtins.getContext";
     let string = ev.force_string(arguments[0], pos, frame)?;
-    let mut paths: BTreeMap<&StorePath, Uses> = BTreeMap::new();
+    let mut paths: BTreeMap<StorePath, Uses> = BTreeMap::new();
     for element in string.context().elements() {
         match element {
-            ContextElement::Path(path) => paths.entry(path).or_default().path = true,
-            ContextElement::Closure(path) => paths.entry(path).or_default().all_outputs = true,
+            ContextElement::Path(path) => paths.entry(path.clone()).or_default().path = true,
+            ContextElement::Closure(path) => paths.entry(path.clone()).or_default().all_outputs = true,
             ContextElement::Output { derivation, output } => {
-                paths.entry(derivation).or_default().outputs.push(ev.string(output));
+                paths.entry(built_derivation(ev, derivation)?).or_default().outputs.push(ev.string(output));
             }
         }
     }
@@ -125,9 +125,31 @@ fn get_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
         if !uses.outputs.is_empty() {
             attrs.add("outputs", ev.list(&uses.outputs));
         }
-        result.add(Symbol::intern(ev.host().store_dir().display(path)), ev.attrs(attrs));
+        result.add(Symbol::intern(ev.host().store_dir().display(&path)), ev.attrs(attrs));
     }
     Ok(ev.attrs(result))
+}
+
+/// The `.drv` file that a reference leads to, through outputs whose paths are known.
+fn built_derivation(ev: &Evaluator, reference: &DerivationRef) -> Result<StorePath> {
+    let DerivationRef::Output { derivation, output } = reference else {
+        return Ok(reference.file().clone());
+    };
+    let file = built_derivation(ev, derivation)?;
+    let shown = || ev.host().store_dir().display(&file);
+    let known = ev.host().read_derivation(&file)?;
+    let made = known.outputs.get(output).ok_or_else(|| {
+        EvalError::other(format!("derivation '{}' does not have an output named '{output}'", shown()))
+    })?;
+    let path = made
+        .path(ev.host().store_dir(), &known.name, output)
+        .map_err(|error| EvalError::other(error.to_string()))?;
+    path.ok_or_else(|| {
+        EvalError::other(format!(
+            "cannot operate on output '{output}' of the unbuilt derivation '{}'",
+            derivation.display(ev.host().store_dir())
+        ))
+    })
 }
 
 fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
@@ -180,7 +202,7 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
             for output in list.iter() {
                 let frame = "while evaluating an output name within a string context";
                 let output = text(ev.force_plain_string(output, outputs.pos(), frame)?.bytes())?;
-                elements.push(ContextElement::Output { derivation: path.clone(), output });
+                elements.push(ContextElement::Output { derivation: DerivationRef::File(path.clone()), output });
             }
         }
     }
@@ -235,9 +257,9 @@ fn add_output_dependencies(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Res
 
 fn output_of(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the first argument to builtins.outputOf";
-    let string = ev.coerce_to_string(arguments[0], Coercion::Plain, pos, frame)?;
+    let string = ev.force_string(arguments[0], pos, frame)?;
     let shown = string.to_text();
-    let failed = |message: String| EvalError::new(ErrorKind::Context, message).at(pos).with_frame(frame, pos);
+    let failed = |message: String| EvalError::new(ErrorKind::Context, message).with_frame(frame, pos);
     let elements = string.context().elements();
     let [element] = elements.as_slice() else {
         return Err(failed(format!(
@@ -245,32 +267,59 @@ fn output_of(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
             elements.len()
         )));
     };
-    let path = match element {
-        ContextElement::Path(path) => path,
+    let derivation = match element {
+        ContextElement::Path(path) => {
+            let expected = ev.host().store_dir().display(path);
+            if shown != expected {
+                return Err(failed(format!(
+                    "path string '{shown}' has context with the different path '{expected}'"
+                )));
+            }
+            DerivationRef::File(path.clone())
+        }
         ContextElement::Closure(_) => {
             return Err(failed(format!(
                 "string '{shown}' has a context which refers to a complete source and binary closure. This is not \
                  supported at this time"
             )));
         }
-        ContextElement::Output { .. } => {
-            return Err(failed(format!(
-                "string '{shown}' refers to a derivation that is itself the output of a derivation. This is not \
-                 supported yet"
-            )));
+        ContextElement::Output { derivation, output } => {
+            let expected = output_path(ev, derivation, output)?;
+            if shown != expected {
+                return Err(failed(format!(
+                    "string '{shown}' has context with the output '{output}' from derivation '{}', but the string is not \
+                     the right placeholder for this derivation output. It should be '{expected}'",
+                    derivation.display(ev.host().store_dir())
+                )));
+            }
+            if derivation.outputs().len() == DerivationRef::MAX_DEPTH {
+                return Err(EvalError::other("dynamic derivations are nested too deeply").at(pos));
+            }
+            DerivationRef::Output { derivation: Box::new(derivation.clone()), output: output.clone() }
         }
     };
-    let expected = ev.host().store_dir().display(path);
-    if shown != expected {
-        return Err(failed(format!(
-            "path string '{shown}' has context with the different path '{expected}'"
-        )));
-    }
     let frame = "while evaluating the second argument to builtins.outputOf";
-    let name = text(ev.force_plain_string(arguments[1], pos, frame)?.bytes())?;
-    let derivation = ev.host().read_derivation(path)?;
-    let output = derivation.outputs.get(&name).ok_or_else(|| {
-        EvalError::other(format!("derivation '{expected}' does not have output '{name}'")).at(pos)
+    let output = text(ev.force_plain_string(arguments[1], pos, frame)?.bytes())?;
+    let path = output_path(ev, &derivation, &output)?;
+    let element = ContextElement::Output { derivation, output };
+    Ok(ev.string_with_context(path, Context::of(element)))
+}
+
+/// The path of an output of a derivation that is there, or what stands for it.
+fn output_path(ev: &Evaluator, derivation: &DerivationRef, output: &str) -> Result<String> {
+    let DerivationRef::File(file) = derivation else {
+        return super::derivation::shown_output(ev, derivation, output, None);
+    };
+    let shown = ev.host().store_dir().display(file);
+    if !ev.host().is_valid_path(file)? {
+        return Err(EvalError::new(ErrorKind::Host, format!("derivation '{shown}' is not valid")));
+    }
+    let known = ev.host().read_derivation(file)?;
+    let made = known.outputs.get(output).ok_or_else(|| {
+        EvalError::other(format!("derivation '{shown}' does not have output '{output}'"))
     })?;
-    super::derivation::output_string(ev, path, &derivation.name, &name, output)
+    let path = made
+        .path(ev.host().store_dir(), &known.name, output)
+        .map_err(|error| EvalError::other(error.to_string()))?;
+    super::derivation::shown_output(ev, derivation, output, path.as_ref())
 }

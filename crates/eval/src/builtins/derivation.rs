@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use nival_formats::derivation::{DerivationError, STRUCTURED_ATTRS_VARIABLE};
-use nival_formats::placeholder::{DownstreamPlaceholder, output_placeholder};
+use nival_formats::placeholder::output_placeholder;
 use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgo, HashModuloMemo,
     StorePath, StructuredAttrs, json, store_path,
@@ -14,7 +14,7 @@ use nival_formats::{
 use nival_syntax::{Origin, Pos, Symbol};
 
 use super::text;
-use crate::context::{Context, ContextElement};
+use crate::context::{Context, ContextElement, DerivationRef};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need};
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Value, View};
@@ -248,16 +248,28 @@ pub(super) fn output_string(
     output: &str,
     made: &DerivationOutput,
 ) -> Result<Value> {
-    let store_dir = ev.host().store_dir();
-    let known = made.path(store_dir, name, output).map_err(|error| EvalError::other(error.to_string()))?;
-    let shown = match known {
-        Some(known) => store_dir.display(&known),
-        None => DownstreamPlaceholder::unknown_ca_output(derivation, output)
-            .map_err(|error| EvalError::other(error.to_string()))?
-            .to_string(),
-    };
-    let element = ContextElement::Output { derivation: derivation.clone(), output: output.to_owned() };
+    let known = made
+        .path(ev.host().store_dir(), name, output)
+        .map_err(|error| EvalError::other(error.to_string()))?;
+    let derivation = DerivationRef::File(derivation.clone());
+    let shown = shown_output(ev, &derivation, output, known.as_ref())?;
+    let element = ContextElement::Output { derivation, output: output.to_owned() };
     Ok(ev.string_with_context(shown, Context::of(element)))
+}
+
+/// The path of an output where it is known, else what stands for it.
+pub(super) fn shown_output(
+    ev: &Evaluator,
+    derivation: &DerivationRef,
+    output: &str,
+    known: Option<&StorePath>,
+) -> Result<String> {
+    if let Some(known) = known {
+        return Ok(ev.host().store_dir().display(known));
+    }
+    require_feature(ev, "ca-derivations")?;
+    let placeholder = derivation.placeholder(output);
+    Ok(placeholder.map_err(|error| EvalError::other(error.to_string()))?.to_string())
 }
 
 /// An error while input derivations are read.
@@ -456,8 +468,11 @@ fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<
                 drv.input_sources.insert(path.clone());
             }
             ContextElement::Output { derivation, output } => {
-                let outputs = &mut drv.input_derivations.entry(derivation.clone()).or_default().outputs;
-                outputs.insert(output.clone());
+                let mut node = drv.input_derivations.entry(derivation.file().clone()).or_default();
+                for through in derivation.outputs() {
+                    node = node.dynamic.entry(through.to_owned()).or_default();
+                }
+                node.outputs.insert(output.clone());
             }
             ContextElement::Closure(derivation) => {
                 for path in ev.host().closure(derivation)? {

@@ -522,7 +522,7 @@ fn to_file(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
                 continue;
             }
             ContextElement::Closure(derivation) => format!("={derivation}"),
-            ContextElement::Output { derivation, output } => format!("!{output}!{derivation}"),
+            ContextElement::Output { derivation, output } => format!("!{output}!{}", derivation.legacy()),
         };
         let message = format!(
             "files created by builtins.toFile may not reference derivations, but {name} references {shown}"

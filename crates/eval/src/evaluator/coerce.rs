@@ -198,9 +198,10 @@ impl Evaluator {
     /// The first of the paths that a text refers to which the store does not have.
     pub(crate) fn first_invalid(&self, context: Context) -> Result<Option<StorePath>> {
         for element in context.elements() {
-            let (ContextElement::Path(path)
-            | ContextElement::Closure(path)
-            | ContextElement::Output { derivation: path, .. }) = element;
+            let path = match element {
+                ContextElement::Path(path) | ContextElement::Closure(path) => path,
+                ContextElement::Output { derivation, .. } => derivation.file(),
+            };
             if !self.host().is_valid_path(path)? {
                 return Ok(Some(path.clone()));
             }
