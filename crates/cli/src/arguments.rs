@@ -75,10 +75,11 @@ impl CommonArguments {
     /// Puts what the command line says over the settings.
     pub fn apply(&self, settings: &mut Settings) -> Result {
         let mut set = |name: &str, value: &str| match settings.apply(name, value) {
-            Ok(None) => Ok(()),
-            Ok(Some(problem)) | Err(problem) => {
-                Err(CommandError::new(Kind::Usage, format!("--option {name}: {problem}")))
-            }
+            Ok(warnings) => match warnings.into_iter().next() {
+                None => Ok(()),
+                Some(problem) => Err(CommandError::new(Kind::Usage, format!("--option {name}: {problem}"))),
+            },
+            Err(problem) => Err(CommandError::new(Kind::Usage, format!("--option {name}: {problem}"))),
         };
         for pair in self.options.chunks_exact(2) {
             set(&pair[0], &pair[1])?;

@@ -57,6 +57,17 @@ impl Context {
         })
     }
 
+    /// The name that the program was called by.
+    pub fn called_as(&self) -> &str {
+        let name = self.arguments.first().and_then(|path| Path::new(path).file_name()?.to_str());
+        name.unwrap_or_default()
+    }
+
+    /// Whether it was called as one of C++ Nix's programs.
+    pub fn is_called_as_reference(&self) -> bool {
+        self.called_as() == "nix" || self.called_as().starts_with("nix-")
+    }
+
     /// A non-empty environment variable.
     pub fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(String::as_str).filter(|value| !value.is_empty())

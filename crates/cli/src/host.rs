@@ -252,7 +252,10 @@ impl Host for WorldHost {
 
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
         if self.0.store_config().is_none() {
-            return Err(HostError::new(format!("derivation '{}' is not valid", self.store_dir().display(path))));
+            return Err(HostError::new(format!(
+                "derivation '{}' is not valid",
+                self.store_dir().display(path)
+            )));
         }
         self.0.settle(path)?;
         self.0.store()?.read_derivation(path).map_err(store_error)

@@ -10,6 +10,7 @@ pub mod context;
 pub mod error;
 mod eval_cache;
 mod evaluation;
+mod features;
 mod host;
 mod json_lines;
 mod nix;

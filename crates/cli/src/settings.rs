@@ -9,20 +9,28 @@ use std::path::{Path, PathBuf};
 use nival_eval::LintLevel;
 
 use crate::context::Context;
-use crate::error::{CommandError, Result};
+use crate::error::{CommandError, Kind, Result};
+use crate::features;
 
 /// A value that a setting can have.
 trait SettingValue: Sized {
-    fn parse(text: &str) -> std::result::Result<Self, String>;
+    /// Whether `extra-…` adds to it.
+    const IS_LIST: bool = false;
+    fn parse(name: &str, text: &str) -> std::result::Result<Self, String>;
     fn show(&self) -> String;
 }
 
+/// What is said of a value that a setting cannot have.
+fn invalid(kind: &str, name: &str, text: &str) -> String {
+    format!("{kind} '{name}' has invalid value '{text}'")
+}
+
 impl SettingValue for bool {
-    fn parse(text: &str) -> std::result::Result<Self, String> {
+    fn parse(name: &str, text: &str) -> std::result::Result<Self, String> {
         match text {
             "true" | "yes" | "1" => Ok(true),
             "false" | "no" | "0" => Ok(false),
-            _ => Err(format!("'{text}' is neither true nor false")),
+            _ => Err(invalid("Boolean setting", name, text)),
         }
     }
     fn show(&self) -> String {
@@ -31,14 +39,8 @@ impl SettingValue for bool {
 }
 
 impl SettingValue for u64 {
-    fn parse(text: &str) -> std::result::Result<Self, String> {
-        let number = without_unit(text);
-        number.parse().map_err(|_| match text.chars().last() {
-            Some(unit) if unit.is_ascii_alphabetic() => {
-                format!("invalid unit specifier '{}'", unit.to_ascii_uppercase())
-            }
-            _ => format!("'{text}' is not a whole number"),
-        })
+    fn parse(name: &str, text: &str) -> std::result::Result<Self, String> {
+        without_unit(text).parse().map_err(|_| invalid("setting", name, text))
     }
     fn show(&self) -> String {
         self.to_string()
@@ -46,8 +48,15 @@ impl SettingValue for u64 {
 }
 
 impl SettingValue for String {
-    fn parse(text: &str) -> std::result::Result<Self, String> {
-        Ok(text.to_owned())
+    fn parse(name: &str, text: &str) -> std::result::Result<Self, String> {
+        let is_valid = match name {
+            "max-jobs" if text != "auto" && text.parse::<u32>().is_err() => {
+                return Err("configuration setting 'max-jobs' should be 'auto' or an integer".into());
+            }
+            "sandbox" => text == "relaxed" || bool::parse(name, text).is_ok(),
+            _ => true,
+        };
+        if is_valid { Ok(text.to_owned()) } else { Err(invalid("option", name, text)) }
     }
     fn show(&self) -> String {
         self.clone()
@@ -55,12 +64,12 @@ impl SettingValue for String {
 }
 
 impl SettingValue for LintLevel {
-    fn parse(text: &str) -> std::result::Result<Self, String> {
+    fn parse(name: &str, text: &str) -> std::result::Result<Self, String> {
         match text {
             "ignore" => Ok(Self::Ignore),
             "warn" => Ok(Self::Warn),
             "fatal" => Ok(Self::Fatal),
-            _ => Err(format!("'{text}' is neither ignore nor warn nor fatal")),
+            _ => Err(format!("{} (expected 'ignore', 'warn', or 'fatal')", invalid("option", name, text))),
         }
     }
     fn show(&self) -> String {
@@ -74,7 +83,8 @@ impl SettingValue for LintLevel {
 }
 
 impl SettingValue for Vec<String> {
-    fn parse(text: &str) -> std::result::Result<Self, String> {
+    const IS_LIST: bool = true;
+    fn parse(_: &str, text: &str) -> std::result::Result<Self, String> {
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
     fn show(&self) -> String {
@@ -92,11 +102,11 @@ pub enum EvalProfiler {
 }
 
 impl SettingValue for EvalProfiler {
-    fn parse(text: &str) -> std::result::Result<Self, String> {
+    fn parse(name: &str, text: &str) -> std::result::Result<Self, String> {
         match text {
             "disabled" => Ok(Self::Disabled),
             "flamegraph" => Ok(Self::Flamegraph),
-            _ => Err(format!("'{text}' is neither disabled nor flamegraph")),
+            _ => Err(invalid("option", name, text)),
         }
     }
     fn show(&self) -> String {
@@ -117,6 +127,8 @@ pub struct Definition {
     pub default: &'static str,
     /// What it does.
     pub description: &'static str,
+    /// Whether it is a list of words, which `extra-…` adds to.
+    pub is_list: bool,
 }
 
 macro_rules! settings {
@@ -133,13 +145,18 @@ macro_rules! settings {
 
         /// Every setting in the order of the book.
         pub const DEFINITIONS: &[Definition] = &[
-            $(Definition { name: $name, default: $default, description: concat!($($doc, "\n"),+) },)+
+            $(Definition {
+                name: $name,
+                default: $default,
+                description: concat!($($doc, "\n"),+),
+                is_list: <$type>::IS_LIST,
+            },)+
         ];
 
         impl Default for Settings {
             fn default() -> Self {
                 Self {
-                    $($field: <$type>::parse($default).expect("defaults are well-formed"),)+
+                    $($field: <$type>::parse($name, $default).expect("defaults are well-formed"),)+
                     given: BTreeSet::new(),
                     accepted: BTreeMap::new(),
                 }
@@ -151,7 +168,7 @@ macro_rules! settings {
             pub fn set(&mut self, name: &str, value: &str) -> std::result::Result<bool, String> {
                 match name {
                     $($name => {
-                        self.$field = <$type>::parse(value)?;
+                        self.$field = <$type>::parse($name, value)?;
                         self.given.insert($name);
                     })+
                     _ => return Ok(false),
@@ -196,8 +213,9 @@ settings! {
     debugger_on_warn: bool = "debugger-on-warn", "false";
     /// What `builtins.currentSystem` is; empty for `system`.
     eval_system: String = "eval-system", "";
-    /// Features of the language and the commands that are not stable yet.
-    experimental_features: Vec<String> = "experimental-features", "nix-command flakes";
+    /// Features of the language and the commands that are not stable yet. None are on under the names of C++ Nix's programs,
+    /// `nix-command flakes` are under the name `nival`.
+    experimental_features: Vec<String> = "experimental-features", "";
     /// Whether the debugger passes over errors within `tryEval`.
     ignore_try: bool = "ignore-try", "false";
     /// Whether garbage collection keeps the derivations of what is kept.
@@ -404,34 +422,62 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("warn-large-path-threshold", "0"),
 ];
 
+/// Those among them that are lists or tables.
+const ACCEPTED_LISTS: &[&str] = &[
+    "access-tokens",
+    "allowed-users",
+    "build-hook",
+    "extra-platforms",
+    "hashed-mirrors",
+    "ignored-acls",
+    "impure-env",
+    "plugin-files",
+    "secret-key-files",
+    "substituters",
+    "trusted-public-keys",
+    "trusted-substituters",
+    "trusted-users",
+];
+
 impl Settings {
     /// Reads all sources but the command line. Returns the settings and the warnings on the way.
     pub fn load(context: &Context) -> Result<(Self, Vec<String>)> {
-        let mut settings = Self::default();
-        let mut warnings = Vec::new();
+        let mut loading = Loading {
+            settings: Self::default(),
+            warnings: Vec::new(),
+            unknown: BTreeSet::new(),
+            has_search_path: context.environment.contains_key("NIX_PATH"),
+        };
+        if !context.is_called_as_reference() {
+            (loading.settings.experimental_features, _) = features::parse(features::DEFAULT);
+        }
         let system =
             context.variable("NIX_CONF_DIR").map_or_else(|| PathBuf::from("/etc/nix"), PathBuf::from);
-        settings.load_file(&system.join("nix.conf"), false, &mut warnings)?;
+        loading.file(&system.join("nix.conf"))?;
         match context.variable("NIX_USER_CONF_FILES") {
             Some(files) => {
                 for file in files.split(':').rev() {
-                    settings.load_file(Path::new(file), false, &mut warnings)?;
+                    loading.file(Path::new(file))?;
                 }
             }
-            None => {
-                let file = context.xdg("XDG_CONFIG_HOME", ".config").join("nix/nix.conf");
-                settings.load_file(&file, false, &mut warnings)?;
-            }
+            None => loading.file(&context.xdg("XDG_CONFIG_HOME", ".config").join("nix/nix.conf"))?,
         }
         if let Some(text) = context.variable("NIX_CONFIG") {
-            settings.load_text(text, Path::new("«NIX_CONFIG»"), &mut warnings)?;
+            loading.text(text, Path::new("NIX_CONFIG"))?;
         }
+        let Loading { mut settings, mut warnings, unknown, .. } = loading;
+        warnings.extend(unknown.iter().map(|name| format!("unknown setting '{name}'")));
         // As in C++ Nix, an empty variable says that there is no path.
         if let Some(text) = context.environment.get("NIX_PATH") {
             settings.nix_path = split_search_path(text);
             settings.given.insert("nix-path");
         }
         Ok((settings, warnings))
+    }
+
+    /// Whether an experimental feature is on.
+    pub fn has_feature(&self, name: &str) -> bool {
+        self.experimental_features.iter().any(|feature| feature == name)
     }
 
     /// The kind of machine that things are built for.
@@ -450,86 +496,144 @@ impl Settings {
         })
     }
 
-    /// Features in order, with those that others bring along.
-    fn complete_features(&mut self) {
-        if self.experimental_features.iter().any(|feature| feature == "flakes") {
-            self.experimental_features.push("fetch-tree".into());
+    /// Applies one setting, also in its `extra-` form. Answers with what there is to warn of; an error says what is wrong
+    /// with the value.
+    pub fn apply(&mut self, name: &str, value: &str) -> std::result::Result<Vec<String>, String> {
+        let name = &*in_use(name);
+        let (base, adds) = match name.strip_prefix("extra-") {
+            Some(base) if is_list(base) => (base, true),
+            _ => (name, false),
+        };
+        if let Some(feature) = features::of_setting(base).filter(|feature| !self.has_feature(feature)) {
+            return Ok(vec![format!(
+                "Ignoring setting '{base}' because experimental feature '{feature}' is not enabled"
+            )]);
         }
-        self.experimental_features.sort();
-        self.experimental_features.dedup();
+        let value = if adds {
+            let shown = self.show().into_iter().chain(self.show_accepted()).find(|(known, _)| *known == base);
+            format!("{} {value}", shown.map(|(_, old)| old).unwrap_or_default()).trim().to_owned()
+        } else {
+            value.to_owned()
+        };
+        if base == "experimental-features" {
+            let (features, warnings) = features::parse(&value);
+            self.set(base, &features.join(" "))?;
+            return Ok(warnings);
+        }
+        if self.set(base, &value)? {
+            let deprecated = (base == "warn-short-path-literals").then(|| {
+                let level = if self.warn_short_path_literals { "warn" } else { "ignore" };
+                format!("'{base}' is deprecated, use 'lint-short-path-literals = {level}' instead")
+            });
+            return Ok(deprecated.into_iter().collect());
+        }
+        match ACCEPTED.iter().find(|(known, _)| *known == base) {
+            None => Err(format!("unknown setting '{name}'")),
+            Some((known, default)) => {
+                match *default {
+                    "true" | "false" => bool::parse(base, &value).map(drop)?,
+                    number if number.parse::<u64>().is_ok() => u64::parse(base, &value).map(drop)?,
+                    _ => {}
+                }
+                self.accepted.insert(known, without_unit(&value));
+                Ok(Vec::new())
+            }
+        }
     }
 
-    fn load_file(&mut self, file: &Path, required: bool, warnings: &mut Vec<String>) -> Result {
+    /// Whether there is a setting of that name, also of a former one, or of its `extra-` form.
+    pub fn knows(name: &str) -> bool {
+        let name = &*in_use(name);
+        let exists = |name| {
+            DEFINITIONS.iter().any(|known| known.name == name)
+                || ACCEPTED.iter().any(|(known, _)| *known == name)
+        };
+        exists(name) || name.strip_prefix("extra-").is_some_and(|base| exists(base) && is_list(base))
+    }
+}
+
+/// Settings while they are read from files and texts.
+struct Loading {
+    settings: Settings,
+    warnings: Vec<String>,
+    unknown: BTreeSet<String>,
+    /// `NIX_PATH` counts more than what files say.
+    has_search_path: bool,
+}
+
+impl Loading {
+    /// Applies a file; one that cannot be read is as good as absent.
+    fn file(&mut self, file: &Path) -> Result {
         match std::fs::read_to_string(file) {
-            Ok(text) => self.load_text(&text, file, warnings),
-            Err(error) if required => {
-                Err(CommandError::failure(format!("reading {}: {error}", file.display())))
-            }
-            // As in C++ Nix: a configuration file that cannot be read is as good as absent.
+            Ok(text) => self.text(&text, file),
             Err(_) => Ok(()),
         }
     }
 
-    fn load_text(&mut self, text: &str, file: &Path, warnings: &mut Vec<String>) -> Result {
-        for (index, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or("").trim();
-            let mut words = line.split_whitespace();
-            let Some(first) = words.next() else { continue };
-            let at = || format!("{}:{}", file.display(), index + 1);
-            if let "include" | "!include" = first {
-                let Some(name) = words.next() else {
-                    return Err(CommandError::failure(format!("{first} without a file at {}", at())));
-                };
-                let target = file.parent().unwrap_or(Path::new("/")).join(name);
-                self.load_file(&target, first == "include", warnings)?;
+    /// Applies a text: first what it says of experimental features, which other settings may need.
+    fn text(&mut self, text: &str, file: &Path) -> Result {
+        let mut lines = Vec::new();
+        parse_lines(text, file, 0, &mut lines)?;
+        let of_features =
+            |name: &str| matches!(name, "experimental-features" | "extra-experimental-features");
+        let (first, rest): (Vec<_>, Vec<_>) = lines.into_iter().partition(|(name, _)| of_features(name));
+        for (name, value) in first.into_iter().chain(rest) {
+            if self.has_search_path && matches!(name.as_str(), "nix-path" | "extra-nix-path") {
                 continue;
             }
-            let Some((name, value)) = line.split_once('=') else {
-                return Err(CommandError::failure(format!(
-                    "illegal configuration line '{line}' at {}",
-                    at()
-                ))
-                .hint("a setting is written `name = value`"));
-            };
-            if let Some(warning) = self.apply(name.trim(), value.trim()).map_err(|error| {
-                CommandError::failure(format!(
-                    "setting '{}' has the wrong value: {error}, at {}",
-                    name.trim(),
-                    at()
-                ))
-            })? {
-                warnings.push(format!("warning: {warning} at {}", at()));
+            if !Settings::knows(&name) {
+                self.unknown.insert(name);
+                continue;
             }
+            let warnings = self.settings.apply(&name, &value);
+            self.warnings.extend(warnings.map_err(|problem| CommandError::new(Kind::Usage, problem))?);
         }
         Ok(())
     }
+}
 
-    /// Applies one setting, also in its `extra-` form; a warning when nobody knows the name.
-    pub fn apply(&mut self, name: &str, value: &str) -> std::result::Result<Option<String>, String> {
-        let name = &*in_use(name);
-        if self.set(name, value)? {
-            if name == "experimental-features" {
-                self.complete_features();
+/// How deeply files may include each other.
+const MAX_INCLUDES: usize = 100;
+
+/// The names and values of a text and of the files that it includes.
+fn parse_lines(text: &str, file: &Path, depth: usize, lines: &mut Vec<(String, String)>) -> Result {
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let shown = format!("\"{}\"", file.display());
+        let malformed = || {
+            CommandError::new(Kind::Usage, format!("syntax error in configuration line '{line}' in {shown}"))
+                .hint("a setting is written `name = value`")
+        };
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [] => {}
+            [word @ ("include" | "!include"), name] => {
+                if depth == MAX_INCLUDES {
+                    return Err(CommandError::failure(format!("files that include each other at {shown}")));
+                }
+                let included = file.parent().unwrap_or(Path::new("/")).join(name);
+                match std::fs::read_to_string(&included) {
+                    Ok(text) => parse_lines(&text, &included, depth + 1, lines)?,
+                    Err(_) if word == "!include" || included.exists() => {}
+                    Err(_) => {
+                        let message =
+                            format!("file \"{}\" included from {shown} not found", included.display());
+                        return Err(CommandError::failure(message));
+                    }
+                }
             }
-            return Ok(None);
+            ["include" | "!include", ..] => return Err(malformed()),
+            [name, "=", ref value @ ..] => lines.push((name.to_owned(), value.join(" "))),
+            _ => return Err(malformed()),
         }
-        if let Some((known, _)) = ACCEPTED.iter().find(|(known, _)| *known == name) {
-            self.accepted.insert(known, without_unit(value));
-            return Ok(None);
-        }
-        if let Some(base) = name.strip_prefix("extra-") {
-            if let Some((_, old)) = self.show().into_iter().find(|(known, _)| *known == base) {
-                self.apply(base, format!("{old} {value}").trim())?;
-                return Ok(None);
-            }
-            if let Some((known, default)) = ACCEPTED.iter().find(|(known, _)| *known == base) {
-                let all = self.accepted.entry(known).or_insert_with(|| (*default).to_owned());
-                let longer = format!("{all} {value}");
-                longer.trim().clone_into(all);
-                return Ok(None);
-            }
-        }
-        Ok(Some(format!("unknown setting '{name}'")))
+    }
+    Ok(())
+}
+
+/// Whether a setting is a list of words.
+fn is_list(name: &str) -> bool {
+    match DEFINITIONS.iter().find(|definition| definition.name == name) {
+        Some(definition) => definition.is_list,
+        None => ACCEPTED_LISTS.contains(&name),
     }
 }
 
@@ -555,22 +659,54 @@ mod tests {
 
     #[test]
     fn texts() {
+        let malformed = |line| Err(format!("syntax error in configuration line '{line}' in \"f\""));
         let table = [
             ("cores = 3", Ok("3")),
-            ("cores = three", Err("setting 'cores' has the wrong value: invalid unit specifier 'E', at f:1")),
+            ("cores = 3 # at most", Ok("3")),
+            ("cores = three", Err("setting 'cores' has invalid value 'three'".into())),
+            ("show-trace = 3", Err("Boolean setting 'show-trace' has invalid value '3'".into())),
+            ("warn-dirty = 3", Err("Boolean setting 'warn-dirty' has invalid value '3'".into())),
+            ("sandbox = 3", Err("option 'sandbox' has invalid value '3'".into())),
+            ("max-jobs = 3K", Err("configuration setting 'max-jobs' should be 'auto' or an integer".into())),
             ("# nothing\n\nextra-experimental-features = a\nextra-experimental-features = b", Ok("0")),
-            ("cores", Err("illegal configuration line 'cores' at f:1")),
-            ("include nowhere.conf", Err("reading nowhere.conf: No such file or directory (os error 2)")),
+            ("cores", malformed("cores")),
+            ("cores=3", malformed("cores=3")),
+            ("include a b", malformed("include a b")),
+            ("include nowhere.conf", Err("file \"nowhere.conf\" included from \"f\" not found".into())),
             ("!include nowhere.conf", Ok("0")),
         ];
         for (text, expected) in table {
-            let mut settings = Settings::default();
-            let outcome = settings.load_text(text, Path::new("f"), &mut Vec::new());
+            let mut loading = Loading {
+                settings: Settings::default(),
+                warnings: Vec::new(),
+                unknown: BTreeSet::new(),
+                has_search_path: false,
+            };
+            let outcome = loading.text(text, Path::new("f"));
             match (outcome, expected) {
-                (Ok(()), Ok(cores)) => assert_eq!(settings.cores.to_string(), cores, "{text}"),
+                (Ok(()), Ok(cores)) => assert_eq!(loading.settings.cores.to_string(), cores, "{text}"),
                 (Err(error), Err(message)) => assert_eq!(error.message, message),
                 (outcome, expected) => panic!("{text}: {outcome:?} instead of {expected:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn settings_of_features() {
+        for (text, expected) in [
+            ("accept-flake-config = true\nexperimental-features = flakes", "true"),
+            ("accept-flake-config = true\nexperimental-features = nix-command", "false"),
+        ] {
+            let mut loading = Loading {
+                settings: Settings::default(),
+                warnings: Vec::new(),
+                unknown: BTreeSet::new(),
+                has_search_path: false,
+            };
+            loading.text(text, Path::new("f")).expect("it is well-formed");
+            let shown = loading.settings.show_accepted().find(|(name, _)| *name == "accept-flake-config");
+            assert_eq!(shown.expect("it is there").1, expected);
+            assert_eq!(loading.warnings.is_empty(), expected == "true");
         }
     }
 
@@ -582,13 +718,13 @@ mod tests {
     #[test]
     fn former_names() {
         let mut settings = Settings::default();
-        assert_eq!(settings.apply("build-cores", "7"), Ok(None));
-        assert_eq!(settings.apply("extra-binary-caches", "a"), Ok(None));
-        assert_eq!(settings.apply("extra-substituters", "b"), Ok(None));
+        assert_eq!(settings.apply("build-cores", "7"), Ok(Vec::new()));
+        assert_eq!(settings.apply("extra-binary-caches", "a"), Ok(Vec::new()));
+        assert_eq!(settings.apply("extra-substituters", "b"), Ok(Vec::new()));
         assert_eq!(settings.cores, 7);
         assert_eq!(settings.accepted["substituters"], "https://cache.nixos.org/ a b");
         assert!(settings.show_accepted().any(|shown| shown == ("warn-dirty", "true".to_owned())));
-        assert_eq!(settings.apply("min-free", "3K"), Ok(None));
+        assert_eq!(settings.apply("min-free", "3K"), Ok(Vec::new()));
         assert_eq!(settings.accepted["min-free"], "3072");
         assert_eq!(flag_takes_value("build-cores"), Some(true));
     }
@@ -596,9 +732,11 @@ mod tests {
     #[test]
     fn extra_appends_and_unknown_warns() {
         let mut settings = Settings::default();
-        assert_eq!(settings.apply("extra-experimental-features", "pipe-operators"), Ok(None));
-        assert_eq!(settings.experimental_features.join(" "), "fetch-tree flakes nix-command pipe-operators");
-        assert_eq!(settings.apply("no-such", "1"), Ok(Some("unknown setting 'no-such'".into())));
-        assert_eq!(settings.apply("substituters", "https://cache.example.org"), Ok(None));
+        assert_eq!(settings.apply("extra-experimental-features", "pipe-operators"), Ok(Vec::new()));
+        assert_eq!(settings.apply("extra-experimental-features", "flakes"), Ok(Vec::new()));
+        assert_eq!(settings.experimental_features.join(" "), "fetch-tree flakes pipe-operators");
+        assert_eq!(settings.apply("no-such", "1"), Err("unknown setting 'no-such'".into()));
+        assert!(!Settings::knows("no-such") && !Settings::knows("extra-cores"));
+        assert_eq!(settings.apply("substituters", "https://cache.example.org"), Ok(Vec::new()));
     }
 }

@@ -384,7 +384,9 @@ impl Host for MemoryHost {
         for element in elements {
             if matches!(element, ContextElement::Output { .. }) {
                 let shown = element.display(&self.store_dir);
-                return Err(HostError::new(format!("'{shown}' can't be built: this store is only in memory")));
+                return Err(HostError::new(format!(
+                    "'{shown}' can't be built: this store is only in memory"
+                )));
             }
         }
         Ok(Realised::default())

@@ -59,7 +59,8 @@ struct Command {
 impl Command {
     fn of(line: &str) -> Option<Command> {
         let instantiate = line.starts_with("# nix-instantiate --eval --strict ");
-        let features = line.split_once("--extra-experimental-features '").map_or("flakes", |(_, rest)| rest);
+        let features =
+            line.split_once("--extra-experimental-features '").map_or("flakes fetch-tree", |(_, rest)| rest);
         let features = features.split('\'').next()?.split(' ').map(str::to_owned).collect();
         let command = Command { instantiate, show_trace: line.contains("--show-trace"), features };
         (instantiate || line.starts_with("# nix eval --impure ")).then_some(command)

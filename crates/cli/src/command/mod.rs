@@ -30,7 +30,7 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
     let common = &arguments.common;
     let (mut settings, warnings) = Settings::load(context)?;
     for warning in warnings {
-        output.warn(warning);
+        output.warn(format!("warning: {warning}"));
     }
     common.apply(&mut settings)?;
     let world = |store: Option<&str>| -> Result<World> {

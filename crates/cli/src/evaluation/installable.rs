@@ -14,6 +14,7 @@ use super::{Evaluated, flake_in, quote};
 use crate::arguments::SourceArguments;
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
+use crate::features;
 use crate::world::World;
 
 /// An argument for the functions that files evaluate to.
@@ -230,6 +231,9 @@ pub(crate) fn flake_value(
     name: &str,
 ) -> Evaluated<Value> {
     let reference = parse_reference(name)?;
+    if !evaluator.settings().has_feature("flakes") {
+        return Err(EvalError::other(features::disabled("flakes")));
+    }
     let text = match reference.folder {
         None => {
             format!("{{ outputs = import /__nival__/flake-outputs.nix {{ system = {}; }}; }}", quote(system))

@@ -3,6 +3,7 @@
 use super::flags::misuse;
 use crate::command::config;
 use crate::error::{CommandError, Result};
+use crate::features;
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -17,8 +18,9 @@ pub(super) fn run(output: Output, settings: &Settings, words: &[String], json: b
         }
         [show, name] if show == "show" => {
             let mut all = settings.show().into_iter().chain(settings.show_accepted());
+            let is_on = features::of_setting(name).is_none_or(|feature| settings.has_feature(feature));
             let (_, value) = all
-                .find(|(known, _)| known == name)
+                .find(|(known, _)| known == name && is_on)
                 .ok_or_else(|| CommandError::failure(format!("could not find setting '{name}'")))?;
             output.line(value);
             Ok(())

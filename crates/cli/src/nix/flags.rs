@@ -1,10 +1,11 @@
 //! The flags that the older programs of C++ Nix have in common (its manual, "Common Options").
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
 use crate::evaluation::{Argument, Arguments, argument_file, read_stdin};
+use crate::features;
 use crate::output::Output;
 use crate::settings::{Settings, flag_takes_value};
 
@@ -96,6 +97,10 @@ pub(super) struct Flags {
     pub(super) verbosity: u8,
     /// Whether what was evaluated and fetched before counts as out of date.
     pub(super) refresh: bool,
+    /// The experimental features that flags need.
+    pub(super) features: BTreeSet<&'static str>,
+    /// Settings that need a feature which was off when they came: it may be turned on by a later flag.
+    gated: Vec<(String, String)>,
 }
 
 impl Flags {
@@ -115,6 +120,8 @@ impl Flags {
             arguments,
             verbosity: 3,
             refresh: false,
+            features: BTreeSet::new(),
+            gated: Vec::new(),
         }
     }
 
@@ -122,7 +129,7 @@ impl Flags {
     pub(super) fn new(context: &Context, output: Output) -> Result<Self> {
         let (mut settings, warnings) = Settings::load(context)?;
         for warning in warnings {
-            output.warn(warning);
+            output.warn(format!("warning: {warning}"));
         }
         if matches!(context.variable("NIX_ABORT_ON_WARN"), Some("1" | "yes" | "true")) {
             settings.abort_on_warn = true;
@@ -169,19 +176,17 @@ impl Flags {
             }
             "--option" => {
                 let [name, value] = line.values(flag)?;
-                match self.settings.apply(&name, &value) {
-                    Ok(None) => {}
-                    Ok(Some(warning)) => output.warn(format!("warning: {warning}")),
-                    Err(_) => output.warn(format!("warning: setting '{name}' has invalid value '{value}'")),
+                if let Err(error) = self.apply(&name, &value, output) {
+                    output.warn(format!("warning: {}", error.message));
                 }
             }
             "--impure" => self.settings.pure_eval = false,
             "-j" => {
                 let [value] = line.values(flag)?;
-                self.set("max-jobs", &value)?;
+                self.apply("max-jobs", &value, output)?;
             }
-            "-k" => self.set("keep-going", "true")?,
-            "-K" => self.set("keep-failed", "true")?,
+            "-k" => self.apply("keep-going", "true", output)?,
+            "-K" => self.apply("keep-failed", "true", output)?,
             "-v" | "--verbose" => self.verbosity = (self.verbosity + 1).min(7),
             "--quiet" => self.verbosity = self.verbosity.saturating_sub(1),
             "--debug" => self.verbosity = 6,
@@ -189,33 +194,50 @@ impl Flags {
             "--log-format" => {
                 let [_] = line.values(flag)?;
             }
-            _ => return self.take_setting(flag, line),
+            _ => return self.take_setting(flag, line, output),
         }
         Ok(true)
     }
 
     /// `--NAME VALUE`, `--NAME` and `--no-NAME`.
-    fn take_setting(&mut self, flag: &str, line: &mut CommandLine) -> Result<bool> {
+    fn take_setting(&mut self, flag: &str, line: &mut CommandLine, output: Output) -> Result<bool> {
         let Some(name) = flag.strip_prefix("--") else { return Ok(false) };
-        if let Some(name) = name.strip_prefix("no-").filter(|name| flag_takes_value(name) == Some(false)) {
-            self.set(name, "false")?;
-            return Ok(true);
-        }
-        match flag_takes_value(name) {
-            None => return Ok(false),
-            Some(false) => self.set(name, "true")?,
-            Some(true) => {
-                let [value] = line.values(flag)?;
-                self.set(name, &value)?;
+        let (name, value) = match name.strip_prefix("no-") {
+            Some(name) if flag_takes_value(name) == Some(false) => (name, "false".to_owned()),
+            _ => match flag_takes_value(name) {
+                None => return Ok(false),
+                Some(false) => (name, "true".to_owned()),
+                Some(true) => {
+                    let [value] = line.values(flag)?;
+                    (name, value)
+                }
+            },
+        };
+        match features::of_setting(name) {
+            Some(feature) if !self.settings.has_feature(feature) => {
+                self.gated.push((name.to_owned(), value));
+                self.features.insert(feature);
+                Ok(true)
             }
+            _ => self.apply(name, &value, output).map(|()| true),
         }
-        Ok(true)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result {
-        match self.settings.apply(name, value) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(misuse(format!("setting '{name}' has invalid value '{value}'"))),
+    fn apply(&mut self, name: &str, value: &str, output: Output) -> Result {
+        let warnings =
+            self.settings.apply(name, value).map_err(|problem| CommandError::new(Kind::Usage, problem))?;
+        for warning in warnings {
+            output.warn(format!("warning: {warning}"));
         }
+        Ok(())
+    }
+
+    /// Ends the reading of the command line: what its flags need must be on now.
+    pub(super) fn finish(&mut self, output: Output) -> Result {
+        features::require(&self.settings, &self.features)?;
+        for (name, value) in std::mem::take(&mut self.gated) {
+            self.apply(&name, &value, output)?;
+        }
+        Ok(())
     }
 }

@@ -133,6 +133,7 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
             _ => command.inputs.push(argument),
         }
     }
+    flags.finish(output)?;
     if command.attributes.is_empty() {
         command.attributes.push(String::new());
     }

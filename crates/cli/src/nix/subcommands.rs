@@ -1,5 +1,6 @@
 //! `nix`: the program with sub-commands (C++ Nix manual, "Experimental Commands").
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use nival_syntax::suggestions;
@@ -9,28 +10,39 @@ use super::{config, version};
 use crate::arguments::{EvalArguments, ReplArguments, SourceArguments};
 use crate::command::{self, eval, repl};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CommandError, Result};
+use crate::features;
 use crate::output::Output;
 use crate::store_place::StorePlace;
 use crate::world::World;
 
-/// Whether the command line is one for this module; the sub-commands that are not read as those of `nival`.
+/// Whether the command line is one for this module. Other sub-commands are read as those of `nival`, if what C++ Nix asks for
+/// its own is on.
 pub(super) fn takes(context: &Context) -> bool {
     let quiet = Output { quiet: true, colour: false };
     let (Ok(mut flags), mut line) = (Flags::silent(context), CommandLine::new(context)) else { return true };
+    let mut subcommand = None;
     while let Some(word) = line.next_word() {
         match word {
-            Word::Plain(name) => {
-                return command::subcommand(&name).is_none()
-                    || matches!(name.as_str(), "eval" | "repl" | "config" | "show-config" | "help");
+            Word::Plain(name) if subcommand.is_none() => {
+                if command::subcommand(&name).is_none()
+                    || matches!(name.as_str(), "eval" | "repl" | "config" | "show-config" | "help")
+                {
+                    return true;
+                }
+                subcommand = Some(name);
             }
-            Word::Flag(flag) if matches!(flag.as_str(), "--version" | "--help") => return true,
+            Word::Flag(flag) if matches!(flag.as_str(), "--version" | "--help") => {
+                return subcommand.is_none();
+            }
             Word::Flag(flag) => {
                 let _ = flags.take(&flag, &mut line, context, quiet);
             }
+            Word::Plain(_) => {}
         }
     }
-    true
+    subcommand
+        .is_none_or(|name| COMMANDS.contains(&name.as_str()) && !flags.settings.has_feature("nix-command"))
 }
 
 /// The sub-commands of C++ Nix 2.34, which may have been meant.
@@ -80,8 +92,17 @@ fn did_you_mean(similar: &[String]) -> String {
 enum Subcommand {
     Eval(Box<EvalArguments>),
     Repl(Box<ReplArguments>),
-    Config { words: Vec<String>, json: bool },
-    Help { words: Vec<String> },
+    Config {
+        words: Vec<String>,
+        json: bool,
+    },
+    Help {
+        words: Vec<String>,
+    },
+    /// One that is not there under the name of this program, or that needs what is off.
+    Other {
+        name: String,
+    },
 }
 
 pub(super) fn run(context: &Context, output: Output) -> Result {
@@ -96,15 +117,19 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
         match (word, &mut subcommand) {
             (Word::Flag(flag), _) if flag == "--version" => shows_version = true,
             (Word::Flag(flag), _) if flag == "--help" => shows_help = true,
-            (Word::Flag(flag), _) if flag == "--refresh" => flags.refresh = true,
+            (Word::Flag(flag), _) if flag == "--refresh" => {
+                flags.features.insert("nix-command");
+                flags.refresh = true;
+            }
             (Word::Flag(flag), subcommand) => {
                 let is_taken = match subcommand {
                     Some(subcommand) => subcommand.take_flag(&flag, &mut line)?,
                     None => false,
                 };
                 if !is_taken
-                    && !take_global_flag(&flag, &mut line)?
+                    && !take_global_flag(&flag, &mut line, &mut flags, output)?
                     && !flags.take(&flag, &mut line, context, output)?
+                    && !matches!(subcommand, Some(Subcommand::Other { .. }))
                 {
                     return Err(unrecognised(&flag));
                 }
@@ -113,6 +138,7 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
             (Word::Plain(word), Some(subcommand)) => subcommand.take_word(word)?,
         }
     }
+    flags.finish(output)?;
     if shows_help {
         return help(output, subcommand.as_ref().map(Subcommand::name).as_slice());
     }
@@ -120,10 +146,22 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
         output.line(version("nix"));
         return Ok(());
     }
+    match &subcommand {
+        None | Some(Subcommand::Repl(_)) => {}
+        Some(Subcommand::Other { name }) if name == "flake" => {
+            // A word of its own for the feature of these, as long as the other one is on.
+            features::require(&flags.settings, &BTreeSet::from(["nix-command"]))?;
+            features::require(&flags.settings, &BTreeSet::from(["flakes"]))?;
+        }
+        Some(_) => features::require(&flags.settings, &BTreeSet::from(["nix-command"]))?,
+    }
     match subcommand {
         None => Err(misuse("no subcommand specified")),
         Some(Subcommand::Help { words }) => {
             help(output, &words.iter().map(String::as_str).collect::<Vec<_>>())
+        }
+        Some(Subcommand::Other { name }) => {
+            Err(CommandError::failure(format!("'nix {name}' is not there yet")))
         }
         Some(Subcommand::Config { words, json }) => config::run(output, &flags.settings, &words, json),
         Some(Subcommand::Eval(arguments)) => evaluate(context, output, flags, *arguments),
@@ -142,6 +180,7 @@ impl Subcommand {
                 Self::Config { words: vec!["show".into()], json: false }
             }
             "help" => Self::Help { words: Vec::new() },
+            _ if COMMANDS.contains(&name) => Self::Other { name: name.to_owned() },
             _ => {
                 let similar = suggestions(name, COMMANDS.iter().map(|command| command.as_bytes()));
                 return Err(misuse(format!(
@@ -158,6 +197,7 @@ impl Subcommand {
             Self::Repl(_) => "repl",
             Self::Config { .. } => "config",
             Self::Help { .. } => "help",
+            Self::Other { name } => name,
         }
     }
 
@@ -179,25 +219,36 @@ impl Subcommand {
             Self::Eval(_) => return Err(misuse(format!("unexpected argument '{word}'"))),
             Self::Repl(arguments) => arguments.installables.push(word),
             Self::Config { words, .. } | Self::Help { words } => words.push(word),
+            Self::Other { .. } => {}
         }
         Ok(())
     }
 }
 
 /// Flags that every sub-command has, and that change nothing here.
-fn take_global_flag(flag: &str, line: &mut CommandLine) -> Result<bool> {
+fn take_global_flag(flag: &str, line: &mut CommandLine, flags: &mut Flags, output: Output) -> Result<bool> {
     match flag {
-        "-L" | "--print-build-logs" | "--offline" | "--no-net" => {}
-        "--no-update-lock-file"
-        | "--no-write-lock-file"
-        | "--commit-lock-file"
-        | "--recreate-lock-file"
-        | "--no-registries" => {}
-        "--update-input" | "--reference-lock-file" | "--output-lock-file" | "--inputs-from" => {
+        "-L" | "--print-build-logs" | "--offline" | "--no-net" => {
+            flags.features.insert("nix-command");
+        }
+        "--no-update-lock-file" | "--no-write-lock-file" | "--commit-lock-file" => {}
+        "--recreate-lock-file" => output.warn(
+            "warning: '--recreate-lock-file' is deprecated and will be removed in a future version; use 'nix flake \
+             update' instead.",
+        ),
+        "--no-registries" => {
+            output.warn("warning: '--no-registries' is deprecated; use '--no-use-registries'");
+        }
+        "--update-input" | "--reference-lock-file" | "--output-lock-file" => {
             let [_] = line.values(flag)?;
+        }
+        "--inputs-from" => {
+            let [_] = line.values(flag)?;
+            flags.features.insert("flakes");
         }
         "--override-input" | "--override-flake" => {
             let [_, _] = line.values(flag)?;
+            flags.features.insert("flakes");
         }
         _ => return Ok(false),
     }

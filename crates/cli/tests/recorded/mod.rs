@@ -6,12 +6,19 @@ use std::process::{Command, Stdio};
 
 #[derive(serde::Deserialize)]
 struct Case {
+    /// What `NIX_CONFIG` says.
+    #[serde(default = "usual_config")]
+    config: String,
     arguments: Vec<String>,
     #[serde(default)]
     input: String,
     code: i32,
     stdout: String,
     stderr: String,
+}
+
+fn usual_config() -> String {
+    "experimental-features = nix-command flakes".to_owned()
 }
 
 /// Calls a program with the arguments of each case in a folder with the files of `recorded/files`, known as `/DIR`.
@@ -34,6 +41,7 @@ pub(crate) fn check(program: &str, cases: &str) {
             .env_clear()
             .env("HOME", &directory)
             .env("NIX_CONF_DIR", &directory)
+            .env("NIX_CONFIG", &case.config)
             .env("NIX_REMOTE", "dummy://")
             .env("_NIX_TEST_RAW_MARKDOWN", "1")
             .stdin(Stdio::piped())

@@ -202,7 +202,8 @@ fn append_context(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
             for output in list.iter() {
                 let frame = "while evaluating an output name within a string context";
                 let output = text(ev.force_plain_string(output, outputs.pos(), frame)?.bytes())?;
-                elements.push(ContextElement::Output { derivation: DerivationRef::File(path.clone()), output });
+                elements
+                    .push(ContextElement::Output { derivation: DerivationRef::File(path.clone()), output });
             }
         }
     }
@@ -315,9 +316,10 @@ fn output_path(ev: &Evaluator, derivation: &DerivationRef, output: &str) -> Resu
         return Err(EvalError::new(ErrorKind::Host, format!("derivation '{shown}' is not valid")));
     }
     let known = ev.host().read_derivation(file)?;
-    let made = known.outputs.get(output).ok_or_else(|| {
-        EvalError::other(format!("derivation '{shown}' does not have output '{output}'"))
-    })?;
+    let made = known
+        .outputs
+        .get(output)
+        .ok_or_else(|| EvalError::other(format!("derivation '{shown}' does not have output '{output}'")))?;
     let path = made
         .path(ev.host().store_dir(), &known.name, output)
         .map_err(|error| EvalError::other(error.to_string()))?;

@@ -68,7 +68,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         doc: "Gets a source tree: takes a flake reference, as a text or as a set with `type`.",
         global: true,
         internal: false,
-        feature: None,
+        feature: Some("fetch-tree"),
         traced: true,
         run: fetch_tree,
     },

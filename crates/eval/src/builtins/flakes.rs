@@ -7,7 +7,7 @@ use nival_formats::flake_ref::Paths;
 use nival_formats::input::{AttrValue, InputAttrs, InputError, Wanted};
 use nival_syntax::{Pos, Symbol};
 
-use super::text;
+use super::{require_feature, text};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Evaluator, describe_type};
 use crate::flake::LockOptions;
@@ -15,41 +15,33 @@ use crate::host::{MessageKind, Registries};
 use crate::value::{AttrsBuilder, Builtin, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
-    Builtin {
-        feature: Some("flakes"),
-        ..Builtin::new(
-            "parseFlakeRef",
-            &["flake-ref"],
-            "Takes a flake reference such as `github:NixOS/nixpkgs/23.05?dir=lib` apart: the result is a set with `type` and what \
-             else the reference says.",
-            parse_flake_ref,
-        )
-    },
-    Builtin {
-        feature: Some("flakes"),
-        ..Builtin::new(
-            "getFlake",
-            &["args"],
-            "Fetches the flake that a reference names, and gives its outputs, with its inputs and what is known of its source. In \
-             pure evaluation the reference has to be locked: one that can only ever mean the same.",
-            get_flake,
-        )
-    },
-    Builtin {
-        feature: Some("flakes"),
-        ..Builtin::new(
-            "flakeRefToString",
-            &["attrs"],
-            "The flake reference that a set such as that of `parseFlakeRef` stands for, as a URL.",
-            flake_ref_to_string,
-        )
-    },
+    Builtin::new(
+        "parseFlakeRef",
+        &["flake-ref"],
+        "Takes a flake reference such as `github:NixOS/nixpkgs/23.05?dir=lib` apart: the result is a set with `type` and what \
+         else the reference says.",
+        parse_flake_ref,
+    ),
+    Builtin::new(
+        "getFlake",
+        &["args"],
+        "Fetches the flake that a reference names, and gives its outputs, with its inputs and what is known of its source. In \
+         pure evaluation the reference has to be locked: one that can only ever mean the same.",
+        get_flake,
+    ),
+    Builtin::new(
+        "flakeRefToString",
+        &["attrs"],
+        "The flake reference that a set such as that of `parseFlakeRef` stands for, as a URL.",
+        flake_ref_to_string,
+    ),
 ];
 
 fn get_flake(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     ev.must_not_be_ahead()?;
     let frame = "while evaluating the argument passed to builtins.getFlake";
     let text = text(ev.force_plain_string(arguments[0], pos, frame)?.bytes())?;
+    require_feature(ev, "flakes")?;
     let reference = parse(ev, &text)?;
     let pure = ev.settings().pure_eval;
     if pure && !reference.input.is_locked()? {
@@ -90,6 +82,7 @@ pub(crate) fn warn(ev: &Evaluator, warnings: &[String]) -> Result<()> {
 fn parse_flake_ref(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the argument passed to builtins.parseFlakeRef";
     let reference = text(ev.force_plain_string(arguments[0], pos, frame)?.bytes())?;
+    require_feature(ev, "flakes")?;
     let attrs = parse(ev, &reference)?.to_attrs();
     let mut result = AttrsBuilder::with_capacity(attrs.len());
     for (name, value) in &attrs {
@@ -129,6 +122,7 @@ fn flake_ref_to_string(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<
         };
         attrs.insert(text(name.as_bytes())?, value);
     }
+    require_feature(ev, "flakes")?;
     let features = |name: &str| ev.settings().has_feature(name);
     let url = FlakeRef::from_attrs(attrs, &features)?.to_url()?;
     warn(ev, &url.warnings())?;
