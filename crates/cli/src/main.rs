@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 /// Evaluation allocates much and from more than one thread, where glibc's allocator asks the kernel for each page.
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
