@@ -36,6 +36,19 @@ fn nobody_sees_that_there_are_several_threads() {
         "builtins.concatLists (builtins.genList (i: builtins.genList (j: work (i + j)) 6) 6)",
         "let d = name: inputs: derivation { inherit name inputs; system = \"x\"; builder = \"/b\"; n = work 10; }; \
          l = builtins.genList (i: d \"l${toString i}\" [ ]) 8; m = map (x: d \"m\" [ l x ]) l; in (d \"top\" m).drvPath",
+        // Lists that functions are called on, one element after the other.
+        "builtins.concatMap (i: [ (work i) i ]) [ 3 12 5 13 7 14 9 15 ]",
+        "builtins.filter (i: builtins.trace i (work i > 100)) [ 14 3 12 5 13 7 14 9 15 ]",
+        "builtins.filter (i: if i == 5 then { } else work i > 100) [ 14 3 12 5 13 7 14 9 15 ]",
+        "builtins.concatMap (i: if i == 13 then throw \"at ${toString (work i)}\" else [ (work i) ]) [ 15 12 13 14 13 ]",
+        "builtins.partition (i: work i > 100) [ 14 3 12 5 13 7 ]",
+        "builtins.groupBy (i: toString (work i)) [ 14 3 12 5 13 7 14 ]",
+        "builtins.groupBy (i: work i) [ 14 3 12 5 13 7 14 ]",
+        "builtins.catAttrs \"a\" (map (i: if work i > 200 then { a = i; } else { }) [ 14 3 12 5 13 7 ])",
+        "builtins.catAttrs \"a\" (map (i: if work i > 300 then throw \"large\" else { a = i; }) [ 12 3 14 5 13 7 ])",
+        "builtins.zipAttrsWith (n: v: work (builtins.length v)) (map (i: { ${toString (work i)} = i; }) [ 14 3 12 5 13 7 ])",
+        "builtins.toJSON (map (i: { a.b.c = work i; d = [ (work (i + 1)) { __toString = s: \"x\"; e = throw \"no\"; } ]; }) [ 9 12 5 13 ])",
+        "builtins.toJSON [ (work 13) { outPath = work 14; x = throw \"no\"; } { a = work 12; b = work; c = throw \"later\"; } ]",
         // Messages come in the order of the program, each once.
         "builtins.genList (i: builtins.trace \"${toString i}\" (work (i + 5))) 9",
         "let w = builtins.warn \"once\" (work 12); in [ (work 8) w w { a = w; b = builtins.trace \"b\" w; } ]",

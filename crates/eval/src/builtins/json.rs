@@ -4,7 +4,7 @@ use nival_syntax::{Pos, Symbol};
 
 use crate::context::{Context, ContextElement};
 use crate::error::{EvalError, InFrame, Result};
-use crate::evaluator::{Coercion, Evaluator, describe_type};
+use crate::evaluator::{Coercion, Evaluator, Need, describe_type};
 use crate::json::{self, JsonError, JsonValue, Utf8Error};
 use crate::value::{Attrs, AttrsBuilder, Builtin, List, Value, View};
 
@@ -157,6 +157,7 @@ impl Writer<'_> {
 
     fn list(&mut self, list: List, pos: Pos) -> Result<()> {
         self.out.push(b'[');
+        let _offer = self.strict.then(|| self.ev.offer(Need::Json, list.iter()));
         for (index, element) in list.iter().enumerate() {
             if index > 0 {
                 self.out.push(b',');
@@ -181,6 +182,7 @@ impl Writer<'_> {
             return self.value(path.value, path.pos());
         }
         self.out.push(b'{');
+        let _offer = self.strict.then(|| self.ev.offer(Need::Json, attrs.iter().map(|attr| attr.value)));
         for (index, attr) in attrs.by_name().enumerate() {
             if index > 0 {
                 self.out.push(b',');

@@ -53,9 +53,10 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let frame = "while evaluating the return value of the function passed to builtins.concatMap";
             let place = place(function);
             let mut lists: Vec<List> = Vec::with_capacity(list.len());
-            for element in list.iter() {
-                lists.push(ev.force_list(ev.call(function, &[element], pos)?, place, frame)?);
-            }
+            ev.call_for_each(function, list, pos, |_, result| {
+                lists.push(ev.force_list(result, place, frame)?);
+                Ok(())
+            })?;
             Ok(ev.concat_lists(&lists).into())
         },
     ),
@@ -161,10 +162,11 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let frame =
                 "while evaluating the return value of the grouping function passed to builtins.groupBy";
             let mut groups: BTreeMap<Symbol, Vec<Value>> = BTreeMap::new();
-            for element in list.iter() {
-                let name = ev.force_plain_string(ev.call(function, &[element], pos)?, pos, frame)?;
+            ev.call_for_each(function, list, pos, |element, name| {
+                let name = ev.force_plain_string(name, pos, frame)?;
                 groups.entry(Symbol::intern(name.bytes())).or_default().push(element);
-            }
+                Ok(())
+            })?;
             let mut result = AttrsBuilder::with_capacity(groups.len());
             for (name, elements) in groups {
                 result.insert(name, ev.list(&elements), Pos::NONE);
@@ -220,10 +222,15 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let frame =
                 "while evaluating the return value of the partition function passed to builtins.partition";
             let (mut right, mut wrong) = (Vec::new(), Vec::new());
-            for element in list.iter() {
-                let holds = ev.force_bool(ev.call(function, &[element], pos)?, pos, frame)?;
-                if holds { right.push(element) } else { wrong.push(element) }
-            }
+            ev.call_for_each(function, list, pos, |element, holds| {
+                let holds = ev.force_bool(holds, pos, frame)?;
+                if holds {
+                    right.push(element)
+                } else {
+                    wrong.push(element)
+                }
+                Ok(())
+            })?;
             let mut result = AttrsBuilder::with_capacity(2);
             result.add("right", ev.list(&right));
             result.add("wrong", ev.list(&wrong));
@@ -286,11 +293,12 @@ fn filter(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     )?;
     let frame = "while evaluating the return value of the filtering function passed to builtins.filter";
     let mut kept = Vec::with_capacity(list.len());
-    for element in list.iter() {
-        if ev.force_bool(ev.call(function, &[element], pos)?, pos, frame)? {
+    ev.call_for_each(function, list, pos, |element, holds| {
+        if ev.force_bool(holds, pos, frame)? {
             kept.push(element);
         }
-    }
+        Ok(())
+    })?;
     Ok(if kept.len() == list.len() { list.into() } else { ev.list(&kept) })
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::{EvalError, InFrame, Result};
-use crate::evaluator::Evaluator;
+use crate::evaluator::{Evaluator, Need};
 use crate::hash::WordHash;
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Value, View};
 
@@ -114,6 +114,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             )?;
             let frame =
                 "while evaluating an element in the list passed as second argument to builtins.catAttrs";
+            let _offer = ev.offer(Need::Value, list.iter());
             let mut found = Vec::with_capacity(list.len());
             for element in list.iter() {
                 found.extend(ev.force_attrs(element, pos, frame)?.get(name));
@@ -230,6 +231,7 @@ fn zip_attrs_with(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
         "while evaluating the second argument passed to builtins.zipAttrsWith",
     )?;
     let frame = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
+    let _offer = ev.offer(Need::Value, list.iter());
     let mut values: HashMap<Symbol, Vec<Value>, WordHash> = HashMap::default();
     for element in list.iter() {
         for attr in ev.force_attrs(element, pos, frame)? {

@@ -17,7 +17,8 @@ static WAITING_FOR: [AtomicU32; super::MAX_EVALUATORS as usize] =
 
 const SPINS: u32 = 64;
 /// In microseconds.
-const LONGEST_NAP: u32 = 200;
+const SHORTEST_NAP: u32 = 5;
+const LONGEST_NAP: u32 = 100;
 
 enum Cycle {
     None,
@@ -125,7 +126,8 @@ impl Evaluator {
                         rounds = 0;
                     } else {
                         waiting_for.store(owner, Ordering::SeqCst);
-                        std::thread::sleep(Duration::from_micros(u64::from(rounds.min(LONGEST_NAP))));
+                        let nap = (rounds - SPINS + 1) * SHORTEST_NAP;
+                        std::thread::sleep(Duration::from_micros(u64::from(nap.min(LONGEST_NAP))));
                     }
                 }
             }

@@ -20,7 +20,7 @@ use nival_syntax::{Pos, Symbol};
 use super::{Coercion, Evaluator, SharedState};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::host::MessageKind;
-use crate::value::{Thunk, Value, View};
+use crate::value::{List, Thunk, Value, View};
 
 /// The stack of a helping thread: what needs more is left to the program's own.
 const STACK_BYTES: usize = 1 << 30;
@@ -28,11 +28,13 @@ const STACK_BYTES: usize = 1 << 30;
 const MAX_THREADS: usize = 64;
 /// An idle thread looks for work this often at first, and less often as nothing comes.
 const SHORTEST_NAP: Duration = Duration::from_micros(50);
-const LONGEST_NAP: Duration = Duration::from_millis(1);
+const LONGEST_NAP: Duration = Duration::from_micros(400);
 /// Who waits for another takes up other work, but not without end.
 const MAX_DETOURS: u32 = 8;
 /// More than this is not offered at a time: small things far in the future are not worth it.
 const LONGEST_QUEUE: usize = 1 << 14;
+/// In a longer list there is little to do for each element.
+const LONGEST_LIST: usize = 1 << 12;
 
 /// For each evaluator whether what it does is not known to be needed.
 static AHEAD: [AtomicBool; super::MAX_EVALUATORS as usize] =
@@ -53,6 +55,8 @@ pub(crate) enum Need {
     Value,
     /// As a string.
     Text(Coercion),
+    /// As JSON.
+    Json,
     /// With all that is in it.
     Deep,
 }
@@ -161,6 +165,27 @@ impl Evaluator {
         }
     }
 
+    /// Calls a function with each element of a list and hands both the element and the result on. Where there are
+    /// other threads, later results are offered meanwhile.
+    pub(crate) fn call_for_each(
+        &self,
+        function: Value,
+        list: List,
+        pos: Pos,
+        mut hand_on: impl FnMut(Value, Value) -> Result<()>,
+    ) -> Result<()> {
+        if self.place.is_none() || !(2..=LONGEST_LIST).contains(&list.len()) {
+            return list
+                .iter()
+                .try_for_each(|element| hand_on(element, self.call(function, &[element], pos)?));
+        }
+        let results = List::mapped(&self.heap, function, list);
+        let _offer = self.offer(Need::Value, results.iter());
+        list.iter()
+            .zip(results.iter())
+            .try_for_each(|(element, result)| hand_on(element, self.force(result, pos)?))
+    }
+
     fn offer_from(
         &self,
         place: usize,
@@ -196,6 +221,7 @@ impl Evaluator {
         let mut helpers = self.helpers.borrow_mut();
         let place = helpers.len() + 1;
         if self.place == Some(0) && place < self.shared.crew.queues.len() {
+            take_exact_naps();
             let shared = self.shared();
             let builder = thread::Builder::new().name(format!("evaluator {place}"));
             helpers.push(builder.stack_size(STACK_BYTES).spawn(move || help(&shared, place)).ok());
@@ -240,6 +266,7 @@ impl Evaluator {
         let _ = match task.need {
             Need::Value => self.force(task.value, Pos::NONE).map(|_| ()),
             Need::Text(how) => self.prepare_text(task.value, how),
+            Need::Json => self.prepare_json(task.value),
             Need::Deep => self.force_deep(task.value).map(|_| ()),
         };
         self.set_ahead(was_ahead);
@@ -259,6 +286,28 @@ impl Evaluator {
                 attrs.get(Symbol::OUT_PATH).map_or(Ok(()), |path| self.prepare_text(path, how))
             }
             View::Path(path) if how == Coercion::Derivation => self.copy_to_store(path).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Evaluates what `toJSON` will need.
+    fn prepare_json(&self, value: Value) -> Result<()> {
+        let _depth = self.enter(Pos::NONE)?;
+        let value = self.force(value, Pos::NONE)?;
+        match value.view() {
+            View::List(list) => {
+                let _offer = self.offer(Need::Json, list.iter());
+                list.iter().try_for_each(|element| self.prepare_json(element))
+            }
+            View::Attrs(attrs) if attrs.contains(Symbol::TO_STRING) => Ok(()),
+            View::Attrs(attrs) => match attrs.get(Symbol::OUT_PATH) {
+                Some(path) => self.prepare_json(path),
+                None => {
+                    let _offer = self.offer(Need::Json, attrs.iter().map(|attr| attr.value));
+                    attrs.iter().try_for_each(|attr| self.prepare_json(attr.value))
+                }
+            },
+            View::Path(path) => self.copy_to_store(path).map(|_| ()),
             _ => Ok(()),
         }
     }
@@ -306,11 +355,18 @@ fn is_worth_it(value: Value, need: Need) -> bool {
     }
 }
 
+/// Naps are as long as they should be, and not longer by the 50 µs that the system is free to add.
+fn take_exact_naps() {
+    // Where it can't be had, naps are longer.
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+}
+
 fn help(shared: &SharedState, place: usize) {
     let mut ev = Evaluator::fork(shared);
     ev.place = Some(place);
     shared.0.crew.queues[place].owner.store(ev.owner, Ordering::SeqCst);
     ev.set_ahead(true);
+    take_exact_naps();
     let mut nap = SHORTEST_NAP;
     while !ev.is_over() {
         match ev.take_task() {
