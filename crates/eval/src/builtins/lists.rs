@@ -223,12 +223,8 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the return value of the partition function passed to builtins.partition";
             let (mut right, mut wrong) = (Vec::new(), Vec::new());
             ev.call_for_each(function, list, pos, |element, holds| {
-                let holds = ev.force_bool(holds, pos, frame)?;
-                if holds {
-                    right.push(element)
-                } else {
-                    wrong.push(element)
-                }
+                let part = if ev.force_bool(holds, pos, frame)? { &mut right } else { &mut wrong };
+                part.push(element);
                 Ok(())
             })?;
             let mut result = AttrsBuilder::with_capacity(2);
