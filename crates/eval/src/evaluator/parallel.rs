@@ -244,7 +244,8 @@ impl Evaluator {
         let place = self.place?;
         let queues = &self.shared.crew.queues;
         let (before, after) = queues.split_at(place);
-        after[1..].iter().chain(before).find_map(Queue::take)
+        // Its own come last: who waits may as well do what it will come to later.
+        after[1..].iter().chain(before).chain(&after[..1]).find_map(Queue::take)
     }
 
     /// Does something else while another thread is at work on what this one needs.
