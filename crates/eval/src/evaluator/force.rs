@@ -209,7 +209,14 @@ impl Evaluator {
 pub(crate) fn place(value: Value) -> Pos {
     match value.settled().view() {
         View::Lambda(lambda) if lambda.code().is_seen() => lambda.code().pos,
+        View::Attrs(attrs) => attrs.braces(),
         View::Thunk => Thunk::of(value).and_then(Thunk::function).map_or(Pos::NONE, place),
         _ => Pos::NONE,
     }
+}
+
+/// The same, or else another place.
+pub(crate) fn place_or(value: Value, other: Pos) -> Pos {
+    let pos = place(value);
+    if pos.is_none() { other } else { pos }
 }

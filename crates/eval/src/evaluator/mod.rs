@@ -24,7 +24,7 @@ pub use coerce::Coercion;
 pub(crate) use env::Env;
 pub use expect::describe_type;
 pub(crate) use files::missing;
-pub(crate) use force::place;
+pub(crate) use force::{place, place_or};
 pub(crate) use globals::Globals;
 pub(crate) use inputs::Tree;
 pub(crate) use parallel::Need;

@@ -202,6 +202,14 @@ impl Attrs {
         unsafe { self.0.add(2 + index).cast::<Slot>().as_ref() }
     }
 
+    /// Where the set was written down, if it was.
+    pub(crate) fn braces(self) -> Pos {
+        match self.form() {
+            Form::Flat(flat) => flat.origins.braces(),
+            Form::Layered { .. } => Pos::NONE,
+        }
+    }
+
     /// The number of attributes.
     #[inline]
     pub fn len(self) -> usize {
@@ -347,12 +355,17 @@ impl Attrs {
 
     /// A set of attributes sorted by symbol, without doubles.
     pub(crate) fn from_sorted(heap: &Heap, attrs: &[Attr]) -> Attrs {
+        Attrs::in_braces(heap, Pos::NONE, attrs)
+    }
+
+    /// The same, of a set that was written down.
+    pub(crate) fn in_braces(heap: &Heap, braces: Pos, attrs: &[Attr]) -> Attrs {
         let names: Vec<Symbol> = attrs.iter().map(|attr| attr.name).collect();
         let has_origins = attrs.iter().any(|attr| attr.origins != Origins::NONE);
         let origins = if has_origins {
-            Origins::listed(heap, &attrs.iter().map(Attr::pos).collect::<Vec<_>>())
+            Origins::listed(heap, braces, &attrs.iter().map(Attr::pos).collect::<Vec<_>>())
         } else {
-            Origins::NONE
+            Origins::single(braces)
         };
         Attrs::from_values(heap, Keys::of(&names), origins, attrs.iter().map(|attr| attr.value))
     }

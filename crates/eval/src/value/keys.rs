@@ -140,13 +140,13 @@ impl Origins {
     /// Nothing is known.
     pub(crate) const NONE: Origins = Origins(0);
 
-    /// One position for each attribute.
-    pub(crate) fn listed(heap: &Heap, positions: &[Pos]) -> Origins {
+    /// The position of the set's braces, and one for each attribute.
+    pub(crate) fn listed(heap: &Heap, braces: Pos, positions: &[Pos]) -> Origins {
         if positions.iter().all(|pos| pos.is_none()) {
-            return Origins::NONE;
+            return Origins::single(braces);
         }
-        let words = heap.words(positions.len().div_ceil(2)).cast::<Pos>();
-        for (index, pos) in positions.iter().enumerate() {
+        let words = heap.words((1 + positions.len()).div_ceil(2)).cast::<Pos>();
+        for (index, pos) in std::iter::once(&braces).chain(positions).enumerate() {
             // SAFETY: there is room for all positions in the fresh words.
             unsafe { words.add(index).write(*pos) };
         }
@@ -176,6 +176,16 @@ impl Origins {
         Origins(bits)
     }
 
+    /// Where the set itself was written; nothing is known of those that were merged.
+    pub(crate) fn braces(self) -> Pos {
+        match self.0 & TAG_MASK {
+            // SAFETY: the position of the braces comes first.
+            LISTED => unsafe { *std::ptr::with_exposed_provenance::<Pos>((self.0 & !TAG_MASK) as usize) },
+            SINGLE => self.pos(0),
+            _ => Pos::NONE,
+        }
+    }
+
     /// Where the attribute with this index was written.
     pub(crate) fn pos(self, index: usize) -> Pos {
         let (mut origins, mut index) = (self, index);
@@ -184,8 +194,8 @@ impl Origins {
             match origins.0 & TAG_MASK {
                 LISTED => {
                     let positions = std::ptr::with_exposed_provenance::<Pos>(address);
-                    // SAFETY: there is a position for each attribute, and `index` is that of one.
-                    return unsafe { *positions.add(index) };
+                    // SAFETY: after that of the braces there is a position for each attribute, and `index` is that of one.
+                    return unsafe { *positions.add(1 + index) };
                 }
                 MERGED => {
                     // SAFETY: the address is that of a `Merged` which the heap keeps.
