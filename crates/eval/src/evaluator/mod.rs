@@ -175,6 +175,14 @@ impl Evaluator {
         stack::current_address() < self.stack_limit.load(Ordering::Relaxed)
     }
 
+    /// How many brackets of a text may stand inside each other: what the native stack has room for, up to about what
+    /// C++ Nix has room for.
+    pub(crate) fn max_nesting(&self) -> u32 {
+        const MOST: usize = 250_000;
+        let free = stack::current_address().saturating_sub(self.stack_limit.load(Ordering::Relaxed));
+        (free / stack::EACH_LEVEL).clamp(nival_syntax::MAX_DEPTH as usize / 10, MOST) as u32
+    }
+
     /// Whether there is native stack left.
     #[inline(always)]
     pub(crate) fn check_stack(&self, pos: Pos) -> Result<()> {
