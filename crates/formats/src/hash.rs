@@ -214,13 +214,19 @@ impl Hash {
 
     /// Lower-case hexadecimal, without a prefix.
     pub fn to_base16(&self) -> String {
+        let mut out = Vec::with_capacity(self.algo.size() * 2);
+        self.write_base16(&mut out);
+        String::from_utf8(out).expect("digits are text")
+    }
+
+    /// Appends the same.
+    pub(crate) fn write_base16(&self, out: &mut Vec<u8>) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut out = String::with_capacity(self.algo.size() * 2);
-        for byte in self.as_bytes() {
-            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            out.push(char::from(DIGITS[usize::from(byte & 15)]));
+        let mut digits = [[0; 2]; MAX_SIZE];
+        for (pair, byte) in digits.iter_mut().zip(&self.bytes) {
+            *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
         }
-        out
+        out.extend_from_slice(digits[..self.algo.size()].as_flattened());
     }
 
     /// nix32, without a prefix.

@@ -31,6 +31,7 @@
 pub mod content_address;
 pub mod date;
 pub mod derivation;
+mod escape;
 pub mod flake_ref;
 pub mod hash;
 pub mod input;

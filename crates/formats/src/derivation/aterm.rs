@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
+    escape::each_special,
     hash::{Hash, HashAlgo},
     store_path::{StoreDir, StorePath},
 };
@@ -207,13 +208,16 @@ impl Printer {
     }
 
     fn escaped(&mut self, text: &[u8]) {
-        let mut rest = text;
-        while let Some(at) = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0) {
-            self.0.extend_from_slice(&rest[..at]);
-            self.0.extend_from_slice(&[b'\\', ESCAPES[usize::from(rest[at])]]);
-            rest = &rest[at + 1..];
-        }
-        self.0.extend_from_slice(rest);
+        let mut start = 0;
+        each_special(text, |at| {
+            let escape = ESCAPES[usize::from(text[at])];
+            if escape != 0 {
+                self.0.extend_from_slice(&text[start..at]);
+                self.0.extend_from_slice(&[b'\\', escape]);
+                start = at + 1;
+            }
+        });
+        self.0.extend_from_slice(&text[start..]);
     }
 
     fn string(&mut self, text: impl AsRef<[u8]>) {
@@ -231,10 +235,7 @@ impl Printer {
     }
 
     fn base16(&mut self, hash: &Hash) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for byte in hash.as_bytes() {
-            self.0.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
+        hash.write_base16(&mut self.0);
     }
 
     fn tuple<const N: usize>(&mut self, fields: [impl AsRef<[u8]>; N]) {
