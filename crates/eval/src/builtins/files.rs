@@ -235,10 +235,11 @@ fn import_derivation(ev: &Evaluator, path: &StorePath, pos: Pos) -> Result<Value
     let names: Vec<Value> = derivation.outputs.keys().map(|name| ev.string(name)).collect();
     attrs.add("outputs", ev.list(&names));
     for (name, output) in &derivation.outputs {
-        attrs.add(
-            Symbol::intern(name),
-            super::derivation::output_string(ev, path, &derivation.name, name, output)?,
-        );
+        let known = output
+            .path(ev.host().store_dir(), &derivation.name, name)
+            .map_err(|error| EvalError::other(error.to_string()))?;
+        let value = super::derivation::output_string(ev, path, name, known.as_ref())?;
+        attrs.add(Symbol::intern(name), value);
     }
     let origin = Origin::File("«nix-internal»/imported-drv-to-derivation.nix".to_owned());
     let function = ev.eval_text(origin, IMPORTED_DERIVATION.as_bytes().to_vec(), "/")?;

@@ -282,7 +282,7 @@ impl Attrs {
     }
 
     /// The attributes in the order of their names' bytes.
-    pub fn by_name(self) -> impl ExactSizeIterator<Item = Attr> {
+    pub fn by_name(self) -> impl ExactSizeIterator<Item = Attr> + DoubleEndedIterator {
         let flat = self.flatten();
         flat.keys.name_order().iter().map(move |index| flat.attr(*index as usize))
     }
