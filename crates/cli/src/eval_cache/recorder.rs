@@ -27,6 +27,9 @@ use crate::world::World;
 /// `nix.conf`).
 const FRESH_FOR: u64 = 3600;
 
+/// How much earlier than it was the system may say that a file was changed, in nanoseconds.
+const CLOCK_TICK: i64 = 20_000_000;
+
 /// Passes everything on to another host and notes it.
 pub(crate) struct Recorder {
     inner: WorldHost,
@@ -463,9 +466,13 @@ impl Host for Recorder {
         if let Some(path) = path.filter(|_| is_open) {
             self.see_tree(Path::new(path));
         }
+        let started = SystemTime::now();
         let fetched = self.watched(self.inner.fetch_input(input))?;
         self.ask(&fetched.path);
-        if is_open && path.is_none() {
+        for file in &fetched.read {
+            self.see_since(file, started);
+        }
+        if is_open && path.is_none() && fetched.read.is_empty() {
             self.age(input.text("url").ok().flatten().unwrap_or_default());
         }
         Ok(fetched)
@@ -517,6 +524,34 @@ impl Recorder {
     fn age(&self, url: &str) {
         let remote = ["http://", "https://", "ssh://", "git://", "s3://"];
         if remote.iter().any(|scheme| url.contains(scheme)) { self.expire() } else { self.give_up() }
+    }
+
+    /// Notes a file that was read since a moment: it must not have changed since then. Of folders only that they are
+    /// there counts.
+    fn see_since(&self, path: &Path, started: SystemTime) {
+        let path = match self.place(path, false) {
+            Place::Embedded => return,
+            Place::Store(root) => return self.see_root(root),
+            Place::Elsewhere(path) => path,
+        };
+        let metadata = std::fs::symlink_metadata(&path);
+        let started = started.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i64);
+        let is_new = |metadata: &std::fs::Metadata| Fingerprint::of(metadata).changed >= started - CLOCK_TICK;
+        match metadata {
+            Ok(metadata) if metadata.is_dir() => self.see(path, |_, seen| {
+                seen.kind = Some(Kind::Directory);
+                Ok(())
+            }),
+            Ok(metadata) if is_new(&metadata) => self.give_up(),
+            Ok(_) => self.see_source(&path),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                self.see(path, |_, seen| {
+                    seen.kind = Some(Kind::Absent);
+                    Ok(())
+                });
+            }
+            Err(_) => self.give_up(),
+        }
     }
 
     /// Notes a tree of which the times count as well: one that was changed just now is not noted.

@@ -274,7 +274,7 @@ impl<'a> Repl<'a> {
             } else {
                 value
             };
-            values.push((installables.describe(&self.world.context, name), value));
+            values.push((installables.describe(self.evaluator, &self.world.context, name), value));
         }
         for (what, value) in values {
             self.world.output.say(format!("Loading installable '{what}'..."));

@@ -12,7 +12,7 @@ use super::derivation::parse_hash;
 use super::text;
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::evaluator::{Coercion, Evaluator, SearchEntry, missing};
+use crate::evaluator::{Coercion, Evaluator, SearchEntry, Sought};
 use crate::host::{FileType, HostError, SourceRequest};
 use crate::path::{canonical, to_path_buf};
 use crate::value::{AttrsBuilder, Builtin, Constant, Value, View};
@@ -317,7 +317,7 @@ fn read_file_type(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
     let path = ev.realise_path(arguments[0], pos)?;
     match ev.file_type(&path)? {
         Some(kind) => Ok(ev.string(kind.name())),
-        None => Err(missing(&path)),
+        None => Err(ev.missing(&path, Sought::Kind)),
     }
 }
 
@@ -475,7 +475,7 @@ fn copy_source(ev: &Evaluator, source: Source<'_>, context: Context, pos: Pos) -
     }
     let path = ev.resolve_links_cached(&path)?;
     if ev.file_type(&path)?.is_none() {
-        return Err(missing(&path));
+        return Err(ev.missing(&path, Sought::Kind));
     }
     // The host only learns that there was an error: what it was is kept here.
     let mut failure = None;

@@ -225,9 +225,9 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             ev.call_for_each(function, list, pos, |element, holds| {
                 let holds = ev.force_bool(holds, pos, frame)?;
                 if holds {
-                    right.push(element)
+                    right.push(element);
                 } else {
-                    wrong.push(element)
+                    wrong.push(element);
                 }
                 Ok(())
             })?;

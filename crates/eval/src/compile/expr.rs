@@ -114,7 +114,7 @@ pub(super) fn constant(ev: &Evaluator, unit: &Unit, id: ExprId) -> Option<Value>
 /// `__curPos` and `unsafeGetAttrPos`: a set of file, line and column, or `null`.
 pub(crate) fn position_value(ev: &Evaluator, pos: Pos) -> Value {
     let Some(place) = pos.resolve() else { return Value::NULL };
-    let nival_syntax::Origin::File(file) = place.source.origin() else { return Value::NULL };
+    let Some(file) = place.source.origin().path() else { return Value::NULL };
     let mut attrs = AttrsBuilder::with_capacity(3);
     // A file that is no file of this machine is shown as the root of its own tree.
     let path = file.strip_prefix("«nix-internal»").unwrap_or(file);

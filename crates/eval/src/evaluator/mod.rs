@@ -23,10 +23,9 @@ use nival_syntax::{Pos, Symbol};
 pub use coerce::Coercion;
 pub(crate) use env::Env;
 pub use expect::describe_type;
-pub(crate) use files::missing;
 pub(crate) use force::{place, place_or};
 pub(crate) use globals::Globals;
-pub(crate) use inputs::Tree;
+pub(crate) use inputs::{Sought, Tree};
 pub(crate) use parallel::Need;
 pub use settings::{LintLevel, SearchEntry, Settings};
 
