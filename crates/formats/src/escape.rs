@@ -3,27 +3,39 @@
 const WIDTH: usize = 16;
 
 /// Calls `found` with the index of each control character, quote and backslash.
+#[inline]
 pub(crate) fn each_special(text: &[u8], mut found: impl FnMut(usize)) {
-    let (chunks, rest) = text.as_chunks::<WIDTH>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        let mut bits = specials(chunk);
+    let mut show = |start: usize, mut bits: u32| {
         while bits != 0 {
-            found(index * WIDTH + bits.trailing_zeros() as usize);
+            found(start + bits.trailing_zeros() as usize);
             bits &= bits - 1;
         }
+    };
+    let (chunks, rest) = text.as_chunks::<WIDTH>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        show(index * WIDTH, specials(chunk));
     }
-    for (index, byte) in rest.iter().enumerate() {
-        if is_special(*byte) {
-            found(chunks.len() * WIDTH + index);
+    if rest.is_empty() {
+        return;
+    }
+    match text.last_chunk() {
+        // The last sixteen bytes, without those that were looked at.
+        Some(last) => {
+            let known = WIDTH - rest.len();
+            show(chunks.len() * WIDTH, specials(last) >> known);
+        }
+        None => {
+            let mut last = [b' '; WIDTH];
+            for (place, byte) in last.iter_mut().zip(rest) {
+                *place = *byte;
+            }
+            show(0, specials(&last));
         }
     }
-}
-
-fn is_special(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
 /// A bit for each byte that is special.
+#[inline]
 #[cfg(target_arch = "x86_64")]
 fn specials(chunk: &[u8; WIDTH]) -> u32 {
     use std::arch::x86_64::{
@@ -42,6 +54,7 @@ fn specials(chunk: &[u8; WIDTH]) -> u32 {
 /// A bit for each byte that is special.
 #[cfg(not(target_arch = "x86_64"))]
 fn specials(chunk: &[u8; WIDTH]) -> u32 {
+    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     (0..).zip(chunk).map(|(index, byte)| u32::from(is_special(*byte)) << index).sum()
 }
 
@@ -59,9 +72,8 @@ mod tests {
                     text[length / 2] = b'\n';
                     let mut found = Vec::new();
                     each_special(&text, |at| found.push(at));
-                    let expected: Vec<usize> = (0..length)
-                        .filter(|at| matches!(text[*at], 0..=31 | b'"' | b'\\'))
-                        .collect();
+                    let expected: Vec<usize> =
+                        (0..length).filter(|at| matches!(text[*at], 0..=31 | b'"' | b'\\')).collect();
                     assert_eq!(found, expected);
                 }
             }

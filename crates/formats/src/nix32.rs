@@ -52,8 +52,7 @@ pub fn encode_digest(digest: &[u8; 20]) -> [u8; 32] {
     // Each five bytes are eight digits; the last come first.
     let mut out = [0; 32];
     for (bytes, digits) in digest.as_chunks::<5>().0.iter().zip(out.as_chunks_mut::<8>().0.iter_mut().rev()) {
-        let [a, b, c, d, e] = *bytes;
-        let mut bits = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]);
+        let mut bits = bytes.iter().rev().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
         for digit in digits.iter_mut().rev() {
             *digit = ALPHABET[(bits & 0x1f) as usize];
             bits >>= 5;

@@ -118,8 +118,7 @@ const LEGAL: [bool; 256] = {
     let mut byte = 0;
     while byte < 256 {
         let c = byte as u8;
-        legal[byte] =
-            c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.' | b'_' | b'?' | b'=');
+        legal[byte] = c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.' | b'_' | b'?' | b'=');
         byte += 1;
     }
     legal

@@ -21,7 +21,9 @@ pub enum Utf8Error {
 
 /// Appends `text` in quotes, with what must be escaped escaped.
 pub fn write_string(out: &mut Vec<u8>, text: &[u8]) -> Result<(), Utf8Error> {
-    check_utf8(text)?;
+    if !text.is_ascii() {
+        check_utf8(text)?;
+    }
     nival_formats::json::write_bytes(out, text);
     Ok(())
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use super::{
-    Derivation, DerivationError, DerivationOutput, Draft, DraftOutput, InputOutputs, STRUCTURED_ATTRS_VARIABLE, StructuredAttrs,
+    Derivation, DerivationError, DerivationOutput, Draft, DraftOutput, InputOutputs,
+    STRUCTURED_ATTRS_VARIABLE, StructuredAttrs,
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},

@@ -65,7 +65,7 @@ impl Draft<'_> {
 
 impl Derivation {
     /// The same derivation, by reference.
-    pub fn draft(&self, store: &StoreDir) -> Result<Draft<'_>, StorePathError> {
+    pub fn draft(&self, store: &StoreDir) -> Result<Draft<'_>, DerivationError> {
         let outputs = self.outputs.iter();
         Ok(Draft {
             name: &self.name,

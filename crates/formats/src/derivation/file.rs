@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Derivation, DerivationError, DerivationKind, DerivationOutput, Draft, HashModulo, HashModuloMemo, Outputs,
+    Derivation, DerivationError, DerivationKind, DerivationOutput, Draft, HashModulo, HashModuloMemo,
+    Outputs,
     modulo::{HashedInputs, hash_missing_inputs, is_floating, sha256_of},
 };
 use crate::{
@@ -47,7 +48,8 @@ impl Draft<'_> {
         let references = self.input_sources.iter().chain(self.input_derivations.keys()).cloned().collect();
         let references = References { others: references, itself: false };
         let path = store.content_addressed_path(&format!("{}.drv", self.name), &address, &references)?;
-        let outputs = self.outputs.iter().filter_map(|output| Some((output.name.into(), output.path.clone()?)));
+        let outputs =
+            self.outputs.iter().filter_map(|output| Some((output.name.into(), output.path.clone()?)));
         Ok(DerivationFile {
             path,
             contents,

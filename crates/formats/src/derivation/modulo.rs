@@ -143,7 +143,8 @@ fn hash_with_known_inputs(
 impl Draft<'_> {
     /// The hash of a derivation whose output is fixed: that of its result.
     pub(super) fn fixed_hash(&self, store: &StoreDir, kind: DerivationKind) -> Option<Hash> {
-        let [DraftOutput { output: DerivationOutput::CaFixed(address), path: Some(path), .. }] = &*self.outputs
+        let [DraftOutput { output: DerivationOutput::CaFixed(address), path: Some(path), .. }] =
+            &*self.outputs
         else {
             return None;
         };
