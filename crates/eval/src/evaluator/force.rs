@@ -115,6 +115,9 @@ impl Evaluator {
                         std::hint::spin_loop();
                         continue;
                     }
+                    if let Err(error) = self.check_stack(pos) {
+                        break Err(error);
+                    }
                     match self.cycle() {
                         // Those who run ahead give way, so that who does not sees the cycle where it is.
                         Cycle::None | Cycle::WithOneAhead if !self.is_ahead() => {}
@@ -166,7 +169,7 @@ impl Evaluator {
     fn fail(&self, thunk: Thunk, suspension: Suspension, error: EvalError) -> EvalError {
         match error.kind() {
             _ if self.is_ahead() => thunk.restore(suspension),
-            ErrorKind::StackOverflow | ErrorKind::Host => thunk.restore(suspension),
+            ErrorKind::StackOverflow | ErrorKind::Interrupted | ErrorKind::Host => thunk.restore(suspension),
             _ => thunk.fail(&self.heap, error.share()),
         }
         error
