@@ -441,6 +441,23 @@ const ACCEPTED_LISTS: &[&str] = &[
     "trusted-users",
 ];
 
+/// Settings that may have no value at all.
+pub(crate) const OPTIONAL: &[&str] = &["build-dir", "diff-hook", "json-log-path"];
+
+/// Settings whose default differs between machines, so that manuals leave it out.
+pub(crate) const DEPENDS_ON_MACHINE: &[&str] =
+    &["build-users-group", "builders", "extra-platforms", "nix-path", "ssl-cert-file", "system-features"];
+
+/// The defaults of the settings that change nothing here, in their order.
+pub(crate) fn accepted_defaults() -> impl Iterator<Item = &'static str> {
+    ACCEPTED.iter().map(|(_, default)| *default)
+}
+
+/// The former names of a setting.
+pub(crate) fn former_names(name: &str) -> Vec<&'static str> {
+    FORMER.iter().filter(|(_, now)| *now == name).map(|(former, _)| *former).collect()
+}
+
 impl Settings {
     /// Reads all sources but the command line. Returns the settings and the warnings on the way.
     pub fn load(context: &Context) -> Result<(Self, Vec<String>)> {
@@ -632,7 +649,7 @@ fn parse_lines(text: &str, file: &Path, depth: usize, lines: &mut Vec<(String, S
 }
 
 /// Whether a setting is a list of words.
-fn is_list(name: &str) -> bool {
+pub(crate) fn is_list(name: &str) -> bool {
     match DEFINITIONS.iter().find(|definition| definition.name == name) {
         Some(definition) => definition.is_list,
         None => ACCEPTED_LISTS.contains(&name),
