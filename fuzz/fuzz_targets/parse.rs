@@ -7,7 +7,7 @@ use nival_syntax::{HumanStyle, Origin, ParseOptions, Source, parse, print, rende
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(source) = Source::add(Origin::String, bytes) else { return };
-    let options = ParseOptions { base_path: "/", home: Some("/home/user"), pipe_operators: true };
+    let options = ParseOptions { base_path: "/", home: Some("/home/user"), pipe_operators: true, max_depth: nival_syntax::MAX_DEPTH };
     match parse(source, &options) {
         Ok(ast) => assert!(!print::print(&ast).is_empty()),
         Err(error) => {

@@ -68,6 +68,12 @@ pub(crate) fn parse(text: &str) -> (Vec<String>, Vec<String>) {
     (features.into_iter().collect(), warnings)
 }
 
+/// The same features in the order of C++ Nix.
+pub(crate) fn in_order<'a>(features: impl Iterator<Item = &'a str>) -> Vec<&'static str> {
+    let on: BTreeSet<&str> = features.collect();
+    KNOWN.iter().copied().filter(|feature| on.contains(feature)).collect()
+}
+
 /// The feature that a setting belongs to.
 pub(crate) fn of_setting(name: &str) -> Option<&'static str> {
     OF_SETTINGS.iter().find(|(setting, _)| *setting == name).map(|(_, feature)| *feature)

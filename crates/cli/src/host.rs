@@ -10,9 +10,9 @@ use std::sync::Arc;
 use nival_eval::ContextElement;
 use nival_eval::host::{
     Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Realised,
-    Registries, SourceRequest,
+    Registries, Shown, SourceRequest,
 };
-use nival_fetch::{FetchError, FetchedFile, FetchedTree};
+use nival_fetch::{FetchError, FetchedFile, FetchedTree, GitOptions};
 use nival_formats::input::InputKind;
 use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input,
@@ -83,6 +83,19 @@ impl WorldHost {
         // What is fetched may be what evaluation has just added.
         self.0.write_derivations()?;
         Ok(self.0.store()?)
+    }
+
+    fn git_options(&self) -> GitOptions {
+        let (context, settings) = (&self.0.context, &self.0.settings);
+        GitOptions {
+            allow_dirty: settings.allow_dirty,
+            warn_dirty: settings.warn_dirty,
+            config_files: vec![
+                "/etc/gitconfig".into(),
+                context.xdg("XDG_CONFIG_HOME", ".config").join("git/config"),
+                context.home().join(".gitconfig"),
+            ],
+        }
     }
 
     /// Where a file of the store is on this machine, once it is there; other paths are what they are.
@@ -320,9 +333,20 @@ impl Host for WorldHost {
     fn fetch_input(&self, input: &Input) -> Result<FetchedInput, HostError> {
         nival_fetch::check_kind(input).map_err(fetch_error)?;
         let store = self.fetching_store("addToStoreFromDump")?;
-        let FetchedTree { path, nar_hash, input } =
-            nival_fetch::fetch_tree(store, input).map_err(fetch_error)?;
-        Ok(FetchedInput { path, nar_hash, input })
+        let mut warnings = Vec::new();
+        let fetched = nival_fetch::fetch_tree(store, input, &self.git_options(), &mut warnings);
+        let FetchedTree { path, nar_hash, input, shown, read } = fetched.map_err(|error| {
+            for warning in &warnings {
+                self.message(MessageKind::Warning, warning.as_bytes());
+            }
+            fetch_error(error)
+        })?;
+        let shown = match shown {
+            nival_fetch::Shown::Store => Shown::Store,
+            nival_fetch::Shown::Url(url) => Shown::Url(url),
+            nival_fetch::Shown::WorkTree(root) => Shown::WorkTree(root),
+        };
+        Ok(FetchedInput { path, nar_hash, input, shown, warnings, read })
     }
 
     fn download(&self, download: &Download<'_>) -> Result<Downloaded, HostError> {
@@ -362,6 +386,7 @@ impl Host for WorldHost {
             }
             MessageKind::EvaluationWarning => format!("evaluation warning: {text}"),
             MessageKind::Warning => format!("warning: {text}"),
+            MessageKind::Notice => text.into_owned(),
         };
         self.0.output.warn(if self.0.as_reference { filter_escapes(&text) } else { text.into() });
     }

@@ -187,6 +187,8 @@ macro_rules! settings {
 settings! {
     /// Whether `builtins.warn` ends evaluation with an error; `NIX_ABORT_ON_WARN=1` asks for it, too.
     abort_on_warn: bool = "abort-on-warn", "false";
+    /// Whether a Git repository with uncommitted changes may be used as it is.
+    allow_dirty: bool = "allow-dirty", "true";
     /// Host folders that a derivation may name in `__impureHostDeps`; they are bound read-only into its sandbox.
     allowed_impure_host_deps: Vec<String> = "allowed-impure-host-deps",
         "/usr /bin /sbin /lib /lib32 /lib64 /libx32 /etc/alternatives /etc/ld.so.cache";
@@ -262,6 +264,8 @@ settings! {
     trace_import_from_derivation: bool = "trace-import-from-derivation", "false";
     /// Whether `builtins.traceVerbose` prints.
     trace_verbose: bool = "trace-verbose", "false";
+    /// Whether there is a warning when a Git repository with uncommitted changes is used.
+    warn_dirty: bool = "warn-dirty", "true";
     /// A former way to say `lint-short-path-literals = warn`.
     warn_short_path_literals: bool = "warn-short-path-literals", "false";
 }
@@ -327,7 +331,6 @@ pub(crate) fn flag_takes_value(name: &str) -> Option<bool> {
 const ACCEPTED: &[(&str, &str)] = &[
     ("accept-flake-config", "false"),
     ("access-tokens", ""),
-    ("allow-dirty", "true"),
     ("allow-dirty-locks", "false"),
     ("allow-new-privileges", "false"),
     ("allow-symlinked-store", "false"),
@@ -418,7 +421,6 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("use-sqlite-wal", "true"),
     ("use-xdg-base-directories", "false"),
     ("user-agent-suffix", ""),
-    ("warn-dirty", "true"),
     ("warn-large-path-threshold", "0"),
 ];
 
@@ -438,6 +440,23 @@ const ACCEPTED_LISTS: &[&str] = &[
     "trusted-substituters",
     "trusted-users",
 ];
+
+/// Settings that may have no value at all.
+pub(crate) const OPTIONAL: &[&str] = &["build-dir", "diff-hook", "json-log-path"];
+
+/// Settings whose default differs between machines, so that manuals leave it out.
+pub(crate) const DEPENDS_ON_MACHINE: &[&str] =
+    &["build-users-group", "builders", "extra-platforms", "nix-path", "ssl-cert-file", "system-features"];
+
+/// The defaults of the settings that change nothing here, in their order.
+pub(crate) fn accepted_defaults() -> impl Iterator<Item = &'static str> {
+    ACCEPTED.iter().map(|(_, default)| *default)
+}
+
+/// The former names of a setting.
+pub(crate) fn former_names(name: &str) -> Vec<&'static str> {
+    FORMER.iter().filter(|(_, now)| *now == name).map(|(former, _)| *former).collect()
+}
 
 impl Settings {
     /// Reads all sources but the command line. Returns the settings and the warnings on the way.
@@ -630,7 +649,7 @@ fn parse_lines(text: &str, file: &Path, depth: usize, lines: &mut Vec<(String, S
 }
 
 /// Whether a setting is a list of words.
-fn is_list(name: &str) -> bool {
+pub(crate) fn is_list(name: &str) -> bool {
     match DEFINITIONS.iter().find(|definition| definition.name == name) {
         Some(definition) => definition.is_list,
         None => ACCEPTED_LISTS.contains(&name),
@@ -723,7 +742,7 @@ mod tests {
         assert_eq!(settings.apply("extra-substituters", "b"), Ok(Vec::new()));
         assert_eq!(settings.cores, 7);
         assert_eq!(settings.accepted["substituters"], "https://cache.nixos.org/ a b");
-        assert!(settings.show_accepted().any(|shown| shown == ("warn-dirty", "true".to_owned())));
+        assert!(settings.show_accepted().any(|shown| shown == ("use-sqlite-wal", "true".to_owned())));
         assert_eq!(settings.apply("min-free", "3K"), Ok(Vec::new()));
         assert_eq!(settings.accepted["min-free"], "3072");
         assert_eq!(flag_takes_value("build-cores"), Some(true));

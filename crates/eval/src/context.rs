@@ -196,9 +196,7 @@ impl Context {
             return Context(*id);
         }
         let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        let mut ids = [table.ids(Context(key.0)), table.ids(Context(key.1))].concat();
-        ids.sort_unstable();
-        ids.dedup();
+        let ids = merged(table.ids(Context(key.0)), table.ids(Context(key.1)));
         let union = table.set(&ids);
         table.unions.insert(key, union.0);
         union
@@ -216,6 +214,20 @@ impl Context {
         elements.sort_unstable();
         elements
     }
+}
+
+/// Two sorted sets in one.
+fn merged(left: &[u32], right: &[u32]) -> Vec<u32> {
+    let mut all = Vec::with_capacity(left.len() + right.len());
+    let mut rest = right;
+    for id in left {
+        let before = rest.iter().take_while(|other| *other < id).count();
+        all.extend_from_slice(&rest[..before]);
+        all.push(*id);
+        rest = &rest[before + usize::from(rest.get(before) == Some(id))..];
+    }
+    all.extend_from_slice(rest);
+    all
 }
 
 impl FromIterator<ContextElement> for Context {

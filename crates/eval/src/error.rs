@@ -96,6 +96,8 @@ pub enum ErrorKind {
     HashMismatch,
     /// Said by the host: reading, fetching, building, storing.
     Host,
+    /// The user wants it to end.
+    Interrupted,
     /// Evaluation ahead of need that came to nothing. No caller ever sees it.
     Abandoned,
     /// What the reference takes for a mistake in the command line.
@@ -305,6 +307,7 @@ impl ErrorKind {
             ErrorKind::HashMismatch
             | ErrorKind::Host
             | ErrorKind::Abandoned
+            | ErrorKind::Interrupted
             | ErrorKind::Usage
             | ErrorKind::Other => return None,
         })

@@ -155,6 +155,30 @@ pub struct FetchedInput {
     pub nar_hash: Hash,
     /// What was asked for, with all that is known of it now (`rev`, `lastModified`…).
     pub input: Input,
+    /// Where messages say that its files are.
+    pub shown: Shown,
+    /// What is dubious about it.
+    pub warnings: Vec<String>,
+    /// Files outside of the store that decide what the tree is, also those that are not there.
+    pub read: Vec<PathBuf>,
+}
+
+impl FetchedInput {
+    /// A tree that is shown where it is in the store.
+    pub fn new(path: StorePath, nar_hash: Hash, input: Input) -> FetchedInput {
+        FetchedInput { path, nar_hash, input, shown: Shown::Store, warnings: Vec::new(), read: Vec::new() }
+    }
+}
+
+/// Where messages say that the files of a source tree are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// In the store.
+    Store,
+    /// At a URL.
+    Url(String),
+    /// In a work tree of Git: files that are not tracked are not in the store.
+    WorkTree(PathBuf),
 }
 
 /// A file or archive to be downloaded.
@@ -186,6 +210,8 @@ pub enum MessageKind {
     EvaluationWarning,
     /// Something that the language advises against.
     Warning,
+    /// Something that the user may want to know.
+    Notice,
 }
 
 /// Why the host could not do it.

@@ -153,6 +153,7 @@ impl Evaluator {
             base_path: base,
             home: settings.home.as_deref(),
             pipe_operators: settings.has_feature("pipe-operators"),
+            max_depth: self.max_nesting(),
         }
     }
 }

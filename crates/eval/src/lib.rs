@@ -33,7 +33,9 @@ pub mod watch;
 pub use attr_path::parse_path;
 pub use context::{Context, ContextElement, DerivationRef};
 pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
-pub use evaluator::{Coercion, Evaluator, LintLevel, SearchEntry, Settings, SharedState, describe_type};
+pub use evaluator::{
+    Coercion, Evaluator, Interrupt, LintLevel, SearchEntry, Settings, SharedState, describe_type,
+};
 pub use flake::LockOptions;
 pub use host::Host;
 pub use interactive::{Documentation, Line, Variables};

@@ -438,7 +438,7 @@ impl Host for MemoryHost {
         if !input.attrs.contains_key("lastModified") {
             input.attrs.insert("lastModified".to_owned(), AttrValue::Int(0));
         }
-        Ok(FetchedInput { path, nar_hash, input })
+        Ok(FetchedInput::new(path, nar_hash, input))
     }
 
     fn download(&self, download: &Download<'_>) -> Result<Downloaded, HostError> {

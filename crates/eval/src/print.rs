@@ -210,7 +210,7 @@ impl Printer<'_> {
             PrintErrors::FailAtTop => depth == 0,
             PrintErrors::Show => false,
         };
-        if fails || error.kind() == ErrorKind::StackOverflow {
+        if fails || matches!(error.kind(), ErrorKind::StackOverflow | ErrorKind::Interrupted) {
             return Err(error);
         }
         self.coloured(RED, &format!("«error: {}»", error.message()));

@@ -5,6 +5,9 @@ use std::thread;
 /// What is kept free for code that does not check: formatting, hosts, sorting.
 const RESERVE: usize = 512 << 10;
 
+/// What parsing and compiling take for each level of a text, at most.
+pub(crate) const EACH_LEVEL: usize = if cfg!(debug_assertions) { 16 << 10 } else { 4 << 10 };
+
 /// Runs `work` on a thread with a stack as large as can be had. Only what is used of it takes memory.
 pub fn with_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let mut work = Some(work);

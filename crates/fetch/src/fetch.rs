@@ -9,6 +9,7 @@ use nival_formats::{ContentAddressMethod, Hash, HashAlgo, Input, StorePath};
 use nival_store::{LocalStore, Source, StoreError};
 use thiserror::Error;
 
+use crate::git::{self, GitError, GitOptions};
 use crate::tarball::{self, TarballError};
 
 /// A source tree in the store.
@@ -20,6 +21,28 @@ pub struct FetchedTree {
     pub nar_hash: Hash,
     /// What was asked for, with what was found out.
     pub input: Input,
+    /// Where its files are said to be.
+    pub shown: Shown,
+    /// The files of this machine that decide what the tree is, also those that are not there; nothing for a tree that is
+    /// decided by other things.
+    pub read: Vec<PathBuf>,
+}
+
+/// Where messages say that the files of a tree are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Shown {
+    /// In the store.
+    Store,
+    /// At a URL.
+    Url(String),
+    /// In a work tree of Git: files that are not tracked are not in the store.
+    WorkTree(PathBuf),
+}
+
+impl FetchedTree {
+    fn in_store(path: StorePath, nar_hash: Hash, input: Input) -> FetchedTree {
+        FetchedTree { path, nar_hash, input, shown: Shown::Store, read: Vec::new() }
+    }
 }
 
 /// A downloaded file, or what was in an archive.
@@ -60,6 +83,17 @@ pub enum FetchError {
         /// The input or the URL.
         what: String,
     },
+    /// A Git repository that cannot be used.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// A submodule that cannot be fetched.
+    #[error("{error}")]
+    Submodule {
+        /// The input that it is.
+        url: String,
+        /// What is wrong with it.
+        error: Box<FetchError>,
+    },
     /// An archive that cannot be unpacked.
     #[error(transparent)]
     Tarball(#[from] TarballError),
@@ -83,14 +117,20 @@ pub enum FetchError {
 pub fn check_kind(input: &Input) -> Result<(), FetchError> {
     match input.kind() {
         Some(InputKind::Path | InputKind::File) => Ok(()),
+        Some(InputKind::Git) if input.text("url")?.is_some_and(|url| url.starts_with("file:")) => Ok(()),
         Some(InputKind::Tarball) => local_archive(input.text("url")?.unwrap_or_default()).map(drop),
         Some(InputKind::Indirect) => Err(FetchError::Indirect(input.to_url()?.to_string())),
         _ => Err(FetchError::NoTransport { what: format!("'{}'", input.to_url()?) }),
     }
 }
 
-/// Brings the source tree of an input into the store.
-pub fn fetch_tree(store: &LocalStore, input: &Input) -> Result<FetchedTree, FetchError> {
+/// Brings the source tree of an input into the store. What is dubious about it goes to `warnings`, also when it fails.
+pub fn fetch_tree(
+    store: &LocalStore,
+    input: &Input,
+    options: &GitOptions,
+    warnings: &mut Vec<String>,
+) -> Result<FetchedTree, FetchError> {
     check_kind(input)?;
     let url = || input.text("url").map(Option::unwrap_or_default);
     match input.kind() {
@@ -101,7 +141,7 @@ pub fn fetch_tree(store: &LocalStore, input: &Input) -> Result<FetchedTree, Fetc
             let (path, nar_hash) = add_tree(store, input.name()?, &path, &mut 0)?;
             let mut input = input.clone();
             input.set("narHash", nar_hash.to_sri());
-            Ok(FetchedTree { path, nar_hash, input })
+            Ok(FetchedTree::in_store(path, nar_hash, input))
         }
         Some(InputKind::Tarball) => {
             let (path, nar_hash, last_modified) = unpack_url(store, url()?, input.name()?)?;
@@ -110,8 +150,9 @@ pub fn fetch_tree(store: &LocalStore, input: &Input) -> Result<FetchedTree, Fetc
                 input.set("lastModified", AttrValue::Int(last_modified));
             }
             input.set("narHash", nar_hash.to_sri());
-            Ok(FetchedTree { path, nar_hash, input })
+            Ok(FetchedTree::in_store(path, nar_hash, input))
         }
+        Some(InputKind::Git) => git::fetch(store, input, options, warnings),
         _ => fetch_path(store, input),
     }
 }
@@ -170,7 +211,7 @@ fn fetch_path(store: &LocalStore, input: &Input) -> Result<FetchedTree, FetchErr
     if !input.attrs.contains_key("lastModified") {
         input.set("lastModified", AttrValue::Int(last_modified));
     }
-    Ok(FetchedTree { path, nar_hash, input })
+    Ok(FetchedTree::in_store(path, nar_hash, input))
 }
 
 /// Adds a file or folder, and finds the time of its latest change.

@@ -1,12 +1,14 @@
-//! Sources: flake references of the command line, and how inputs come into the store.
+//! Sources: how inputs come into the store.
 //!
-//! What is here needs no network: folders, files and archives of this machine. Transports and registries get their room
+//! What is here needs no network: folders, files, archives and Git repositories of this machine. Transports and registries get their room
 //! here too.
 
 mod fetch;
-mod flake_ref;
+mod git;
 mod tarball;
 
-pub use fetch::{FetchError, FetchedFile, FetchedTree, check_kind, fetch_archive, fetch_file, fetch_tree};
-pub use flake_ref::{FlakeRef, FlakeRefError};
+pub use fetch::{
+    FetchError, FetchedFile, FetchedTree, Shown, check_kind, fetch_archive, fetch_file, fetch_tree,
+};
+pub use git::{GitError, GitOptions, Problem};
 pub use tarball::{TarballError, unpack};

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-use nival_fetch::{fetch_archive, fetch_file, fetch_tree};
+use nival_fetch::{GitOptions, fetch_archive, fetch_file, fetch_tree};
 use nival_formats::flake_ref::{FlakeRef, Paths};
 use nival_formats::input::Wanted;
 use nival_formats::{Input, InputAttrs};
@@ -50,7 +50,8 @@ impl Stage {
 
     fn fetch(&self, url: &str) -> Result<(String, Input), String> {
         let input = FlakeRef::parse(url, Paths::Absolute, Wanted::Tree, &|_| true).unwrap().flake.input;
-        let tree = fetch_tree(&self.store, &input).map_err(|error| error.to_string())?;
+        let tree = fetch_tree(&self.store, &input, &GitOptions::default(), &mut Vec::new())
+            .map_err(|error| error.to_string())?;
         assert!(self.store.is_valid_path(&tree.path).unwrap());
         assert_eq!(self.store.query_path_info(&tree.path).unwrap().nar_hash, tree.nar_hash);
         Ok((tree.path.to_string(), tree.input))
@@ -109,5 +110,5 @@ fn what_cannot_be_fetched() {
     assert!(!Path::new(&nowhere).exists());
     let unknown =
         Input::from_attrs(InputAttrs::from([("type".to_owned(), "other".into())]), &|_| true).unwrap();
-    assert!(fetch_tree(&stage.store, &unknown).is_err());
+    assert!(fetch_tree(&stage.store, &unknown, &GitOptions::default(), &mut Vec::new()).is_err());
 }

@@ -155,6 +155,18 @@ pub enum HashError {
 
 const MAX_SIZE: usize = 64;
 
+/// Each byte in hexadecimal.
+const BASE16: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut bytes = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        bytes[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    bytes
+};
+
 /// A hash and its algorithm.
 ///
 /// The order is that of the reference: by length, then bytes, then algorithm.
@@ -214,13 +226,19 @@ impl Hash {
 
     /// Lower-case hexadecimal, without a prefix.
     pub fn to_base16(&self) -> String {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut out = String::with_capacity(self.algo.size() * 2);
-        for byte in self.as_bytes() {
-            out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            out.push(char::from(DIGITS[usize::from(byte & 15)]));
+        let mut out = Vec::with_capacity(self.algo.size() * 2);
+        self.write_base16(&mut out);
+        String::from_utf8(out).expect("digits are text")
+    }
+
+    /// Appends the same.
+    pub(crate) fn write_base16(&self, out: &mut Vec<u8>) {
+        let mut digits = [[0; 2]; MAX_SIZE];
+        let digits = &mut digits[..self.algo.size()];
+        for (pair, byte) in digits.iter_mut().zip(&self.bytes) {
+            *pair = BASE16[usize::from(*byte)];
         }
-        out
+        out.extend_from_slice(digits.as_flattened());
     }
 
     /// nix32, without a prefix.
@@ -485,14 +503,15 @@ impl Hasher {
 
     /// The hash of all that was added.
     pub fn finish(self) -> Hash {
-        let (algo, bytes) = match self.state {
-            State::Md5(h) => (HashAlgo::Md5, h.finalize().to_vec()),
-            State::Sha1(h) => (HashAlgo::Sha1, h.finalize().to_vec()),
-            State::Sha256(h) => (HashAlgo::Sha256, h.finalize().to_vec()),
-            State::Sha512(h) => (HashAlgo::Sha512, h.finalize().to_vec()),
-            State::Blake3(h) => (HashAlgo::Blake3, h.finalize().as_bytes().to_vec()),
+        let hash = |algo, bytes: &[u8]| Hash::from_bytes(algo, bytes);
+        let hash = match self.state {
+            State::Md5(h) => hash(HashAlgo::Md5, &h.finalize()),
+            State::Sha1(h) => hash(HashAlgo::Sha1, &h.finalize()),
+            State::Sha256(h) => hash(HashAlgo::Sha256, &h.finalize()),
+            State::Sha512(h) => hash(HashAlgo::Sha512, &h.finalize()),
+            State::Blake3(h) => hash(HashAlgo::Blake3, h.finalize().as_bytes()),
         };
-        Hash::from_bytes(algo, &bytes).expect("a hasher answers with as many bytes as its algorithm has")
+        hash.expect("a hasher answers with as many bytes as its algorithm has")
     }
 }
 

@@ -3,7 +3,11 @@
 //! C++ Nix hashes JSON (`__json`) and compares it byte by byte, so the layout is part of the format. It is that of
 //! nlohmann::json's `dump`: `1.0`, `1e+22`, `1e-07`.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
+
+use crate::escape::each_special;
 
 /// Prints on one line without white space.
 pub fn print(value: &Value) -> String {
@@ -23,24 +27,40 @@ pub fn print_pretty(value: &Value) -> String {
 pub fn write_string(out: &mut String, text: &str) {
     out.push('"');
     let mut start = 0;
-    for (i, c) in text.bytes().enumerate() {
-        let escape = match c {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            8 => "\\b",
-            12 => "\\f",
-            0..32 => &format!("\\u{c:04x}"),
-            _ => continue,
-        };
-        out.push_str(&text[start..i]);
-        out.push_str(escape);
-        start = i + 1;
-    }
+    each_special(text.as_bytes(), |at| {
+        out.push_str(&text[start..at]);
+        out.push_str(&escape(text.as_bytes()[at]));
+        start = at + 1;
+    });
     out.push_str(&text[start..]);
     out.push('"');
+}
+
+/// The same of bytes that are known to be text.
+pub fn write_bytes(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    let mut start = 0;
+    each_special(text, |at| {
+        out.extend_from_slice(&text[start..at]);
+        out.extend_from_slice(escape(text[at]).as_bytes());
+        start = at + 1;
+    });
+    out.extend_from_slice(&text[start..]);
+    out.push(b'"');
+}
+
+/// What stands for a character that can't stand for itself.
+fn escape(byte: u8) -> Cow<'static, str> {
+    Cow::Borrowed(match byte {
+        b'"' => "\\\"",
+        b'\\' => "\\\\",
+        b'\n' => "\\n",
+        b'\r' => "\\r",
+        b'\t' => "\\t",
+        8 => "\\b",
+        12 => "\\f",
+        control => return Cow::Owned(format!("\\u{control:04x}")),
+    })
 }
 
 /// Appends a float; what is not finite becomes `null`.

@@ -31,6 +31,7 @@
 pub mod content_address;
 pub mod date;
 pub mod derivation;
+mod escape;
 pub mod flake_ref;
 pub mod hash;
 pub mod input;
@@ -46,8 +47,8 @@ pub mod url;
 
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use derivation::{
-    Derivation, DerivationFile, DerivationKind, DerivationOutput, HashModulo, HashModuloMemo, InputOutputs,
-    StructuredAttrs,
+    Derivation, DerivationFile, DerivationKind, DerivationOutput, Draft, DraftOutput, HashModulo,
+    HashModuloMemo, InputOutputs, StructuredAttrs,
 };
 pub use flake_ref::FlakeRef;
 pub use hash::{Hash, HashAlgo, HashError, HashFormat, Hasher, HashingReader};

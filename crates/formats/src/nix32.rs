@@ -34,12 +34,29 @@ pub const fn is_digit(c: u8) -> bool {
 
 /// Encodes bytes, last byte first.
 pub fn encode(bytes: &[u8]) -> String {
+    if let Ok(digest) = bytes.try_into() {
+        return encode_digest(digest).map(char::from).iter().collect();
+    }
     let mut out = String::with_capacity(encoded_len(bytes.len()));
     for n in (0..encoded_len(bytes.len())).rev() {
         let (i, j) = (n * 5 / 8, n * 5 % 8);
         let high = bytes.get(i + 1).map_or(0, |b| u16::from(*b) << 8);
         let digit = ((high | u16::from(bytes[i])) >> j) & 0x1f;
         out.push(char::from(ALPHABET[usize::from(digit)]));
+    }
+    out
+}
+
+/// Encodes the digest of a store path.
+pub fn encode_digest(digest: &[u8; 20]) -> [u8; 32] {
+    // Each five bytes are eight digits; the last come first.
+    let mut out = [0; 32];
+    for (bytes, digits) in digest.as_chunks::<5>().0.iter().zip(out.as_chunks_mut::<8>().0.iter_mut().rev()) {
+        let mut bits = bytes.iter().rev().fold(0_u64, |bits, byte| bits << 8 | u64::from(*byte));
+        for digit in digits.iter_mut().rev() {
+            *digit = ALPHABET[(bits & 0x1f) as usize];
+            bits >>= 5;
+        }
     }
     out
 }

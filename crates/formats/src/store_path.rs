@@ -104,12 +104,25 @@ pub fn check_name(name: &str) -> Result<(), StorePathError> {
             _ => {}
         }
     }
-    let legal = |c: char| c.is_ascii_alphanumeric() || "+-._?=".contains(c);
-    match name.chars().find(|c| !legal(*c)) {
-        Some(character) => Err(StorePathError::IllegalCharacter { name: name.into(), character }),
-        None => Ok(()),
+    if name.bytes().all(|byte| LEGAL[usize::from(byte)]) {
+        return Ok(());
     }
+    let legal = |c: char| u8::try_from(c).is_ok_and(|byte| LEGAL[usize::from(byte)]);
+    let character = name.chars().find(|c| !legal(*c)).unwrap_or(char::REPLACEMENT_CHARACTER);
+    Err(StorePathError::IllegalCharacter { name: name.into(), character })
 }
+
+/// The bytes that names are made of.
+const LEGAL: [bool; 256] = {
+    let mut legal = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let c = byte as u8;
+        legal[byte] = c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.' | b'_' | b'?' | b'=');
+        byte += 1;
+    }
+    legal
+};
 
 /// The base name of a store object: 32 nix32 digits, a dash and a name.
 ///
@@ -127,7 +140,10 @@ impl std::hash::Hash for StorePath {
 impl StorePath {
     /// A path from its digest and name.
     pub fn from_digest(digest: &[u8; 20], name: &str) -> Result<Self, StorePathError> {
-        let path = format!("{}-{name}", nix32::encode(digest));
+        let mut path = String::with_capacity(DIGEST_LEN + 1 + name.len());
+        path.push_str(str::from_utf8(&nix32::encode_digest(digest)).expect("digits are text"));
+        path.push('-');
+        path.push_str(name);
         match check_name(name) {
             Ok(()) => Ok(Self(path.into())),
             Err(cause) => Err(StorePathError::BadName { path, cause: Box::new(cause) }),
@@ -234,7 +250,7 @@ impl StoreDir {
 
     /// The full path as text: `/nix/store/digest-name`.
     pub fn display(&self, path: &StorePath) -> String {
-        format!("{}/{path}", self.0)
+        [&self.0, "/", path.as_str()].concat()
     }
 
     /// Parses a full path that must be a direct child of the directory; it is made canonical first.
@@ -264,8 +280,15 @@ impl StoreDir {
     }
 
     fn make_path(&self, kind: &str, inner: &Hash, name: &str) -> Result<StorePath, StorePathError> {
-        let fingerprint = format!("{kind}:{}:{}:{}:{name}", inner.algo(), inner.to_base16(), self.0);
-        StorePath::from_digest(&Hash::sha256(fingerprint.as_bytes()).compress(), name)
+        let mut fingerprint = Vec::with_capacity(kind.len() + self.0.len() + name.len() + 160);
+        for piece in [kind, ":", inner.algo().name(), ":"] {
+            fingerprint.extend_from_slice(piece.as_bytes());
+        }
+        inner.write_base16(&mut fingerprint);
+        for piece in [":", &self.0, ":", name] {
+            fingerprint.extend_from_slice(piece.as_bytes());
+        }
+        StorePath::from_digest(&Hash::sha256(&fingerprint).compress(), name)
     }
 
     fn kind_with_references(&self, kind: &str, references: &References) -> String {

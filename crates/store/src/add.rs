@@ -131,6 +131,29 @@ impl LocalStore {
         Ok((info, spool))
     }
 
+    /// Adds a tree that is no folder of this machine: `write` writes it as a NAR. Gives the hash of that, too.
+    pub fn add_written<E: From<StoreError>>(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(StorePath, Hash), E> {
+        self.require_writable("add to the store")?;
+        let mut out = Tee(
+            Hasher::new(HashAlgo::Sha256),
+            Spool::new(&self.config.real_store_dir, self.config.nar_buffer_size),
+        );
+        write(&mut out)?;
+        let Tee(hasher, spool) = out;
+        let size = hasher.written();
+        let hash = hasher.finish();
+        let address = ContentAddress { method: ContentAddressMethod::NixArchive, hash };
+        let path =
+            self.store_dir().fixed_output_path(name, &address).map_err(|error| bad_name(name, &error))?;
+        let mut info = PathInfo::new(path, hash, size);
+        info.content_address = Some(address);
+        Ok((self.add_spooled(info, spool)?, hash))
+    }
+
     pub(crate) fn add_spooled(&self, info: PathInfo, spool: Spool<'_>) -> Result<StorePath> {
         self.add_temp_root(&info.path)?;
         if !self.is_valid_path(&info.path)? {

@@ -84,7 +84,8 @@ fn add_batch(store: LocalStore, dir: &Path) -> Result<Vec<StorePath>> {
             derivation.input_derivations.entry(before.clone()).or_default().outputs.insert("out".into());
         }
         let mut read = |_: &StorePath| -> Result<Derivation> { unreachable!("the memo has all of them") };
-        let file = derivation.complete(deferred.store().store_dir(), &memo, &mut read)?;
+        let store_dir = deferred.store().store_dir();
+        let file = derivation.draft(store_dir)?.complete(store_dir, &memo, &mut read)?;
         paths.push(file.path.clone());
         deferred.add_derivation(file)?;
     }

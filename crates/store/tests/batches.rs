@@ -32,7 +32,8 @@ fn chain(store: &LocalStore, length: usize) -> Vec<DerivationFile> {
             inputs.entry(before.path.clone()).or_default().outputs.insert("out".into());
         }
         let mut read = |_: &StorePath| -> Result<Derivation, StoreError> { unreachable!("all are known") };
-        files.push(derivation.complete(store.store_dir(), &memo, &mut read).unwrap());
+        let mut draft = derivation.draft(store.store_dir()).unwrap();
+        files.push(draft.complete(store.store_dir(), &memo, &mut read).unwrap());
     }
     files
 }

@@ -6,7 +6,7 @@ use std::cell::{Cell, UnsafeCell};
 use std::path::Path;
 
 use divan::counter::BytesCount;
-use nival_syntax::{Keep, Origin, ParseOptions, Source, parse_and_keep};
+use nival_syntax::{Keep, MAX_DEPTH, Origin, ParseOptions, Source, parse_and_keep};
 
 fn main() {
     divan::main();
@@ -72,7 +72,8 @@ fn add(origin: Origin, text: Vec<u8>) -> &'static Source {
 }
 
 fn run(bencher: divan::Bencher<'_, '_>, sources: &[&'static Source]) {
-    let options = ParseOptions { base_path: "/base", home: Some("/home"), pipe_operators: true };
+    let options =
+        ParseOptions { base_path: "/base", home: Some("/home"), pipe_operators: true, max_depth: MAX_DEPTH };
     let bytes: usize = sources.iter().map(|source| source.text().len()).sum();
     let arena = Arena { words: UnsafeCell::new(vec![0; 4 << 20]), used: Cell::new(0) };
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {

@@ -60,16 +60,33 @@ impl fmt::Debug for Pos {
 pub enum Origin {
     /// A file, by the absolute path that messages show.
     File(String),
+    /// A file of a source tree, which messages show where the tree comes from.
+    Fetched {
+        /// Its absolute path.
+        path: String,
+        /// What messages show.
+        shown: String,
+    },
     /// An expression given as a string, on the command line for example.
     String,
     /// Standard input.
     Stdin,
 }
 
+impl Origin {
+    /// The path of the file, if it is one.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Origin::File(path) | Origin::Fetched { path, .. } => Some(path),
+            Origin::String | Origin::Stdin => None,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Origin::File(path) => f.write_str(path),
+            Origin::File(path) | Origin::Fetched { shown: path, .. } => f.write_str(path),
             Origin::String => f.write_str("«string»"),
             Origin::Stdin => f.write_str("«stdin»"),
         }

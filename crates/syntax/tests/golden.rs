@@ -1,10 +1,11 @@
 //! Snippets with what C++ Nix 2.34.8 (`nix-instantiate --parse`) prints for them. In these files `␍` and
 //! `␀` in a snippet stand for a carriage return and a NUL.
 
-use nival_syntax::{Origin, ParseOptions, Source, parse, print, render_reference};
+use nival_syntax::{MAX_DEPTH, Origin, ParseOptions, Source, parse, print, render_reference};
 
 fn check(golden: &str, pipe_operators: bool) {
-    let options = ParseOptions { base_path: "/a/b", home: Some("/home/user"), pipe_operators };
+    let options =
+        ParseOptions { base_path: "/a/b", home: Some("/home/user"), pipe_operators, max_depth: MAX_DEPTH };
     let mut wrong = Vec::new();
     let cases = golden.strip_suffix('\n').unwrap_or(golden).split("\n====\n");
     for case in cases {

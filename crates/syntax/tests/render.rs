@@ -2,7 +2,7 @@
 //! prints when its evaluator comes to the same frames.
 
 use nival_syntax::{
-    Code, Diagnostic, Frame, HumanStyle, Origin, ParseOptions, Pos, Source, parse, render_human,
+    Code, Diagnostic, Frame, HumanStyle, MAX_DEPTH, Origin, ParseOptions, Pos, Source, parse, render_human,
     render_reference,
 };
 
@@ -107,7 +107,7 @@ fn reference_suggests() {
 
 #[test]
 fn human_shows_the_cause_and_both_places() {
-    let options = ParseOptions { base_path: "/", home: None, pipe_operators: false };
+    let options = ParseOptions { base_path: "/", home: None, pipe_operators: false, max_depth: MAX_DEPTH };
     let source = source("/home/user/x.nix", "{\n  a = 1;\n  b = 2;\n  a = 3;\n}\n");
     let error = parse(source, &options).expect_err("`a` is there twice");
     let expected = "\
@@ -185,7 +185,7 @@ error: cannot coerce an integer to a string: 1
 
 #[test]
 fn human_survives_any_text_and_end_of_file() {
-    let options = ParseOptions { base_path: "/", home: None, pipe_operators: false };
+    let options = ParseOptions { base_path: "/", home: None, pipe_operators: false, max_depth: MAX_DEPTH };
     for text in [&b""[..], b"\xff", b"\"\xc3", b"\n\n(", b"\xe2\x82\xac", b"\x1b[31m", b"''\xf0\x9f"] {
         let source = Source::add(Origin::Stdin, text).expect("room");
         let error = parse(source, &options).expect_err("not an expression");

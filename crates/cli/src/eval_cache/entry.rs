@@ -45,6 +45,7 @@ impl Entry {
                 Said::Message(MessageKind::Trace, text) => (1, text),
                 Said::Message(MessageKind::EvaluationWarning, text) => (2, text),
                 Said::Message(MessageKind::Warning, text) => (3, text),
+                Said::Message(MessageKind::Notice, text) => (4, text),
             };
             body.0.push(tag);
             body.bytes(bytes);
@@ -74,6 +75,7 @@ impl Entry {
                     1 => Said::Message(MessageKind::Trace, bytes),
                     2 => Said::Message(MessageKind::EvaluationWarning, bytes),
                     3 => Said::Message(MessageKind::Warning, bytes),
+                    4 => Said::Message(MessageKind::Notice, bytes),
                     _ => return None,
                 })
             })
@@ -96,6 +98,7 @@ mod tests {
                 Said::Data(vec![0, 255]),
                 Said::Message(MessageKind::EvaluationWarning, Vec::new()),
                 Said::Message(MessageKind::Warning, b"w".to_vec()),
+                Said::Message(MessageKind::Notice, b"n".to_vec()),
             ],
         }
     }

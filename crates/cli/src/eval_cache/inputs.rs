@@ -119,7 +119,13 @@ fn read_listing(path: &Path) -> io::Result<Hash> {
 
 /// Files of the kernel change without a trace in their times.
 fn has_honest_times(path: &Path) -> bool {
-    !["/proc", "/sys", "/dev"].iter().any(|folder| path.starts_with(folder))
+    !["/proc", "/sys", "/dev"].iter().any(|folder| is_below(path, folder))
+}
+
+/// As `starts_with` for canonical paths, without looking at each part of them.
+pub(super) fn is_below(path: &Path, folder: &str) -> bool {
+    let rest = path.as_os_str().as_bytes().strip_prefix(folder.as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
 /// The fingerprint of what was just looked at, if it may be relied on.

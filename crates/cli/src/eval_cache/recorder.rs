@@ -1,6 +1,7 @@
 //! A host that notes what it is asked.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -17,7 +18,7 @@ use rustix::fs::Stat;
 
 use super::entry::{Entry, Said};
 use super::fingerprint::Fingerprint;
-use super::inputs::{Hash, Inputs, Kind, Seen, Stamp, hash, hash_listing, is_executable, reliable};
+use super::inputs::{Hash, Inputs, Kind, Seen, Stamp, hash, hash_listing, is_below, is_executable, reliable};
 use super::lock;
 use crate::host::WorldHost;
 use crate::reading;
@@ -26,6 +27,9 @@ use crate::world::World;
 /// For how long something fetched without a hash counts as fresh: the default of `tarball-ttl` (C++ Nix manual,
 /// `nix.conf`).
 const FRESH_FOR: u64 = 3600;
+
+/// How much earlier than it was the system may say that a file was changed, in nanoseconds.
+const CLOCK_TICK: i64 = 20_000_000;
 
 /// Passes everything on to another host and notes it.
 pub(crate) struct Recorder {
@@ -45,7 +49,8 @@ struct StoreFolder {
 
 #[derive(Default)]
 struct Record {
-    files: HashMap<PathBuf, Seen>,
+    /// By path: its bytes are hashed in one go, its parts would be one by one.
+    files: HashMap<OsString, Seen>,
     variables: BTreeMap<String, Option<Hash>>,
     /// Until when what was fetched counts as fresh.
     expires: Option<u64>,
@@ -59,7 +64,7 @@ struct Record {
     referenced: HashSet<StorePath>,
     said: Vec<Said>,
     /// Folders of the store, and whether links lead out of the store from there.
-    folders: HashMap<PathBuf, bool>,
+    folders: HashMap<OsString, bool>,
 }
 
 /// How a path is noted.
@@ -105,7 +110,8 @@ impl Recorder {
         let mut paths: Vec<_> = paths.into_iter().collect();
         paths.sort_unstable();
         let mut files: Vec<_> = record.files.into_iter().collect();
-        files.sort_unstable_by(|a, b| a.0.as_os_str().cmp(b.0.as_os_str()));
+        files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let files = files.into_iter().map(|(path, seen)| (path.into(), seen)).collect();
         Some(Entry {
             inputs: Inputs { files, variables: record.variables, expires: record.expires },
             paths,
@@ -132,15 +138,22 @@ impl Recorder {
     fn see(&self, path: PathBuf, look: impl FnOnce(&Path, &mut Seen) -> io::Result<()>) {
         let mut record = lock(&self.record);
         let Some(files) = record.as_mut().map(|record| &mut record.files) else { return };
-        let seen = files.entry(path.clone()).or_default();
-        if look(&path, seen).is_err() {
+        let looked = if let Some(seen) = files.get_mut(path.as_os_str()) {
+            look(&path, seen)
+        } else {
+            let mut seen = Seen::default();
+            let looked = look(&path, &mut seen);
+            files.insert(path.into(), seen);
+            looked
+        };
+        if looked.is_err() {
             *record = None;
         }
     }
 
     /// Where a path is noted. `follows`: what the link at its end points to is looked at, not the link.
     fn place(&self, path: &Path, follows: bool) -> Place {
-        if path.starts_with(EMBEDDED) {
+        if is_below(path, EMBEDDED.trim_end_matches('/')) {
             return Place::Embedded;
         }
         let Some(store) = &self.store else { return Place::Elsewhere(path.to_owned()) };
@@ -163,11 +176,11 @@ impl Recorder {
     fn leaves_store(&self, store: &StoreFolder, folder: &Path) -> bool {
         let mut record = lock(&self.record);
         let Some(record) = record.as_mut() else { return true };
-        if let Some(known) = record.folders.get(folder) {
+        if let Some(known) = record.folders.get(folder.as_os_str()) {
             return *known;
         }
         let leaves = !folder.canonicalize().is_ok_and(|real| real.starts_with(&store.canonical));
-        record.folders.insert(folder.to_owned(), leaves);
+        record.folders.insert(folder.into(), leaves);
         leaves
     }
 
@@ -463,9 +476,13 @@ impl Host for Recorder {
         if let Some(path) = path.filter(|_| is_open) {
             self.see_tree(Path::new(path));
         }
+        let started = SystemTime::now();
         let fetched = self.watched(self.inner.fetch_input(input))?;
         self.ask(&fetched.path);
-        if is_open && path.is_none() {
+        for file in &fetched.read {
+            self.see_since(file, started);
+        }
+        if is_open && path.is_none() && fetched.read.is_empty() {
             self.age(input.text("url").ok().flatten().unwrap_or_default());
         }
         Ok(fetched)
@@ -517,6 +534,34 @@ impl Recorder {
     fn age(&self, url: &str) {
         let remote = ["http://", "https://", "ssh://", "git://", "s3://"];
         if remote.iter().any(|scheme| url.contains(scheme)) { self.expire() } else { self.give_up() }
+    }
+
+    /// Notes a file that was read since a moment: it must not have changed since then. Of folders only that they are
+    /// there counts.
+    fn see_since(&self, path: &Path, started: SystemTime) {
+        let path = match self.place(path, false) {
+            Place::Embedded => return,
+            Place::Store(root) => return self.see_root(root),
+            Place::Elsewhere(path) => path,
+        };
+        let metadata = std::fs::symlink_metadata(&path);
+        let started = started.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as i64);
+        let is_new = |metadata: &std::fs::Metadata| Fingerprint::of(metadata).changed >= started - CLOCK_TICK;
+        match metadata {
+            Ok(metadata) if metadata.is_dir() => self.see(path, |_, seen| {
+                seen.kind = Some(Kind::Directory);
+                Ok(())
+            }),
+            Ok(metadata) if is_new(&metadata) => self.give_up(),
+            Ok(_) => self.see_source(&path),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                self.see(path, |_, seen| {
+                    seen.kind = Some(Kind::Absent);
+                    Ok(())
+                });
+            }
+            Err(_) => self.give_up(),
+        }
     }
 
     /// Notes a tree of which the times count as well: one that was changed just now is not noted.

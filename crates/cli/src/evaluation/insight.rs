@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nival_eval::watch::{Counter, Kind, Spent, Wanted, Watch};
-use nival_syntax::{Origin, Pos, Symbol};
+use nival_syntax::{Pos, Symbol};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
@@ -163,8 +163,8 @@ impl Insight {
             if let Some(place) = pos.resolve() {
                 shown.insert("column".into(), place.column.into());
                 shown.insert("count".into(), count.into());
-                if let Origin::File(file) = place.source.origin() {
-                    shown.insert("file".into(), file.as_str().into());
+                if let Some(file) = place.source.origin().path() {
+                    shown.insert("file".into(), file.into());
                 }
                 shown.insert("line".into(), place.line.into());
             } else {

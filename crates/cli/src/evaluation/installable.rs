@@ -6,11 +6,14 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use nival_eval::{EvalError, Evaluator, Value, parse_path};
-use nival_fetch::FlakeRef;
+use nival_eval::host::Registries;
+use nival_eval::{EvalError, Evaluator, LockOptions, Value, parse_path};
+use nival_formats::FlakeRef;
+use nival_formats::flake_ref::ParsedFlakeRef;
 use nival_syntax::{Origin, Pos, Symbol, suggestions};
 
-use super::{Evaluated, flake_in, quote};
+use super::flake_reference::{Finder, Words};
+use super::{Evaluated, quote};
 use crate::arguments::SourceArguments;
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
@@ -109,6 +112,7 @@ pub(crate) struct Installables {
     pub(crate) base: String,
     pub(crate) system: String,
     pub(crate) flake_default: FlakeDefault,
+    pub(crate) words: Words,
 }
 
 impl Installables {
@@ -133,6 +137,7 @@ impl Installables {
             base: world.context.directory.to_string_lossy().into_owned(),
             system: world.settings.this_system(),
             flake_default: FlakeDefault::Package,
+            words: words(world),
         })
     }
 
@@ -163,21 +168,25 @@ impl Installables {
     }
 
     /// What is said of a name.
-    pub(crate) fn describe(&self, context: &Context, name: &str) -> String {
-        match (&self.source, parse_reference(name)) {
-            (Source::Flake, Ok(reference)) => {
-                format!("{}#{}", describe_flake(context, &reference), reference.fragment)
+    pub(crate) fn describe(&self, evaluator: &Evaluator, context: &Context, name: &str) -> String {
+        let name = without_outputs(name);
+        if self.are_flakes() {
+            let features = |name: &str| evaluator.settings().has_feature(name);
+            let finder = Finder { host: evaluator.host(), features: &features, context, words: self.words };
+            if let Ok(parsed) = finder.parse(name, &mut Vec::new()) {
+                return format!("{}#{}", describe_flake(evaluator, &parsed.flake), parsed.fragment);
             }
-            _ => without_outputs(if name == "." { "" } else { name }).to_owned(),
         }
+        if name == "." { "" } else { name }.to_owned()
     }
 
     fn flake_attribute(&self, evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<Value> {
-        let reference = parse_reference(name)?;
-        let flake = flake_value(evaluator, context, &self.system, name)?;
+        let ParsedFlakeRef { flake: reference, fragment, .. } =
+            find_reference(evaluator, context, self.words, name)?;
+        let flake = flake_value(evaluator, &self.system, &reference)?;
         let outputs =
             flake.as_attrs().and_then(|flake| flake.get(Symbol::intern("outputs"))).unwrap_or(flake);
-        let paths = self.flake_paths(&reference.fragment);
+        let paths = self.flake_paths(&fragment);
         let mut similar = Vec::new();
         for path in &paths {
             match walk(evaluator, outputs, path)? {
@@ -187,7 +196,7 @@ impl Installables {
         }
         similar.dedup();
         let shown_paths = listed(&paths);
-        let shown = describe_flake(context, &reference);
+        let shown = describe_flake(evaluator, &reference);
         let message = format!("flake '{shown}' does not provide attribute {shown_paths}");
         Err(EvalError::other(message).with_suggestions(similar))
     }
@@ -212,44 +221,46 @@ impl Installables {
     }
 }
 
-fn parse_reference(name: &str) -> Evaluated<FlakeRef> {
-    FlakeRef::parse(name).map_err(|error| EvalError::other(error.to_string()))
+/// How the program takes words that may be names of flakes.
+fn words(world: &World) -> Words {
+    if world.as_reference { Words::Names } else { Words::Folders }
 }
 
-fn describe_flake(context: &Context, reference: &FlakeRef) -> String {
-    match &reference.folder {
-        None => "nival".to_owned(),
-        Some(folder) => format!("path:{}", context.absolute(folder).display()),
+fn find_reference(
+    evaluator: &Evaluator,
+    context: &Context,
+    words: Words,
+    name: &str,
+) -> Evaluated<ParsedFlakeRef> {
+    let features = |name: &str| evaluator.settings().has_feature(name);
+    Finder { host: evaluator.host(), features: &features, context, words }.find(name)
+}
+
+fn describe_flake(evaluator: &Evaluator, reference: &FlakeRef) -> String {
+    match evaluator.host().embedded_flake(&reference.input) {
+        Some(_) => "nival".to_owned(),
+        None => reference.to_string(),
     }
 }
 
-/// A flake with its outputs, inputs and source.
-pub(crate) fn flake_value(
-    evaluator: &Evaluator,
-    context: &Context,
-    system: &str,
-    name: &str,
-) -> Evaluated<Value> {
-    let reference = parse_reference(name)?;
+/// The flake that a word of the command line names, with its outputs, inputs and source.
+pub(crate) fn named_flake(evaluator: &Evaluator, world: &World, name: &str) -> Evaluated<Value> {
+    let reference = find_reference(evaluator, &world.context, words(world), name)?.flake;
+    flake_value(evaluator, &world.settings.this_system(), &reference)
+}
+
+fn flake_value(evaluator: &Evaluator, system: &str, reference: &FlakeRef) -> Evaluated<Value> {
     if !evaluator.settings().has_feature("flakes") {
         return Err(EvalError::other(features::disabled("flakes")));
     }
-    let text = match reference.folder {
-        None => {
-            format!("{{ outputs = import /__nival__/flake-outputs.nix {{ system = {}; }}; }}", quote(system))
-        }
-        Some(folder) => {
-            let folder = context.absolute(folder);
-            let shown = folder.display();
-            if folder.exists() && !folder.is_dir() {
-                let message = format!("path \"{shown}\" is not a flake (because it's not a directory)");
-                return Err(EvalError::other(message));
-            }
-            flake_in(&quote(&shown.to_string()))
-        }
-    };
-    // Named as part of the library, so that errors show the user's own text first.
-    evaluator.eval_text(Origin::File("/__nival__/«flake»".to_owned()), text.into_bytes(), "/")
+    if evaluator.host().embedded_flake(&reference.input).is_some() {
+        let system = quote(system);
+        let text = format!("{{ outputs = import /__nival__/flake-outputs.nix {{ system = {system}; }}; }}");
+        // Named as part of the library, so that errors show the user's own text first.
+        let origin = Origin::File("/__nival__/«flake»".to_owned());
+        return evaluator.eval_text(origin, text.into_bytes(), "/");
+    }
+    evaluator.get_flake(reference, LockOptions { registries: Registries::All, allow_unlocked: true })
 }
 
 /// `'a', 'b' or 'c'`
@@ -269,10 +280,14 @@ fn walk(
     path: &str,
 ) -> Evaluated<std::result::Result<Value, Vec<String>>> {
     let mut value = evaluator.force(root, Pos::NONE)?;
-    for name in parse_path(path)? {
-        let Some(attrs) = value.as_attrs() else { return Ok(Err(Vec::new())) };
-        let Some(next) = attrs.get(Symbol::intern(&name)) else {
-            return Ok(Err(suggestions(&name, attrs.iter().map(|attr| attr.name.as_bytes()))));
+    let names = parse_path(path)?;
+    for (depth, name) in names.iter().enumerate() {
+        let Some(attrs) = value.as_attrs() else {
+            let before = names[..depth].join(".");
+            return Err(EvalError::of_type(format!("'{before}' is not an attribute set")));
+        };
+        let Some(next) = attrs.get(Symbol::intern(name)) else {
+            return Ok(Err(suggestions(name, attrs.iter().map(|attr| attr.name.as_bytes()))));
         };
         value = evaluator.force(next, Pos::NONE)?;
     }

@@ -1,5 +1,6 @@
 //! Evaluation with the settings in force, over a [`World`].
 
+mod flake_reference;
 mod home;
 mod insight;
 mod installable;
@@ -16,7 +17,7 @@ use insight::Insight;
 pub(crate) use home::{Home, home};
 pub(crate) use installable::{
     Argument, Arguments, FlakeDefault, Installables, argument_file, argument_values, file_argument,
-    flake_value, given_arguments, read_stdin,
+    given_arguments, named_flake, read_stdin,
 };
 
 use crate::arguments::BuildArguments;
@@ -57,6 +58,7 @@ impl<'a> Session<'a> {
             profile: false,
             settings: nival_eval::Settings {
                 pure_eval: settings.pure_eval,
+                shows_sources: settings.pure_eval || !world.as_reference,
                 restrict_eval: settings.restrict_eval,
                 allowed_uris: settings.allowed_uris.clone(),
                 allow_import_from_derivation: settings.allow_import_from_derivation,
@@ -250,14 +252,6 @@ fn quote(text: &str) -> String {
     let mut literal = Vec::new();
     nival_syntax::print::string(&mut literal, text.as_bytes());
     String::from_utf8_lossy(&literal).into_owned()
-}
-
-/// The expression for the flake in a folder, which is given as a literal. What git keeps of it is left out.
-pub(crate) fn flake_in(folder: &str) -> String {
-    format!(
-        "let source = builtins.path {{ name = \"source\"; path = {folder}; filter = path: type: baseNameOf path != \
-         \".git\"; }}; in builtins.getFlake (builtins.unsafeDiscardStringContext \"path:${{source}}\")"
-    )
 }
 
 /// The derivations that `nival build` is to build.

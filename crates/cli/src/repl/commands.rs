@@ -4,7 +4,7 @@ use nival_eval::debug::Resume;
 use nival_eval::describe_type;
 
 use super::{Answer, Problem, Repl, Step, debugger, documentation, editing};
-use crate::evaluation::{file_argument, flake_value};
+use crate::evaluation::{file_argument, named_flake};
 use crate::pager;
 
 const HELP: &str = "\
@@ -101,8 +101,7 @@ impl Repl<'_> {
         }
         self.flakes.retain(|flake| flake != reference);
         self.flakes.push(reference.to_owned());
-        let system = self.world.settings.this_system();
-        let flake = flake_value(self.evaluator, &self.world.context, &system, reference)?;
+        let flake = named_flake(self.evaluator, self.world, reference)?;
         self.add_to_scope(flake)
     }
 

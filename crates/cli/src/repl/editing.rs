@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use nival_eval::{Value, View};
-use nival_syntax::{Origin, Pos, Symbol};
+use nival_syntax::{Pos, Symbol};
 
 use super::{Answer, Problem, Repl};
 
@@ -36,8 +36,8 @@ fn place(repl: &Repl<'_>, value: Value, text: &str) -> Answer<(PathBuf, u32)> {
         View::Path(path) | View::String(path) => Ok((OsStr::from_bytes(path.bytes()).into(), 0)),
         View::Lambda(lambda) => {
             let pos = lambda.pos();
-            match pos.resolve().map(|place| (place.source.origin(), place.line)) {
-                Some((Origin::File(path), line)) => Ok((path.into(), line)),
+            match pos.resolve().map(|place| (place.source.origin().path(), place.line)) {
+                Some((Some(path), line)) => Ok((path.into(), line)),
                 _ => Err(Problem::message(format!("'{}' cannot be shown in an editor", pos.display()))),
             }
         }

@@ -6,12 +6,13 @@ mod debugger;
 mod documentation;
 mod editing;
 mod input;
+mod interrupt;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nival_eval::debug::{Resume, Stop};
-use nival_eval::{Attrs, EvalError, Evaluator, Line, PrintErrors, PrintOptions, Value, Variables};
+use nival_eval::{Attrs, ErrorKind, EvalError, Evaluator, Line, PrintErrors, PrintOptions, Value, Variables};
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::CommandError;
@@ -31,6 +32,7 @@ pub(crate) struct Start {
 /// Reads and answers lines until the user leaves.
 pub(crate) fn run(world: &Arc<World>, start: &Start) -> crate::error::Result {
     Session::new(world, &start.include).run(|evaluator| {
+        interrupt::watch(evaluator);
         let mut repl = Repl::new(world, evaluator, start)?;
         world.output.say(format!("{}\nType :? for help.", program(world)));
         repl.load_files_and_installables().map_err(Problem::into_evaluation)?;
@@ -169,6 +171,7 @@ impl<'a> Repl<'a> {
                     break Resume::Quit;
                 }
             }
+            self.evaluator.begin_anew();
             match self.answer(&text) {
                 Ok(Step::Again) => {}
                 Ok(Step::Leave(resume)) => break resume,
@@ -184,6 +187,10 @@ impl<'a> Repl<'a> {
 
     fn complain(&self, problem: &Problem) {
         let text = match problem {
+            // Where it was at that moment says nothing.
+            Problem::Evaluation(error) if error.kind() == ErrorKind::Interrupted => {
+                format!("error: {}", error.message())
+            }
             Problem::Evaluation(error) => render(self.world, error, self.show_trace),
             Problem::Command(error) => error.render(),
             Problem::Incomplete => return,
@@ -274,7 +281,7 @@ impl<'a> Repl<'a> {
             } else {
                 value
             };
-            values.push((installables.describe(&self.world.context, name), value));
+            values.push((installables.describe(self.evaluator, &self.world.context, name), value));
         }
         for (what, value) in values {
             self.world.output.say(format!("Loading installable '{what}'..."));

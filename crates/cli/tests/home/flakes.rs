@@ -66,7 +66,9 @@ fn a_flake_with_an_input_that_must_be_fetched() {
         1,
         &["'github:example/weather' cannot be fetched yet", "the flake input 'weather'", "hint: "],
     );
-    stage.run(&["switch", "github:example/home"]).failure(2, &["needs fetching"]);
+    stage
+        .run(&["switch", "github:example/home"])
+        .failure(1, &["'github:example/home' cannot be fetched yet"]);
     assert_eq!(stage.entries(), [""; 0]);
 }
 

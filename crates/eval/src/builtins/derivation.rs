@@ -2,22 +2,23 @@
 //!
 //! Which attributes are special is C++ Nix 2.34's `derivationStrictInternal` (`src/libexpr/primops.cc`).
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use nival_formats::derivation::{DerivationError, STRUCTURED_ATTRS_VARIABLE};
 use nival_formats::placeholder::output_placeholder;
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Hash, HashAlgo, HashModuloMemo,
-    StorePath, StructuredAttrs, json, store_path,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Draft, DraftOutput, Hash, HashAlgo,
+    HashModuloMemo, InputOutputs, StoreDir, StorePath, StructuredAttrs, json, store_path,
 };
 use nival_syntax::{Origin, Pos, Symbol};
 
-use super::text;
+use super::{text, utf8};
 use crate::context::{Context, ContextElement, DerivationRef};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need};
-use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Value, View};
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Str, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[Builtin {
     name: "derivationStrict",
@@ -76,6 +77,7 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
 }
 
 /// What the attributes say about outputs.
+#[derive(Default)]
 struct OutputSpec {
     names: BTreeSet<String>,
     hash: Option<String>,
@@ -86,6 +88,25 @@ struct OutputSpec {
 }
 
 impl OutputSpec {
+    /// How the paths of the outputs are decided.
+    fn output(&self, ev: &Evaluator, pos: Pos) -> Result<DerivationOutput> {
+        if let Some(hash) = &self.hash {
+            let hash = parse_hash(ev, hash, self.algo, pos)?;
+            let method = self.method.unwrap_or(ContentAddressMethod::Flat);
+            return Ok(DerivationOutput::CaFixed(ContentAddress { method, hash }));
+        }
+        let algo = self.algo.unwrap_or(HashAlgo::Sha256);
+        let method = self.method.unwrap_or(ContentAddressMethod::NixArchive);
+        match (self.content_addressed, self.impure) {
+            (false, false) => Ok(DerivationOutput::Deferred),
+            (true, false) => Ok(DerivationOutput::CaFloating(method, algo)),
+            (false, true) => Ok(DerivationOutput::Impure(method, algo)),
+            (true, true) => {
+                Err(EvalError::other("derivation cannot be both content-addressed and impure").at(pos))
+            }
+        }
+    }
+
     fn set_names<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
         self.names.clear();
         for name in names {
@@ -144,6 +165,24 @@ fn require_feature_for(ev: &Evaluator, feature: &str, what: &str) -> Result<()> 
     )))
 }
 
+/// What the attributes of a derivation come to.
+struct Parts<'a> {
+    ev: &'a Evaluator,
+    name: &'a str,
+    pos: Pos,
+    ignore_nulls: bool,
+    /// Variables of the environment, sorted by name as attributes are.
+    env: Vec<(&'static [u8], Str)>,
+    args: Vec<Str>,
+    system: String,
+    builder: Option<Str>,
+    spec: OutputSpec,
+    context: Context,
+    /// The members of a JSON object, where the attributes are structured.
+    members: Option<Vec<u8>>,
+    structured_attrs: Option<StructuredAttrs>,
+}
+
 fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
     let invalid = |message: String| EvalError::other(message).at(pos);
     store_path::check_name(name).map_err(|error| {
@@ -151,108 +190,122 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
     })?;
     let structured = flag(ev, attrs, Symbol::STRUCTURED_ATTRS)?;
     let ignore_nulls = flag(ev, attrs, Symbol::IGNORE_NULLS)?;
-    let mut drv = Derivation { name: name.to_owned(), ..Derivation::default() };
-    let mut context = Context::EMPTY;
-    let mut members = structured.then(Vec::new);
-    let mut spec = OutputSpec {
-        names: BTreeSet::from(["out".to_owned()]),
-        hash: None,
-        algo: None,
-        method: None,
-        content_addressed: false,
-        impure: false,
+    let by_name = attrs.by_name();
+    let mut parts = Parts {
+        ev,
+        name,
+        pos,
+        ignore_nulls,
+        env: Vec::with_capacity(by_name.len()),
+        args: Vec::new(),
+        system: String::new(),
+        builder: None,
+        spec: OutputSpec { names: BTreeSet::from(["out".to_owned()]), ..OutputSpec::default() },
+        context: Context::EMPTY,
+        members: structured.then(Vec::new),
+        structured_attrs: None,
     };
-    let by_name: Vec<Attr> = attrs.by_name().collect();
-    let _offer = ev.offer(Need::Text(Coercion::Derivation), by_name.iter().map(|attr| attr.value));
-    for attr in by_name.iter().copied() {
+    let _offer = ev.offer(Need::Text(Coercion::Derivation), attrs.by_name().map(|attr| attr.value));
+    for attr in by_name {
         if attr.name == Symbol::IGNORE_NULLS {
             continue;
         }
-        let key = super::utf8(attr.name.as_bytes())?;
-        let members = members.as_mut();
-        take_attribute(ev, &mut drv, &mut spec, &mut context, members, ignore_nulls, key, attr, pos)
-            .frame_with(
-                || format!("while evaluating attribute '{key}' of derivation '{name}'"),
-                attr.pos(),
-            )?;
+        parts.take(attr).frame_with(
+            || format!("while evaluating attribute '{}' of derivation '{name}'", attr.name),
+            attr.pos(),
+        )?;
     }
-    if let Some(members) = members {
-        drv.structured_attrs = Some(StructuredAttrs::from_canonical(object(&members)));
-    }
-    add_inputs(ev, &mut drv, context)?;
-    if drv.builder.is_empty() {
-        return Err(invalid("required attribute 'builder' missing".into()));
-    }
-    if drv.system.is_empty() {
-        return Err(invalid("required attribute 'system' missing".into()));
-    }
-    let single = spec.names.len() == 1 && spec.names.contains("out");
-    if name.ends_with(".drv") && !(spec.method == Some(ContentAddressMethod::Text) && single) {
-        return Err(invalid(
-            "derivation names are allowed to end in '.drv' only if they produce a single derivation file"
-                .into(),
-        ));
-    }
-    let store_dir = ev.host().store_dir();
-    if let Some(hash) = &spec.hash {
-        if !single {
+    parts.finish()
+}
+
+impl Parts<'_> {
+    fn finish(mut self) -> Result<Value> {
+        let (ev, name) = (self.ev, self.name);
+        let invalid = |message: String| EvalError::other(message).at(self.pos);
+        let (input_derivations, input_sources) = inputs(ev, self.context)?;
+        let builder = self.builder.map_or(&[][..], Str::bytes);
+        if builder.is_empty() {
+            return Err(invalid("required attribute 'builder' missing".into()));
+        }
+        if self.system.is_empty() {
+            return Err(invalid("required attribute 'system' missing".into()));
+        }
+        let spec = std::mem::take(&mut self.spec);
+        let single = spec.names.len() == 1 && spec.names.contains("out");
+        if name.ends_with(".drv") && !(spec.method == Some(ContentAddressMethod::Text) && single) {
+            return Err(invalid(
+                "derivation names are allowed to end in '.drv' only if they produce a single derivation file"
+                    .into(),
+            ));
+        }
+        if spec.hash.is_some() && !single {
             return Err(invalid("multiple outputs are not supported in fixed-output derivations".into()));
         }
-        let hash = parse_hash(ev, hash, spec.algo, pos)?;
-        let method = spec.method.unwrap_or(ContentAddressMethod::Flat);
-        let output = DerivationOutput::CaFixed(ContentAddress { method, hash });
-        let path = output.path(store_dir, name, "out").map_err(|error| invalid(error.to_string()))?;
-        let path = path.map(|path| store_dir.display(&path)).unwrap_or_default();
-        drv.env.insert(b"out".to_vec(), path.into_bytes());
-        drv.outputs.insert("out".into(), output);
-    } else if spec.content_addressed || spec.impure {
-        if spec.content_addressed && spec.impure {
-            return Err(invalid("derivation cannot be both content-addressed and impure".into()));
-        }
-        let algo = spec.algo.unwrap_or(HashAlgo::Sha256);
-        let method = spec.method.unwrap_or(ContentAddressMethod::NixArchive);
-        for output in &spec.names {
-            drv.env.insert(output.clone().into_bytes(), output_placeholder(output).into_bytes());
-            let made = if spec.impure {
-                DerivationOutput::Impure(method, algo)
-            } else {
-                DerivationOutput::CaFloating(method, algo)
-            };
-            drv.outputs.insert(output.clone(), made);
-        }
-    } else {
-        for output in spec.names {
-            drv.outputs.insert(output, DerivationOutput::Deferred);
-        }
-    }
-    let mut read =
-        |path: &StorePath| -> Result<Derivation, ReadError> { Ok(ev.host().read_derivation(path)?) };
-    let file = drv.complete(store_dir, &HASHES, &mut read).map_err(ReadError::into_error)?;
-    let path = file.path.clone();
-    ev.host().write_derivation(file)?;
+        let made = spec.output(ev, self.pos)?;
+        let store_dir = ev.host().store_dir();
+        let outputs = spec.names.iter().map(|output| DraftOutput::new(store_dir, name, output, made.clone()));
+        let outputs: Vec<DraftOutput<'_>> =
+            outputs.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
 
-    let mut result = AttrsBuilder::with_capacity(1 + drv.outputs.len());
-    let closure = Context::of(ContextElement::Closure(path.clone()));
-    result.add("drvPath", ev.string_with_context(store_dir.display(&path), closure));
-    for (output, made) in &drv.outputs {
-        result.add(Symbol::intern(output), output_string(ev, &path, name, output, made)?);
+        // The variables of outputs whose paths will be computed are filled in then.
+        let known: Vec<(&str, String)> = match made {
+            DerivationOutput::Deferred => Vec::new(),
+            _ => outputs.iter().map(|output| (output.name, shown_to_builder(store_dir, output))).collect(),
+        };
+        let mut env: Vec<(&[u8], &[u8])> =
+            self.env.iter().map(|(name, value)| (*name, value.bytes())).collect();
+        for (name, shown) in &known {
+            let variable = (name.as_bytes(), shown.as_bytes());
+            match env.binary_search_by_key(&variable.0, |(name, _)| *name) {
+                Ok(place) => env[place] = variable,
+                Err(place) => env.insert(place, variable),
+            }
+        }
+        let members = self.members.map(object).transpose()?;
+        let mut draft = Draft {
+            name,
+            outputs,
+            input_derivations: Cow::Owned(input_derivations),
+            input_sources: Cow::Owned(input_sources),
+            system: &self.system,
+            builder,
+            args: self.args.iter().map(|argument| argument.bytes()).collect(),
+            env,
+            structured_attrs: members
+                .as_deref()
+                .or_else(|| self.structured_attrs.as_ref().map(StructuredAttrs::as_str)),
+        };
+        let mut read =
+            |path: &StorePath| -> Result<Derivation, ReadError> { Ok(ev.host().read_derivation(path)?) };
+        let file = draft.complete(store_dir, &HASHES, &mut read).map_err(ReadError::into_error)?;
+        let path = file.path.clone();
+        ev.host().write_derivation(file)?;
+
+        let mut result = AttrsBuilder::with_capacity(1 + draft.outputs.len());
+        let closure = Context::of(ContextElement::Closure(path.clone()));
+        result.add("drvPath", ev.string_with_context(store_dir.display(&path), closure));
+        for output in &draft.outputs {
+            let value = output_string(ev, &path, output.name, output.path())?;
+            result.add(Symbol::intern(output.name), value);
+        }
+        Ok(ev.attrs(result))
     }
-    Ok(ev.attrs(result))
+}
+
+/// What the variable of an output holds whose path the derivation's inputs don't decide.
+fn shown_to_builder(store_dir: &StoreDir, output: &DraftOutput<'_>) -> String {
+    output.path().map_or_else(|| output_placeholder(output.name), |path| store_dir.display(path))
 }
 
 /// The path of an output, or what stands for it as long as it isn't known, with its context.
 pub(super) fn output_string(
     ev: &Evaluator,
     derivation: &StorePath,
-    name: &str,
     output: &str,
-    made: &DerivationOutput,
+    known: Option<&StorePath>,
 ) -> Result<Value> {
-    let known = made
-        .path(ev.host().store_dir(), name, output)
-        .map_err(|error| EvalError::other(error.to_string()))?;
     let derivation = DerivationRef::File(derivation.clone());
-    let shown = shown_output(ev, &derivation, output, known.as_ref())?;
+    let shown = shown_output(ev, &derivation, output, known)?;
     let element = ContextElement::Output { derivation, output: output.to_owned() };
     Ok(ev.string_with_context(shown, Context::of(element)))
 }
@@ -310,109 +363,116 @@ fn flag(ev: &Evaluator, attrs: Attrs, name: Symbol) -> Result<bool> {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "all of what an attribute may change")]
-fn take_attribute(
-    ev: &Evaluator,
-    drv: &mut Derivation,
-    spec: &mut OutputSpec,
-    context: &mut Context,
-    members: Option<&mut Vec<(String, String)>>,
-    ignore_nulls: bool,
-    key: &str,
-    attr: Attr,
-    pos: Pos,
-) -> Result<()> {
-    let value = attr.value;
-    if ignore_nulls && ev.force(value, pos)? == Value::NULL {
-        return Ok(());
-    }
-    if key == "__contentAddressed" || key == "__impure" {
-        let asked = ev.force_bool(value, pos, "")?;
-        if key == "__impure" {
-            spec.impure = asked;
-        } else {
-            spec.content_addressed = asked;
+impl Parts<'_> {
+    fn take(&mut self, attr: Attr) -> Result<()> {
+        let (ev, pos, value) = (self.ev, self.pos, attr.value);
+        if self.ignore_nulls && ev.force(value, pos)? == Value::NULL {
+            return Ok(());
         }
-        let feature = if key == "__impure" { "impure-derivations" } else { "ca-derivations" };
-        return if asked { require_feature(ev, feature) } else { Ok(()) };
-    }
-    if key == "args" {
-        for argument in ev.force_list(value, pos, "")?.iter() {
-            let frame = "while evaluating an element of the argument list";
-            let argument = ev.coerce_to_string(argument, Coercion::Derivation, pos, frame)?;
-            *context = context.union(argument.context());
-            drv.args.push(argument.bytes().to_vec());
+        match attr.name.as_bytes() {
+            b"__contentAddressed" => {
+                self.spec.content_addressed = ev.force_bool(value, pos, "")?;
+                if self.spec.content_addressed { require_feature(ev, "ca-derivations") } else { Ok(()) }
+            }
+            b"__impure" => {
+                self.spec.impure = ev.force_bool(value, pos, "")?;
+                if self.spec.impure { require_feature(ev, "impure-derivations") } else { Ok(()) }
+            }
+            b"args" => {
+                for argument in ev.force_list(value, pos, "")?.iter() {
+                    let frame = "while evaluating an element of the argument list";
+                    let argument = ev.coerce_to_string(argument, Coercion::Derivation, pos, frame)?;
+                    self.context = self.context.union(argument.context());
+                    self.args.push(argument);
+                }
+                Ok(())
+            }
+            b"__structuredAttrs" if self.members.is_some() => Ok(()),
+            key if self.members.is_some() => self.take_structured(key, value),
+            key => self.take_variable(key, value),
         }
-        return Ok(());
     }
-    let Some(members) = members else {
-        let string = ev.coerce_to_string(value, Coercion::Derivation, pos, "")?;
-        *context = context.union(string.context());
-        let bytes = string.bytes().to_vec();
-        if key == STRUCTURED_ATTRS_VARIABLE {
+
+    fn take_variable(&mut self, key: &'static [u8], value: Value) -> Result<()> {
+        let ev = self.ev;
+        let string = ev.coerce_to_string(value, Coercion::Derivation, self.pos, "")?;
+        self.context = self.context.union(string.context());
+        let bytes = string.bytes();
+        if key == STRUCTURED_ATTRS_VARIABLE.as_bytes() {
             let text = format!(
                 "In derivation '{}': setting structured attributes via '__json' is deprecated, and may be disallowed in \
                  future versions of Nix. Set '__structuredAttrs = true' instead.",
-                drv.name
+                self.name
             );
             ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
-            drv.structured_attrs = Some(parse_structured(ev, &bytes)?);
+            self.structured_attrs = Some(parse_structured(ev, bytes)?);
             return Ok(());
         }
         match key {
-            "builder" => drv.builder.clone_from(&bytes),
-            "system" => drv.system = text(&bytes)?,
-            "outputHash" => spec.hash = Some(text(&bytes)?),
-            "outputHashAlgo" => spec.algo = output_hash_algo(ev, &text(&bytes)?)?,
-            "outputHashMode" => spec.set_method(ev, &text(&bytes)?, &drv.name)?,
-            "outputs" => spec.set_names(text(&bytes)?.split_ascii_whitespace())?,
+            b"builder" => self.builder = Some(string),
+            b"outputs" => self.spec.set_names(utf8(bytes)?.split_ascii_whitespace())?,
+            _ => self.take_text(key, bytes)?,
+        }
+        self.env.push((key, string));
+        Ok(())
+    }
+
+    /// What is said in text, structured or not.
+    fn take_text(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        match key {
+            b"system" => self.system = text(value)?,
+            b"outputHash" => self.spec.hash = Some(text(value)?),
+            b"outputHashAlgo" => self.spec.algo = output_hash_algo(self.ev, utf8(value)?)?,
+            b"outputHashMode" => self.spec.set_method(self.ev, utf8(value)?, self.name)?,
             _ => {}
         }
-        drv.env.insert(key.as_bytes().to_vec(), bytes);
-        return Ok(());
-    };
-    if key == "__structuredAttrs" {
-        return Ok(());
+        Ok(())
     }
-    let (printed, references) = super::json::write(ev, value, true, pos)?;
-    *context = context.union(references);
-    members.push((key.to_owned(), text(&printed)?));
-    let plain =
-        |ev: &Evaluator| ev.force_plain_string(value, pos, "").and_then(|string| text(string.bytes()));
-    match key {
-        "builder" => {
-            let builder = ev.force_string(value, pos, "")?;
-            *context = context.union(builder.context());
-            drv.builder = builder.bytes().to_vec();
+
+    fn take_structured(&mut self, key: &'static [u8], value: Value) -> Result<()> {
+        let (ev, pos) = (self.ev, self.pos);
+        if let Some(members) = &mut self.members {
+            members.push(if members.is_empty() { b'{' } else { b',' });
+            json::write_bytes(members, key);
+            members.push(b':');
+            let references = super::json::write_to(members, ev, value, true, pos)?;
+            self.context = self.context.union(references);
         }
-        "system" => drv.system = plain(ev)?,
-        "outputHash" => spec.hash = Some(plain(ev)?),
-        "outputHashAlgo" => spec.algo = output_hash_algo(ev, &plain(ev)?)?,
-        "outputHashMode" => spec.set_method(ev, &plain(ev)?, &drv.name)?,
-        "outputs" => {
-            let names = ev
-                .force_list(value, pos, "")?
-                .iter()
-                .map(|name| text(ev.force_plain_string(name, pos, "")?.bytes()))
-                .collect::<Result<Vec<_>>>()?;
-            spec.set_names(names.iter().map(String::as_str))?;
+        match key {
+            b"builder" => {
+                let builder = ev.force_string(value, pos, "")?;
+                self.context = self.context.union(builder.context());
+                self.builder = Some(builder);
+            }
+            b"outputs" => {
+                let names = ev.force_list(value, pos, "")?.iter().map(|name| {
+                    let name = ev.force_plain_string(name, pos, "")?;
+                    utf8(name.bytes())
+                });
+                self.spec.set_names(names.collect::<Result<Vec<_>>>()?)?;
+            }
+            b"system" | b"outputHash" | b"outputHashAlgo" | b"outputHashMode" => {
+                let value = ev.force_plain_string(value, pos, "")?;
+                self.take_text(key, value.bytes())?;
+            }
+            b"allowedReferences"
+            | b"allowedRequisites"
+            | b"disallowedReferences"
+            | b"disallowedRequisites"
+            | b"maxSize"
+            | b"maxClosureSize" => {
+                let key = utf8(key)?;
+                let text = format!(
+                    "In a derivation named '{}', 'structuredAttrs' disables the effect of the derivation attribute \
+                     '{key}'; use 'outputChecks.<output>.{key}' instead",
+                    self.name
+                );
+                ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
+            }
+            _ => {}
         }
-        "allowedReferences"
-        | "allowedRequisites"
-        | "disallowedReferences"
-        | "disallowedRequisites"
-        | "maxSize"
-        | "maxClosureSize" => {
-            let text = format!(
-                "In a derivation named '{}', 'structuredAttrs' disables the effect of the derivation attribute '{key}'; \
-                 use 'outputChecks.<output>.{key}' instead",
-                drv.name
-            );
-            ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
-        }
-        _ => {}
+        Ok(())
     }
-    Ok(())
 }
 
 /// The algorithm that `outputHashAlgo` names; none for a name that nobody knows.
@@ -445,30 +505,27 @@ fn parse_structured(ev: &Evaluator, text: &[u8]) -> Result<StructuredAttrs> {
     })
 }
 
-/// A JSON object of members that are JSON already; they come sorted by name.
-fn object(members: &[(String, String)]) -> String {
-    let mut out = String::from("{");
-    for (index, (key, value)) in members.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        json::write_string(&mut out, key);
-        out.push(':');
-        out.push_str(value);
+/// A JSON object of its members, of which each follows a brace or a comma.
+fn object(mut members: Vec<u8>) -> Result<String> {
+    if members.is_empty() {
+        members.push(b'{');
     }
-    out.push('}');
-    out
+    members.push(b'}');
+    String::from_utf8(members).map_err(|_| EvalError::other("an attribute's name is not valid UTF-8"))
 }
 
+type Inputs = (BTreeMap<StorePath, InputOutputs>, BTreeSet<StorePath>);
+
 /// What the strings of the attributes refer to becomes the inputs.
-fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<()> {
+fn inputs(ev: &Evaluator, context: Context) -> Result<Inputs> {
+    let (mut derivations, mut sources): Inputs = Inputs::default();
     for element in context.unsorted_elements() {
         match element {
             ContextElement::Path(path) => {
-                drv.input_sources.insert(path.clone());
+                sources.insert(path.clone());
             }
             ContextElement::Output { derivation, output } => {
-                let mut node = drv.input_derivations.entry(derivation.file().clone()).or_default();
+                let mut node = derivations.entry(derivation.file().clone()).or_default();
                 for through in derivation.outputs() {
                     node = node.dynamic.entry(through.to_owned()).or_default();
                 }
@@ -481,14 +538,14 @@ fn add_inputs(ev: &Evaluator, drv: &mut Derivation, context: Context) -> Result<
                             Some(known) => known.outputs.to_vec(),
                             None => ev.host().read_derivation(&path)?.outputs.into_keys().collect(),
                         };
-                        drv.input_derivations.entry(path.clone()).or_default().outputs.extend(names);
+                        derivations.entry(path.clone()).or_default().outputs.extend(names);
                     }
-                    drv.input_sources.insert(path);
+                    sources.insert(path);
                 }
             }
         }
     }
-    Ok(())
+    Ok((derivations, sources))
 }
 
 /// A hash of any notation; an empty one stands for zeros, so that the right one can be read from the error.

@@ -12,7 +12,7 @@ use super::derivation::parse_hash;
 use super::text;
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::evaluator::{Coercion, Evaluator, SearchEntry, missing};
+use crate::evaluator::{Coercion, Evaluator, SearchEntry, Sought};
 use crate::host::{FileType, HostError, SourceRequest};
 use crate::path::{canonical, to_path_buf};
 use crate::value::{AttrsBuilder, Builtin, Constant, Value, View};
@@ -235,10 +235,11 @@ fn import_derivation(ev: &Evaluator, path: &StorePath, pos: Pos) -> Result<Value
     let names: Vec<Value> = derivation.outputs.keys().map(|name| ev.string(name)).collect();
     attrs.add("outputs", ev.list(&names));
     for (name, output) in &derivation.outputs {
-        attrs.add(
-            Symbol::intern(name),
-            super::derivation::output_string(ev, path, &derivation.name, name, output)?,
-        );
+        let known = output
+            .path(ev.host().store_dir(), &derivation.name, name)
+            .map_err(|error| EvalError::other(error.to_string()))?;
+        let value = super::derivation::output_string(ev, path, name, known.as_ref())?;
+        attrs.add(Symbol::intern(name), value);
     }
     let origin = Origin::File("«nix-internal»/imported-drv-to-derivation.nix".to_owned());
     let function = ev.eval_text(origin, IMPORTED_DERIVATION.as_bytes().to_vec(), "/")?;
@@ -316,7 +317,7 @@ fn read_file_type(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
     let path = ev.realise_path(arguments[0], pos)?;
     match ev.file_type(&path)? {
         Some(kind) => Ok(ev.string(kind.name())),
-        None => Err(missing(&path)),
+        None => Err(ev.missing(&path, Sought::Kind)),
     }
 }
 
@@ -474,7 +475,7 @@ fn copy_source(ev: &Evaluator, source: Source<'_>, context: Context, pos: Pos) -
     }
     let path = ev.resolve_links_cached(&path)?;
     if ev.file_type(&path)?.is_none() {
-        return Err(missing(&path));
+        return Err(ev.missing(&path, Sought::Kind));
     }
     // The host only learns that there was an error: what it was is kept here.
     let mut failure = None;

@@ -87,13 +87,25 @@ fn to_json(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
 }
 
 /// A value as JSON, and what its strings and paths refer to.
-pub(super) fn write(ev: &Evaluator, value: Value, strict: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
-    let mut writer =
-        Writer { ev, strict, is_nested: false, out: Vec::new(), context: Context::EMPTY, invalid: None };
+fn write(ev: &Evaluator, value: Value, strict: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
+    let mut out = Vec::new();
+    let context = write_to(&mut out, ev, value, strict, pos)?;
+    Ok((out, context))
+}
+
+/// Appends a value as JSON; tells what its strings and paths refer to.
+pub(super) fn write_to(
+    out: &mut Vec<u8>,
+    ev: &Evaluator,
+    value: Value,
+    strict: bool,
+    pos: Pos,
+) -> Result<Context> {
+    let mut writer = Writer { ev, strict, is_nested: false, out, context: Context::EMPTY, invalid: None };
     writer.value(value, pos)?;
     match writer.invalid {
         Some(invalid) => Err(EvalError::other(format!("JSON serialization error: {invalid}"))),
-        None => Ok((writer.out, writer.context)),
+        None => Ok(writer.context),
     }
 }
 
@@ -110,7 +122,7 @@ struct Writer<'a> {
     strict: bool,
     /// Whether the outermost value was met already.
     is_nested: bool,
-    out: Vec<u8>,
+    out: &'a mut Vec<u8>,
     context: Context,
     /// The first string that isn't UTF-8: an error only once everything has been evaluated.
     invalid: Option<Utf8Error>,
@@ -126,7 +138,7 @@ impl Writer<'_> {
             View::Null => self.out.extend_from_slice(b"null"),
             View::Bool(value) => self.out.extend_from_slice(if value { b"true" } else { b"false" }),
             View::Int(value) => self.out.extend_from_slice(value.to_string().as_bytes()),
-            View::Float(value) => json::write_float(&mut self.out, value),
+            View::Float(value) => json::write_float(self.out, value),
             View::String(string) => {
                 self.context = self.context.union(string.context());
                 self.string(string.bytes());
@@ -150,7 +162,7 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, bytes: &[u8]) {
-        if let Err(error) = json::write_string(&mut self.out, bytes) {
+        if let Err(error) = json::write_string(self.out, bytes) {
             self.invalid.get_or_insert(error);
         }
     }

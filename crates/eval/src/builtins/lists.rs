@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::{EvalError, Result};
-use crate::evaluator::{Evaluator, Need, place};
+use crate::evaluator::{Evaluator, Need, place_or};
 use crate::value::{AttrsBuilder, Builtin, List, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -51,10 +51,10 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the second argument passed to builtins.concatMap",
             )?;
             let frame = "while evaluating the return value of the function passed to builtins.concatMap";
-            let place = place(function);
+            let place = place_or(function, pos);
             let mut lists: Vec<List> = Vec::with_capacity(list.len());
             ev.call_for_each(function, list, pos, |_, result| {
-                lists.push(ev.force_list(result, place, frame)?);
+                lists.push(ev.force_list(result, place_or(result, place), frame)?);
                 Ok(())
             })?;
             Ok(ev.concat_lists(&lists).into())
@@ -223,8 +223,12 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the return value of the partition function passed to builtins.partition";
             let (mut right, mut wrong) = (Vec::new(), Vec::new());
             ev.call_for_each(function, list, pos, |element, holds| {
-                let part = if ev.force_bool(holds, pos, frame)? { &mut right } else { &mut wrong };
-                part.push(element);
+                let holds = ev.force_bool(holds, pos, frame)?;
+                if holds {
+                    right.push(element);
+                } else {
+                    wrong.push(element);
+                }
                 Ok(())
             })?;
             let mut result = AttrsBuilder::with_capacity(2);

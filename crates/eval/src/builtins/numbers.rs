@@ -3,7 +3,7 @@
 use nival_syntax::Pos;
 
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::evaluator::Evaluator;
+use crate::evaluator::{Evaluator, place_or};
 use crate::value::{Builtin, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -156,8 +156,9 @@ fn integers(ev: &Evaluator, arguments: &[Value], pos: Pos, name: &str) -> Result
 
 fn round(ev: &Evaluator, arguments: &[Value], pos: Pos, name: &str, how: fn(f64) -> f64) -> Result<Value> {
     let frame = || format!("while evaluating the first argument passed to builtins.{name}");
-    let value = ev.force(arguments[0], pos).frame_with(frame, pos)?;
-    let number = ev.force_float(value, pos, frame())?;
+    let place = place_or(arguments[0], pos);
+    let value = ev.force(arguments[0], place).frame_with(frame, place)?;
+    let number = ev.force_float(value, place, frame())?;
     let error = |message: String| Err(EvalError::new(ErrorKind::Arithmetic, message).at(pos));
     let rounded = how(number);
     // 2^63 is the first float that is no 64-bit integer.

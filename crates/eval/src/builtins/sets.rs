@@ -93,12 +93,12 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let left = set(ev, arguments[0], pos, "first ", "intersectAttrs")?;
             let right = set(ev, arguments[1], pos, "second ", "intersectAttrs")?;
-            let both: Vec<Attr> = if left.len() < right.len() {
+            let both: Vec<Attr> = if left.most() < right.most() {
                 left.iter().filter_map(|attr| right.get_attr(attr.name)).collect()
             } else {
                 right.iter().filter(|attr| left.contains(attr.name)).collect()
             };
-            Ok(if both.len() == right.len() { right.into() } else { ev.attrs_from_sorted(&both) })
+            Ok(if both.len() == right.most() { right.into() } else { ev.attrs_from_sorted(&both) })
         },
     ),
     Builtin::new(

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use nival_syntax::{Origin, Pos, Symbol, print};
+use nival_syntax::{Pos, Symbol, print};
 
 use crate::context::Context;
 use crate::error::Result;
@@ -113,8 +113,8 @@ impl Writer<'_> {
     fn place(&self, pos: Pos) -> Vec<(&'static str, String)> {
         let Some(place) = pos.resolve().filter(|_| self.places) else { return Vec::new() };
         let mut shown = vec![("column", place.column.to_string()), ("line", place.line.to_string())];
-        if let Origin::File(path) = place.source.origin() {
-            shown.push(("path", path.clone()));
+        if let Some(path) = place.source.origin().path() {
+            shown.push(("path", path.to_owned()));
         }
         shown
     }

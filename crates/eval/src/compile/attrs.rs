@@ -8,13 +8,13 @@ use super::resolve::{Place, is_plain_variable};
 use super::{Frame, Lazy, Unit, expression, lazy, thunk_code};
 use crate::code::{Op, Run};
 use crate::error::{EvalError, Result};
-use crate::evaluator::{Env, Evaluator};
+use crate::evaluator::{Env, Evaluator, place};
 use crate::value::{Attr, Attrs, Keys, Origins, Value, View};
 
 pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId) -> Op {
     let recursive = unit.ast.set(set).recursive;
     let dynamic = dynamic_attrs(ev, unit, set, recursive);
-    let (names, order) = names(ev, unit, set);
+    let (names, order) = names(ev, unit, id, set);
     if recursive {
         let has_overrides = names.keys.find(Symbol::OVERRIDES).is_some();
         let frame = Filling::compile(ev, unit, set, Place::of(unit, id), has_overrides);
@@ -29,7 +29,7 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
         if values.is_empty() {
             return Op::new(
                 &ev.heap,
-                Constant(Attrs::from_values(&ev.heap, names.keys, Origins::NONE, []).into()),
+                Constant(Attrs::from_values(&ev.heap, names.keys, names.origins, []).into()),
             );
         }
         return Op::new(&ev.heap, MakeSet { names, values });
@@ -56,13 +56,13 @@ struct Names {
 }
 
 /// The known names of a literal, and for each its number in source order.
-fn names(ev: &Evaluator, unit: &Unit, set: SetId) -> (Names, Box<[u32]>) {
+fn names(ev: &Evaluator, unit: &Unit, id: ExprId, set: SetId) -> (Names, Box<[u32]>) {
     let attrs: Vec<&AttrNode> = unit.ast.attrs(set).collect();
     let mut order: Box<[u32]> = (0..attrs.len() as u32).collect();
     order.sort_unstable_by_key(|index| attrs[*index as usize].name);
     let sorted: Vec<Symbol> = order.iter().map(|index| attrs[*index as usize].name).collect();
     let positions: Vec<Pos> = order.iter().map(|index| attrs[*index as usize].pos).collect();
-    let origins = Origins::listed(&ev.heap, &positions);
+    let origins = Origins::listed(&ev.heap, unit.ast.pos(id), &positions);
     (Names { keys: Keys::of(&sorted), origins }, order)
 }
 
@@ -231,7 +231,7 @@ impl MakeRecursive {
     fn override_from(&self, ev: &Evaluator, env: Env, attrs: Attrs) -> Result<Attrs> {
         let Some(overrides) = attrs.get(Symbol::OVERRIDES) else { return Ok(attrs) };
         let frame = "while evaluating the `__overrides` attribute";
-        let overrides = ev.force_attrs(overrides, Pos::NONE, frame)?;
+        let overrides = ev.force_attrs(overrides, place(overrides), frame)?;
         for attr in overrides {
             if let Some(index) = self.names.keys.find(attr.name) {
                 env.set(self.order[index], attr.value);
@@ -280,5 +280,5 @@ fn add_dynamic(ev: &Evaluator, env: Env, attrs: Attrs, dynamic: &[DynamicAttr]) 
     }
     added.extend(attrs.iter());
     added.sort_unstable_by_key(|attr| attr.name);
-    Ok(Attrs::from_sorted(&ev.heap, &added).into())
+    Ok(Attrs::in_braces(&ev.heap, attrs.braces(), &added).into())
 }

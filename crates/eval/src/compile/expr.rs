@@ -14,12 +14,26 @@ use crate::value::{AttrsBuilder, List, ListBuilder, Str, Value, View};
 
 /// Makes code of an expression.
 pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op {
+    if ev.check_stack(Pos::NONE).is_err() {
+        return Op::new(&ev.heap, NestedTooDeeply(unit.pos(id)));
+    }
     if let Some(debugging) = &ev.settings().debugging {
         return crate::debug::expression(ev, debugging, unit, id);
     }
     match &ev.settings().watch {
         None => plain_expression(ev, unit, id),
         Some(watch) => crate::watch::expression(ev, watch, unit, id),
+    }
+}
+
+/// What there was no stack left to compile.
+struct NestedTooDeeply(Pos);
+
+impl Run for NestedTooDeeply {
+    fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
+        ev.check_stack(self.0)?;
+        Err(EvalError::new(ErrorKind::StackOverflow, "stack overflow (possible infinite recursion)")
+            .at(self.0))
     }
 }
 
@@ -100,7 +114,7 @@ pub(super) fn constant(ev: &Evaluator, unit: &Unit, id: ExprId) -> Option<Value>
 /// `__curPos` and `unsafeGetAttrPos`: a set of file, line and column, or `null`.
 pub(crate) fn position_value(ev: &Evaluator, pos: Pos) -> Value {
     let Some(place) = pos.resolve() else { return Value::NULL };
-    let nival_syntax::Origin::File(file) = place.source.origin() else { return Value::NULL };
+    let Some(file) = place.source.origin().path() else { return Value::NULL };
     let mut attrs = AttrsBuilder::with_capacity(3);
     // A file that is no file of this machine is shown as the root of its own tree.
     let path = file.strip_prefix("«nix-internal»").unwrap_or(file);

@@ -73,6 +73,7 @@ impl Unit {
             base_path: base,
             home: settings.home.as_deref(),
             pipe_operators: settings.has_feature("pipe-operators"),
+            max_depth: ev.max_nesting(),
         };
         let ast =
             crate::watch::parsed(ev, source, || nival_syntax::parse_and_keep(source, &options, &ev.heap))

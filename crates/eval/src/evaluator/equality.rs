@@ -4,7 +4,7 @@ use nival_syntax::{Pos, Symbol};
 
 use super::Evaluator;
 use crate::error::Result;
-use crate::value::{Value, View};
+use crate::value::{Tag, Value, View};
 
 impl Evaluator {
     /// Whether two values are equal (`==`).
@@ -64,8 +64,12 @@ impl Evaluator {
     }
 
     /// Equality of elements: the same thunk or object is equal to itself.
+    ///
+    /// Two places with one object are different elements in the reference, which looks what is in it. Where a place is
+    /// no longer known, because what was in it has been copied, they count as the same.
     pub(crate) fn same_or_equal(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
-        if left.settled() == right.settled() {
+        let are_places = left.tag() == Tag::Thunk && right.tag() == Tag::Thunk;
+        if left == right || !are_places && left.settled() == right.settled() {
             self.force(left, pos)?;
             return Ok(true);
         }

@@ -9,7 +9,7 @@ use nival_formats::url::{Strictness, Url};
 use nival_formats::{ContentAddressMethod, StorePath};
 use nival_syntax::{Expr, Origin, Pos, Source, print};
 
-use super::{Env, Evaluator, SearchEntry};
+use super::{Env, Evaluator, SearchEntry, Sought};
 use crate::code::Run;
 use crate::compile::{Scope, Unit};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
@@ -146,7 +146,7 @@ impl Evaluator {
     fn parse_file(&self, path: &Path, text: Option<Vec<u8>>, scope: &Scope) -> Result<&'static Unit> {
         let text = text.map_or_else(|| self.read_file(path), Ok)?;
         let base = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
-        self.parse(Origin::File(path.to_string_lossy().into_owned()), text, &base, scope)
+        self.parse(self.origin(path), text, &base, scope)
     }
 
     /// Parses a file that must be written as a set: one that can be read without evaluating anything.
@@ -166,18 +166,21 @@ impl Evaluator {
             return Ok(FETCHURL.to_vec());
         }
         self.check_access(path)?;
-        self.host().read_file(path).map_err(|error| file_error(path, &error))
+        self.host().read_file(path).map_err(|error| self.file_error(path, Sought::Contents, &error))
     }
 
     /// What is in a folder that may be read.
     pub fn read_dir(&self, path: &Path) -> Result<Vec<(Vec<u8>, FileType)>> {
         self.check_access(path)?;
         let mut entries = self.host().read_dir(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotADirectory => {
-                let message = format!("cannot read directory \"{}\": Not a directory", path.display());
+            kind @ std::io::ErrorKind::NotADirectory => {
+                let message = self.unexpected(path, kind);
+                let message = message.unwrap_or_else(|| {
+                    format!("cannot read directory \"{}\": Not a directory", path.display())
+                });
                 EvalError::new(ErrorKind::Host, message)
             }
-            _ => file_error(path, &error),
+            _ => self.file_error(path, Sought::Contents, &error),
         })?;
         if self.settings().pure_eval || self.settings().restrict_eval {
             entries.retain(|(name, _)| self.check_access(&path.join(to_path(name))).is_ok());
@@ -191,13 +194,24 @@ impl Evaluator {
             return Ok(Some(FileType::Regular));
         }
         self.check_access(path)?;
-        self.host().file_type(path).map_err(|error| file_error(path, &error))
+        self.host().file_type(path).map_err(|error| self.file_error(path, Sought::Kind, &error))
+    }
+
+    #[cold]
+    fn file_error(&self, path: &Path, sought: Sought, error: &std::io::Error) -> EvalError {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return self.missing(path, sought);
+        }
+        let message = self.unexpected(path, error.kind());
+        let message = message.unwrap_or_else(|| format!("opening file '{}': {error}", path.display()));
+        EvalError::new(ErrorKind::Host, message)
     }
 
     /// The file that an import of a path means, and its contents if they were read on the way: a name that ends
     /// as those of files do is opened without being looked at first.
     fn find_import<'p>(&self, path: &'p Path) -> Result<(Cow<'p, Path>, Option<Vec<u8>>)> {
-        if path.as_os_str().as_encoded_bytes().ends_with(b".nix") && !path.starts_with(EMBEDDED) {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        if bytes.ends_with(b".nix") && !bytes.starts_with(EMBEDDED.as_bytes()) {
             let here = self.resolve_ancestors(path)?;
             self.check_access(&here)?;
             if self.check_access(path).is_ok()
@@ -219,13 +233,16 @@ impl Evaluator {
             let here = self.resolve_ancestors(&path)?;
             match self.file_type(&here)? {
                 Some(FileType::Symlink) => {
-                    let target = self.host().read_link(&here).map_err(|error| file_error(&here, &error))?;
+                    let target = self
+                        .host()
+                        .read_link(&here)
+                        .map_err(|error| self.file_error(&here, Sought::Kind, &error))?;
                     let joined = path.parent().unwrap_or(Path::new("/")).join(target);
                     path = to_path_buf(&crate::path::canonical(joined.as_os_str().as_encoded_bytes())).into();
                 }
                 Some(FileType::Directory) => return Ok(path.join("default.nix").into()),
                 Some(_) => return Ok(path),
-                None => return Err(missing(&path)),
+                None => return Err(self.missing(&path, Sought::Kind)),
             }
         }
         Err(too_many_links(&path))
@@ -258,7 +275,7 @@ impl Evaluator {
     /// As [`Evaluator::resolve_links`], for a path beside others that were asked for.
     pub(crate) fn resolve_links_cached<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let path = self.resolve_ancestors(path)?;
-        match self.host().file_type(&path).map_err(|error| file_error(&path, &error))? {
+        match self.host().file_type(&path).map_err(|error| self.file_error(&path, Sought::Kind, &error))? {
             Some(FileType::Symlink) => return Ok(self.resolve_links(&path)?.into()),
             // Files in it will be asked for next.
             Some(FileType::Directory) => {
@@ -282,7 +299,10 @@ impl Evaluator {
                 continue;
             }
             resolved.push(&name);
-            let kind = self.host().file_type(&resolved).map_err(|error| file_error(&resolved, &error))?;
+            let kind = self
+                .host()
+                .file_type(&resolved)
+                .map_err(|error| self.file_error(&resolved, Sought::Kind, &error))?;
             if kind != Some(FileType::Symlink) {
                 continue;
             }
@@ -291,7 +311,10 @@ impl Evaluator {
             if links > MAX_LINKS {
                 return Err(too_many_links(path));
             }
-            let target = self.host().read_link(&resolved).map_err(|error| file_error(&resolved, &error))?;
+            let target = self
+                .host()
+                .read_link(&resolved)
+                .map_err(|error| self.file_error(&resolved, Sought::Kind, &error))?;
             resolved.pop();
             if target.is_absolute() {
                 resolved = PathBuf::from("/");
@@ -443,7 +466,7 @@ impl Evaluator {
         let real = self.resolve_ancestors(source)?;
         self.check_access(&real)?;
         if self.file_type(&real)?.is_none() {
-            return Err(missing(source));
+            return Err(self.missing(source, Sought::Kind));
         }
         let stored = self.host().add_source(SourceRequest {
             name: &name,
@@ -477,19 +500,6 @@ fn part_name(part: &Component<'_>) -> Option<std::ffi::OsString> {
         Component::ParentDir => Some("..".into()),
         _ => None,
     }
-}
-
-#[cold]
-fn file_error(path: &Path, error: &std::io::Error) -> EvalError {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        return missing(path);
-    }
-    EvalError::new(ErrorKind::Host, format!("opening file '{}': {error}", path.display()))
-}
-
-#[cold]
-pub(crate) fn missing(path: &Path) -> EvalError {
-    EvalError::new(ErrorKind::MissingFile, format!("path '{}' does not exist", path.display()))
 }
 
 #[cold]

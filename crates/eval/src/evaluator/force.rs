@@ -115,6 +115,9 @@ impl Evaluator {
                         std::hint::spin_loop();
                         continue;
                     }
+                    if let Err(error) = self.check_stack(pos) {
+                        break Err(error);
+                    }
                     match self.cycle() {
                         // Those who run ahead give way, so that who does not sees the cycle where it is.
                         Cycle::None | Cycle::WithOneAhead if !self.is_ahead() => {}
@@ -166,7 +169,7 @@ impl Evaluator {
     fn fail(&self, thunk: Thunk, suspension: Suspension, error: EvalError) -> EvalError {
         match error.kind() {
             _ if self.is_ahead() => thunk.restore(suspension),
-            ErrorKind::StackOverflow | ErrorKind::Host => thunk.restore(suspension),
+            ErrorKind::StackOverflow | ErrorKind::Interrupted | ErrorKind::Host => thunk.restore(suspension),
             _ => thunk.fail(&self.heap, error.share()),
         }
         error
@@ -209,7 +212,14 @@ impl Evaluator {
 pub(crate) fn place(value: Value) -> Pos {
     match value.settled().view() {
         View::Lambda(lambda) if lambda.code().is_seen() => lambda.code().pos,
+        View::Attrs(attrs) => attrs.braces(),
         View::Thunk => Thunk::of(value).and_then(Thunk::function).map_or(Pos::NONE, place),
         _ => Pos::NONE,
     }
+}
+
+/// The same, or else another place.
+pub(crate) fn place_or(value: Value, other: Pos) -> Pos {
+    let pos = place(value);
+    if pos.is_none() { other } else { pos }
 }

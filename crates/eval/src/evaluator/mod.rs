@@ -11,6 +11,7 @@ mod force;
 mod globals;
 mod inequality;
 mod inputs;
+mod interrupt;
 mod make;
 mod parallel;
 
@@ -23,17 +24,17 @@ use nival_syntax::{Pos, Symbol};
 pub use coerce::Coercion;
 pub(crate) use env::Env;
 pub use expect::describe_type;
-pub(crate) use files::missing;
-pub(crate) use force::place;
+pub(crate) use force::{place, place_or};
 pub(crate) use globals::Globals;
-pub(crate) use inputs::Tree;
+pub(crate) use inputs::{Sought, Tree};
+pub use interrupt::Interrupt;
 pub(crate) use parallel::Need;
 pub use settings::{LintLevel, SearchEntry, Settings};
 
 mod settings;
 
 use crate::compile::ResolverRoom;
-use crate::error::{ErrorKind, EvalError, FrameText, Result};
+use crate::error::{FrameText, Result};
 use crate::host::Host;
 use crate::memory::Heap;
 use crate::stack;
@@ -164,7 +165,7 @@ impl Evaluator {
     pub(crate) fn enter(&self, pos: Pos) -> Result<DepthGuard<'_>> {
         let depth = self.depth.get();
         if depth > self.max_depth || self.is_at_the_stacks_end() {
-            return Err(stack_overflow(pos));
+            return Err(self.stack_end(pos));
         }
         self.depth.set(depth + 1);
         Ok(DepthGuard(&self.depth))
@@ -175,10 +176,18 @@ impl Evaluator {
         stack::current_address() < self.stack_limit.load(Ordering::Relaxed)
     }
 
+    /// How many brackets of a text may stand inside each other: what the native stack has room for, up to about what
+    /// C++ Nix has room for.
+    pub(crate) fn max_nesting(&self) -> u32 {
+        const MOST: usize = 250_000;
+        let free = stack::current_address().saturating_sub(self.stack_limit.load(Ordering::Relaxed));
+        (free / stack::EACH_LEVEL).clamp(nival_syntax::MAX_DEPTH as usize / 10, MOST) as u32
+    }
+
     /// Whether there is native stack left.
     #[inline(always)]
     pub(crate) fn check_stack(&self, pos: Pos) -> Result<()> {
-        if self.is_at_the_stacks_end() { Err(stack_overflow(pos)) } else { Ok(()) }
+        if self.is_at_the_stacks_end() { Err(self.stack_end(pos)) } else { Ok(()) }
     }
 }
 
@@ -200,11 +209,6 @@ impl Drop for DepthGuard<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
-}
-
-#[cold]
-fn stack_overflow(pos: Pos) -> EvalError {
-    EvalError::new(ErrorKind::StackOverflow, "stack overflow; max-call-depth exceeded").at(pos)
 }
 
 /// The frame of an attribute's value.

@@ -36,6 +36,9 @@ pub struct Settings {
     pub lint_absolute_path_literals: LintLevel,
     /// `lint-short-path-literals`
     pub lint_short_path_literals: LintLevel,
+    /// Whether messages show the files of fetched source trees where these come from, not in the store: C++ Nix does so in
+    /// pure evaluation.
+    pub shows_sources: bool,
     /// The folder that `~/` stands for, if it may be known.
     pub home: Option<String>,
     /// `eval-cores`: how many threads evaluate; 0 stands for one for each core. Who watches evaluation
@@ -81,6 +84,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             pure_eval: false,
+            shows_sources: true,
             restrict_eval: false,
             allowed_uris: Vec::new(),
             allow_import_from_derivation: true,

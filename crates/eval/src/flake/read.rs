@@ -47,6 +47,7 @@ impl Default for FlakeInput {
 /// Reads the `flake.nix` at a place. `lock_root` leads from the flake that locks are computed for to this one.
 pub(super) fn read(ev: &Evaluator, resolved: &FlakeRef, place: Place, lock_root: &[String]) -> Result<Flake> {
     let file = place.folder(ev).join("flake.nix");
+    ev.check_where_it_comes_from(&file)?;
     let unit = ev.parse_plain_file(&file)?;
     let value = ev.eval_file(&file)?;
     let root = Item { value, expr: Some(unit.ast.root()), pos: Pos::NONE, unit };

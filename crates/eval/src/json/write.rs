@@ -21,28 +21,10 @@ pub enum Utf8Error {
 
 /// Appends `text` in quotes, with what must be escaped escaped.
 pub fn write_string(out: &mut Vec<u8>, text: &[u8]) -> Result<(), Utf8Error> {
-    check_utf8(text)?;
-    out.push(b'"');
-    let mut plain = 0;
-    for (index, &byte) in text.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&text[plain..index]);
-        plain = index + 1;
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0x08 => out.extend_from_slice(b"\\b"),
-            0x0c => out.extend_from_slice(b"\\f"),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            b'\t' => out.extend_from_slice(b"\\t"),
-            control => out.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
-        }
+    if !text.is_ascii() {
+        check_utf8(text)?;
     }
-    out.extend_from_slice(&text[plain..]);
-    out.push(b'"');
+    nival_formats::json::write_bytes(out, text);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Attribute sets.
 //!
-//! A set is flat, `{ names, origins, values… }`, or layered, `{ mark and length, base, top, flat }`: the
+//! A set is flat, `{ names, origins, values… }`, or layered, `{ mark and size, base, top, flat }`: the
 //! second is what `//` makes where a side is large, or the left one much larger than the right one. A layered
 //! set that is walked over gets a flat form as well.
 
@@ -55,7 +55,7 @@ thread_local! {
 
 const LAYERED: u64 = 1;
 const DEPTH_SHIFT: u32 = 1;
-const LENGTH_SHIFT: u32 = 8;
+const SIZE_SHIFT: u32 = 8;
 
 /// How many sets `//` puts on top of each other before it makes one flat set of them.
 const MAX_LAYERS: u64 = 8;
@@ -70,7 +70,7 @@ const LARGE: usize = 512;
 /// Both forms of a set.
 enum Form {
     Flat(Flat),
-    Layered { base: Attrs, top: Attrs, length: usize },
+    Layered { base: Attrs, top: Attrs, size: usize },
 }
 
 /// A flat set taken apart.
@@ -173,7 +173,7 @@ impl Attrs {
         } else {
             // SAFETY: the second and third word of a layered set are sets.
             let layer = |index| unsafe { Attrs(Value::from_bits(self.0.add(index).read()).object()) };
-            Form::Layered { base: layer(1), top: layer(2), length: (header >> LENGTH_SHIFT) as usize }
+            Form::Layered { base: layer(1), top: layer(2), size: (header >> SIZE_SHIFT) as usize }
         }
     }
 
@@ -202,19 +202,37 @@ impl Attrs {
         unsafe { self.0.add(2 + index).cast::<Slot>().as_ref() }
     }
 
+    /// Where the set was written down, if it was.
+    pub(crate) fn braces(self) -> Pos {
+        match self.form() {
+            Form::Flat(flat) => flat.origins.braces(),
+            Form::Layered { .. } => Pos::NONE,
+        }
+    }
+
     /// The number of attributes.
     #[inline]
     pub fn len(self) -> usize {
         match self.form() {
             Form::Flat(flat) => flat.slots.len(),
-            Form::Layered { length, .. } => length,
+            Form::Layered { .. } => self.flatten().slots.len(),
+        }
+    }
+
+    /// A number of attributes that there are no more of: what several layers have is counted for each. To count
+    /// them exactly means to look for each attribute of a layer in all others.
+    #[inline]
+    pub(crate) fn most(self) -> usize {
+        match self.form() {
+            Form::Flat(flat) => flat.slots.len(),
+            Form::Layered { size, .. } => size,
         }
     }
 
     /// Whether there are none.
     #[inline]
     pub fn is_empty(self) -> bool {
-        self.len() == 0
+        self.most() == 0
     }
 
     /// The flat set (a layer) that has an attribute, and its index there.
@@ -264,7 +282,7 @@ impl Attrs {
     }
 
     /// The attributes in the order of their names' bytes.
-    pub fn by_name(self) -> impl ExactSizeIterator<Item = Attr> {
+    pub fn by_name(self) -> impl ExactSizeIterator<Item = Attr> + DoubleEndedIterator {
         let flat = self.flatten();
         flat.keys.name_order().iter().map(move |index| flat.attr(*index as usize))
     }
@@ -292,7 +310,7 @@ impl Attrs {
 
     /// `self // other`
     pub(crate) fn update(self, heap: &Heap, plans: &MergePlans, other: Attrs) -> Attrs {
-        let (left, right) = (self.len(), other.len());
+        let (left, right) = (self.most(), other.most());
         if left == 0 {
             return other;
         }
@@ -316,7 +334,7 @@ impl Attrs {
         let (mut base, mut top) = (self, other);
         while let Form::Layered { base: lower, top: upper, .. } = base.form()
             && (base.depth() + 1 >= MAX_LAYERS
-                || other.len() < LARGE && upper.len() < top.len() * LAYER_RATIO)
+                || other.most() < LARGE && upper.most() < top.most() * LAYER_RATIO)
         {
             let (upper, over) = (upper.flatten(), top.flatten());
             top = merge(heap, plans.get(upper.keys, over.keys), upper, over);
@@ -332,13 +350,11 @@ impl Attrs {
     }
 
     fn layered(heap: &Heap, base: Attrs, top: Attrs, depth: u64) -> Attrs {
-        let (few, many) = if top.len() < base.len() { (top, base) } else { (base, top) };
-        let common = few.iter().filter(|attr| many.contains(attr.name)).count();
-        let length = (base.len() + top.len() - common) as u64;
+        let size = (base.most() + top.most()) as u64;
         let object = heap.words(4);
         // SAFETY: four fresh words; the last stays zero.
         unsafe {
-            object.write(LAYERED | depth << DEPTH_SHIFT | length << LENGTH_SHIFT);
+            object.write(LAYERED | depth << DEPTH_SHIFT | size << SIZE_SHIFT);
             object.add(1).write(Value::from(base).to_bits());
             object.add(2).write(Value::from(top).to_bits());
         }
@@ -347,12 +363,17 @@ impl Attrs {
 
     /// A set of attributes sorted by symbol, without doubles.
     pub(crate) fn from_sorted(heap: &Heap, attrs: &[Attr]) -> Attrs {
+        Attrs::in_braces(heap, Pos::NONE, attrs)
+    }
+
+    /// The same, of a set that was written down.
+    pub(crate) fn in_braces(heap: &Heap, braces: Pos, attrs: &[Attr]) -> Attrs {
         let names: Vec<Symbol> = attrs.iter().map(|attr| attr.name).collect();
         let has_origins = attrs.iter().any(|attr| attr.origins != Origins::NONE);
         let origins = if has_origins {
-            Origins::listed(heap, &attrs.iter().map(Attr::pos).collect::<Vec<_>>())
+            Origins::listed(heap, braces, &attrs.iter().map(Attr::pos).collect::<Vec<_>>())
         } else {
-            Origins::NONE
+            Origins::single(braces)
         };
         Attrs::from_values(heap, Keys::of(&names), origins, attrs.iter().map(|attr| attr.value))
     }

@@ -19,14 +19,56 @@ use crate::memory::Heap;
 pub(crate) struct Keys {
     names: Box<[Symbol]>,
     name_order: OnceLock<Box<[u32]>>,
+    filter: OnceLock<Filter>,
+}
+
+/// A bit for each name at a place that its number says: tells of most other names that they are not there. Sets in layers
+/// are mostly asked for what another layer has.
+struct Filter {
+    bits: Box<[u64]>,
+}
+
+impl Filter {
+    /// So many bits for a name.
+    const BITS: usize = 8;
+
+    fn of(names: &[Symbol]) -> Filter {
+        let mut filter =
+            Filter { bits: vec![0; (names.len() * Self::BITS).div_ceil(64).next_power_of_two()].into() };
+        for name in names {
+            let (word, bit) = filter.place(*name);
+            filter.bits[word] |= bit;
+        }
+        filter
+    }
+
+    #[inline]
+    fn place(&self, name: Symbol) -> (usize, u64) {
+        // Numbers that follow each other, as those of names that were met together do, come to lie in one word.
+        let id = name.id() as usize;
+        ((id / 64) & (self.bits.len() - 1), 1 << (id % 64))
+    }
+
+    #[inline]
+    fn may_have(&self, name: Symbol) -> bool {
+        let (word, bit) = self.place(name);
+        self.bits[word] & bit != 0
+    }
 }
 
 type Table = HashMap<&'static [Symbol], &'static Keys, WordHash>;
 
-static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
+static TABLE: LazyLock<RwLock<Table>> =
+    LazyLock::new(|| RwLock::new(Table::with_capacity_and_hasher(FIRST_CAPACITY, WordHash::default())));
+
+/// So many there are soon: to grow from nothing would mean to hash the names of each again and again.
+const FIRST_CAPACITY: usize = 7000;
 
 /// Sets with more names than this are few, and are not searched for others like them.
 const INTERNED_UP_TO: usize = 4096;
+
+/// Where there are more names than this, it is first asked whether a name can be among them.
+const FILTERED_FROM: usize = 64;
 
 /// Fewer names than this are looked through one by one.
 const SEARCHED_UP_TO: usize = 6;
@@ -68,7 +110,11 @@ impl Keys {
     }
 
     fn leak(names: &[Symbol]) -> &'static Keys {
-        Box::leak(Box::new(Keys { names: names.into(), name_order: OnceLock::new() }))
+        Box::leak(Box::new(Keys {
+            names: names.into(),
+            name_order: OnceLock::new(),
+            filter: OnceLock::new(),
+        }))
     }
 
     #[inline(always)]
@@ -80,6 +126,11 @@ impl Keys {
     pub(crate) fn find(&'static self, name: Symbol) -> Option<usize> {
         if self.names.len() <= SEARCHED_UP_TO {
             return self.names.iter().position(|other| *other == name);
+        }
+        if self.names.len() >= FILTERED_FROM
+            && !self.filter.get_or_init(|| Filter::of(&self.names)).may_have(name)
+        {
+            return None;
         }
         FOUND.with(|found| {
             let keys = std::ptr::from_ref(self).addr();
@@ -113,10 +164,12 @@ impl Keys {
 
 /// What decides the order of most names, as a number.
 fn first_bytes(name: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    let length = name.len().min(8);
-    first[..length].copy_from_slice(&name[..length]);
-    u64::from_be_bytes(first)
+    match name.first_chunk() {
+        Some(first) => u64::from_be_bytes(*first),
+        None => {
+            (0..8).fold(0, |first, index| first << 8 | name.get(index).map_or(0, |byte| u64::from(*byte)))
+        }
+    }
 }
 
 /// Where the attributes of a set were written. Few are ever asked for, so a merged set only remembers of
@@ -140,13 +193,13 @@ impl Origins {
     /// Nothing is known.
     pub(crate) const NONE: Origins = Origins(0);
 
-    /// One position for each attribute.
-    pub(crate) fn listed(heap: &Heap, positions: &[Pos]) -> Origins {
+    /// The position of the set's braces, and one for each attribute.
+    pub(crate) fn listed(heap: &Heap, braces: Pos, positions: &[Pos]) -> Origins {
         if positions.iter().all(|pos| pos.is_none()) {
-            return Origins::NONE;
+            return Origins::single(braces);
         }
-        let words = heap.words(positions.len().div_ceil(2)).cast::<Pos>();
-        for (index, pos) in positions.iter().enumerate() {
+        let words = heap.words((1 + positions.len()).div_ceil(2)).cast::<Pos>();
+        for (index, pos) in std::iter::once(&braces).chain(positions).enumerate() {
             // SAFETY: there is room for all positions in the fresh words.
             unsafe { words.add(index).write(*pos) };
         }
@@ -176,6 +229,16 @@ impl Origins {
         Origins(bits)
     }
 
+    /// Where the set itself was written; nothing is known of those that were merged.
+    pub(crate) fn braces(self) -> Pos {
+        match self.0 & TAG_MASK {
+            // SAFETY: the position of the braces comes first.
+            LISTED => unsafe { *std::ptr::with_exposed_provenance::<Pos>((self.0 & !TAG_MASK) as usize) },
+            SINGLE => self.pos(0),
+            _ => Pos::NONE,
+        }
+    }
+
     /// Where the attribute with this index was written.
     pub(crate) fn pos(self, index: usize) -> Pos {
         let (mut origins, mut index) = (self, index);
@@ -184,8 +247,8 @@ impl Origins {
             match origins.0 & TAG_MASK {
                 LISTED => {
                     let positions = std::ptr::with_exposed_provenance::<Pos>(address);
-                    // SAFETY: there is a position for each attribute, and `index` is that of one.
-                    return unsafe { *positions.add(index) };
+                    // SAFETY: after that of the braces there is a position for each attribute, and `index` is that of one.
+                    return unsafe { *positions.add(1 + index) };
                 }
                 MERGED => {
                     // SAFETY: the address is that of a `Merged` which the heap keeps.

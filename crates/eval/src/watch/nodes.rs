@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::ast::{AttrKind, BinaryOp, Expr, LambdaId, SetId};
-use nival_syntax::{Ast, ExprId, Origin, Pos, Source, Symbol};
+use nival_syntax::{Ast, ExprId, Pos, Source, Symbol};
 
 use super::clocks::Kind;
 use super::stacks::Frame;
@@ -102,10 +102,7 @@ pub(crate) fn code(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op {
 }
 
 fn file_of(watch: &Watch, source: &Source) -> usize {
-    let name = match source.origin() {
-        Origin::File(file) => file.as_str(),
-        _ => "«command line»",
-    };
+    let name = source.origin().path().unwrap_or("«command line»");
     lock(&watch.moving).clocks.id(Kind::File, name)
 }
 

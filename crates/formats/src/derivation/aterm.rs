@@ -6,14 +6,15 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
 };
 
 use super::{
-    Derivation, DerivationError, DerivationOutput, InputOutputs, STRUCTURED_ATTRS_VARIABLE, StructuredAttrs,
+    Derivation, DerivationError, DerivationOutput, Draft, DraftOutput, InputOutputs,
+    STRUCTURED_ATTRS_VARIABLE, StructuredAttrs,
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
+    escape::each_special,
     hash::{Hash, HashAlgo},
     store_path::{StoreDir, StorePath},
 };
@@ -34,8 +35,8 @@ pub enum Outputs {
 #[derive(Default)]
 pub(super) struct Rest {
     text: Vec<u8>,
-    /// Where variables were left blank because they hold the path of an output, and which output.
-    blanks: Vec<(usize, String)>,
+    /// Where variables were left blank because they hold the path of an output, and the number of the output.
+    blanks: Vec<(usize, usize)>,
 }
 
 impl Rest {
@@ -43,13 +44,15 @@ impl Rest {
         &self.text
     }
 
-    /// Adds the text to `out` with the blanks filled by what `derivation` has in these variables now.
-    pub(super) fn print_filled(&self, derivation: &Derivation, out: &mut Vec<u8>) {
+    /// Adds the text to `out` with the blanks filled by the paths of the outputs, as far as these are known by now.
+    pub(super) fn print_filled(&self, store: &StoreDir, derivation: &Draft<'_>, out: &mut Vec<u8>) {
         let mut start = 0;
         let mut printer = Printer(std::mem::take(out));
-        for (at, variable) in &self.blanks {
+        for (at, output) in &self.blanks {
             printer.0.extend_from_slice(&self.text[start..*at]);
-            printer.escaped(derivation.env.get(variable.as_bytes()).map_or(&[], Vec::as_slice));
+            if let Some(path) = &derivation.outputs[*output].path {
+                printer.bare_path(store, path);
+            }
             start = *at;
         }
         printer.0.extend_from_slice(&self.text[start..]);
@@ -59,56 +62,55 @@ impl Rest {
 
 /// A derivation that the text of another one names: its hash, and which of its outputs are used.
 pub(super) struct HashedInput<'a> {
-    pub(super) hash: Hash,
+    pub(super) hash: &'a Hash,
     pub(super) outputs: Cow<'a, BTreeSet<String>>,
 }
 
-impl Derivation {
+impl Draft<'_> {
     /// Prints the `.drv` file.
-    pub fn print(&self, store: &StoreDir) -> Result<Vec<u8>, DerivationError> {
-        let mut out = self.print_outputs(store, Outputs::Shown)?;
+    pub(super) fn print(&self, store: &StoreDir) -> Result<Vec<u8>, DerivationError> {
+        let mut out = self.print_outputs(store, Outputs::Shown);
         self.print_inputs(store, &mut out);
         out.extend_from_slice(&self.print_rest(store, Outputs::Shown)?.text);
         Ok(out)
     }
 
     /// The beginning of the text, up to where the input derivations follow.
-    pub(super) fn print_outputs(
-        &self,
-        store: &StoreDir,
-        outputs: Outputs,
-    ) -> Result<Vec<u8>, DerivationError> {
-        let mut out = Printer(Vec::with_capacity(4096));
+    pub(super) fn print_outputs(&self, store: &StoreDir, outputs: Outputs) -> Vec<u8> {
+        let mut out = Printer(Vec::with_capacity(1024));
         let is_dynamic = self.input_derivations.values().any(|node| !node.dynamic.is_empty());
         out.raw(if is_dynamic { "DrvWithVersion(\"xp-dyn-drv\"," } else { "Derive(" });
 
-        out.list(&self.outputs, |out, (name, output)| {
-            let path = match outputs {
-                Outputs::Masked => None,
-                Outputs::Shown => output.path(store, &self.name, name)?,
-            };
-            let path = path.map(|path| store.display(&path)).unwrap_or_default();
-            let (method, hash) = match output {
-                DerivationOutput::InputAddressed(_) | DerivationOutput::Deferred => {
-                    (String::new(), String::new())
+        out.all(&self.outputs, |out, DraftOutput { name, output, path }| {
+            out.raw("(");
+            out.string(name);
+            out.raw(",\"");
+            if let (Outputs::Shown, Some(path)) = (outputs, path) {
+                out.bare_path(store, path);
+            }
+            out.raw("\",\"");
+            match output {
+                DerivationOutput::InputAddressed(_) | DerivationOutput::Deferred => out.raw("\",\""),
+                DerivationOutput::CaFixed(ContentAddress { method, hash }) => {
+                    out.method(*method, hash.algo());
+                    hash.write_base16(&mut out.0);
                 }
-                DerivationOutput::CaFixed(address) => (address.method_and_algo(), address.hash.to_base16()),
-                DerivationOutput::CaFloating(method, algo) => {
-                    (method_and_algo(*method, *algo), String::new())
+                DerivationOutput::CaFloating(method, algo) => out.method(*method, *algo),
+                DerivationOutput::Impure(method, algo) => {
+                    out.method(*method, *algo);
+                    out.raw("impure");
                 }
-                DerivationOutput::Impure(method, algo) => (method_and_algo(*method, *algo), "impure".into()),
-            };
-            out.tuple([name, &path, &method, &hash]);
-            Ok::<_, DerivationError>(())
-        })?;
+            }
+            out.raw("\")");
+        });
         out.raw(",");
-        Ok(out.0)
+        out.0
     }
 
     /// The input derivations as the file names them: by path.
     pub(super) fn print_inputs(&self, store: &StoreDir, out: &mut Vec<u8>) {
         let mut printer = Printer(std::mem::take(out));
-        printer.all(&self.input_derivations, |out, (path, node)| {
+        printer.all(self.input_derivations.iter(), |out, (path, node)| {
             out.raw("(");
             out.path(store, path);
             out.raw(",");
@@ -120,44 +122,48 @@ impl Derivation {
 
     /// What follows the input derivations.
     pub(super) fn print_rest(&self, store: &StoreDir, outputs: Outputs) -> Result<Rest, DerivationError> {
-        if self.env.contains_key(STRUCTURED_ATTRS_VARIABLE.as_bytes()) {
+        let reserved = STRUCTURED_ATTRS_VARIABLE.as_bytes();
+        let split = self.env.partition_point(|(name, _)| *name < reserved);
+        let (before, after) = self.env.split_at(split);
+        if after.first().is_some_and(|(name, _)| *name == reserved) {
             return Err(DerivationError::ReservedVariable);
         }
         let size: usize = self.env.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-        let structured = self.structured_attrs.as_ref();
+        let structured = self.structured_attrs.map(|attrs| (reserved, attrs.as_bytes()));
         let mut out = Printer(Vec::with_capacity(
-            512 + size + size / 16 + structured.map_or(0, |attrs| attrs.as_str().len() * 5 / 4),
+            512 + size + size / 16 + structured.map_or(0, |(_, attrs)| attrs.len() * 5 / 4),
         ));
         out.raw(",");
-        out.all(&self.input_sources, |out, path| out.path(store, path));
+        out.all(self.input_sources.iter(), |out, path| out.path(store, path));
         out.raw(",");
-        out.string(&self.system);
+        out.string(self.system);
         out.raw(",");
-        out.string(&self.builder);
+        out.string(self.builder);
         out.raw(",");
         out.strings(&self.args);
-
         out.raw(",");
-        let structured =
-            structured.map(|attrs| (STRUCTURED_ATTRS_VARIABLE.as_bytes(), attrs.as_str().as_bytes()));
-        let split = STRUCTURED_ATTRS_VARIABLE.as_bytes();
-        let before = self.env.iter().map(|(k, v)| (&**k, &**v)).take_while(|(key, _)| *key < split);
-        let after = self.env.iter().map(|(k, v)| (&**k, &**v)).skip_while(|(key, _)| *key < split);
         let mut blanks = Vec::new();
-        out.all(before.chain(structured).chain(after), |out, (key, value)| {
+        let variables = before.iter().copied().chain(structured).chain(after.iter().copied());
+        out.all(variables, |out, (name, value)| {
             out.raw("(");
-            out.string(key);
+            out.string(name);
             out.raw(",\"");
-            match std::str::from_utf8(key) {
-                Ok(name) if outputs == Outputs::Masked && self.outputs.contains_key(name) => {
-                    blanks.push((out.0.len(), name.to_owned()));
-                }
-                _ => out.escaped(value),
+            let of_output = self.outputs.iter().position(|output| output.name.as_bytes() == name);
+            match of_output.filter(|_| outputs == Outputs::Masked) {
+                Some(output) => blanks.push((out.0.len(), output)),
+                None => out.escaped(value),
             }
             out.raw("\")");
         });
         out.raw(")");
         Ok(Rest { text: out.0, blanks })
+    }
+}
+
+impl Derivation {
+    /// Prints the `.drv` file.
+    pub fn print(&self, store: &StoreDir) -> Result<Vec<u8>, DerivationError> {
+        self.draft(store)?.print(store)
     }
 
     /// Reads a `.drv` file. `name` is the name of the derivation, which the text doesn't hold.
@@ -171,16 +177,12 @@ impl Derivation {
     }
 }
 
-fn method_and_algo(method: ContentAddressMethod, algo: HashAlgo) -> String {
-    format!("{}{algo}", method.prefix())
-}
-
 /// The input derivations as they are hashed: by their own hashes, in the order of these.
 pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>]) -> Vec<u8> {
     let mut out = Printer(Vec::with_capacity(inputs.len() * 80 + 2));
     out.all(inputs, |out, input| {
         out.raw("(\"");
-        out.base16(&input.hash);
+        input.hash.write_base16(&mut out.0);
         out.raw("\",");
         out.strings(&*input.outputs);
         out.raw(")");
@@ -207,13 +209,16 @@ impl Printer {
     }
 
     fn escaped(&mut self, text: &[u8]) {
-        let mut rest = text;
-        while let Some(at) = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0) {
-            self.0.extend_from_slice(&rest[..at]);
-            self.0.extend_from_slice(&[b'\\', ESCAPES[usize::from(rest[at])]]);
-            rest = &rest[at + 1..];
-        }
-        self.0.extend_from_slice(rest);
+        let mut start = 0;
+        each_special(text, |at| {
+            let escape = ESCAPES[usize::from(text[at])];
+            if escape != 0 {
+                self.0.extend_from_slice(&text[start..at]);
+                self.0.extend_from_slice(&[b'\\', escape]);
+                start = at + 1;
+            }
+        });
+        self.0.extend_from_slice(&text[start..]);
     }
 
     fn string(&mut self, text: impl AsRef<[u8]>) {
@@ -224,52 +229,34 @@ impl Printer {
 
     fn path(&mut self, store: &StoreDir, path: &StorePath) {
         self.raw("\"");
-        self.escaped(store.as_str().as_bytes());
-        self.raw("/");
-        self.raw(path.as_str());
+        self.bare_path(store, path);
         self.raw("\"");
     }
 
-    fn base16(&mut self, hash: &Hash) {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        for byte in hash.as_bytes() {
-            self.0.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
-        }
+    /// A path without its quotes.
+    fn bare_path(&mut self, store: &StoreDir, path: &StorePath) {
+        self.escaped(store.as_str().as_bytes());
+        self.raw("/");
+        self.raw(path.as_str());
     }
 
-    fn tuple<const N: usize>(&mut self, fields: [impl AsRef<[u8]>; N]) {
-        self.raw("(");
-        for (i, field) in fields.into_iter().enumerate() {
-            if i > 0 {
-                self.raw(",");
-            }
-            self.string(field);
-        }
-        self.raw(")");
+    /// How an output is addressed, up to where its hash begins.
+    fn method(&mut self, method: ContentAddressMethod, algo: HashAlgo) {
+        self.raw(method.prefix());
+        self.raw(algo.name());
+        self.raw("\",\"");
     }
 
-    fn list<T, E>(
-        &mut self,
-        items: impl IntoIterator<Item = T>,
-        mut print: impl FnMut(&mut Self, T) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// A list.
+    fn all<T>(&mut self, items: impl IntoIterator<Item = T>, mut print: impl FnMut(&mut Self, T)) {
         self.raw("[");
         for (i, item) in items.into_iter().enumerate() {
             if i > 0 {
                 self.raw(",");
             }
-            print(self, item)?;
+            print(self, item);
         }
         self.raw("]");
-        Ok(())
-    }
-
-    /// As [`Self::list`], of what can always be printed.
-    fn all<T>(&mut self, items: impl IntoIterator<Item = T>, mut print: impl FnMut(&mut Self, T)) {
-        let Ok(()) = self.list(items, |out, item| {
-            print(out, item);
-            Ok::<_, Infallible>(())
-        });
     }
 
     fn strings<T: AsRef<[u8]>>(&mut self, items: impl IntoIterator<Item = T>) {

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Derivation, DerivationError, DerivationKind, DerivationOutput, HashModulo, HashModuloMemo, Outputs,
-    modulo::{HashedInputs, fixed_hash, hash_missing_inputs, is_floating, sha256_of},
+    Derivation, DerivationError, DerivationKind, DerivationOutput, Draft, HashModulo, HashModuloMemo,
+    Outputs,
+    modulo::{HashedInputs, hash_missing_inputs, is_floating, sha256_of},
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
@@ -36,24 +37,31 @@ impl Derivation {
 
     /// The `.drv` file and what there is to know of it.
     pub fn file(&self, store: &StoreDir) -> Result<DerivationFile, DerivationError> {
-        self.file_of(store, self.print(store)?)
+        let draft = self.draft(store)?;
+        draft.file_of(store, draft.print(store)?)
     }
+}
 
+impl Draft<'_> {
     fn file_of(&self, store: &StoreDir, contents: Vec<u8>) -> Result<DerivationFile, DerivationError> {
         let address = ContentAddress { method: ContentAddressMethod::Text, hash: Hash::sha256(&contents) };
-        let references = References { others: self.references(), itself: false };
+        let references = self.input_sources.iter().chain(self.input_derivations.keys()).cloned().collect();
+        let references = References { others: references, itself: false };
         let path = store.content_addressed_path(&format!("{}.drv", self.name), &address, &references)?;
-        let mut outputs = BTreeMap::new();
-        for (name, output) in &self.outputs {
-            let known = output.path(store, &self.name, name)?;
-            outputs.extend(known.map(|path| (name.clone(), path)));
-        }
-        Ok(DerivationFile { path, contents, hash: address.hash, references: references.others, outputs })
+        let outputs =
+            self.outputs.iter().filter_map(|output| Some((output.name.into(), output.path.clone()?)));
+        Ok(DerivationFile {
+            path,
+            contents,
+            hash: address.hash,
+            references: references.others,
+            outputs: outputs.collect(),
+        })
     }
 
     /// Finishes a derivation that was just put together: computes the paths of deferred outputs that can be known,
-    /// puts them into the outputs and the variables of the same names, whatever these hold, and remembers in `memo`
-    /// the hash that derivations further down see.
+    /// puts them into the variables of the same names, whatever these hold, and remembers in `memo` the hash that
+    /// derivations further down see.
     ///
     /// The same as [`Derivation::fill_output_paths`], [`super::hash_derivation_modulo`] and [`Derivation::file`], but
     /// the bulk of the text is printed once for all three.
@@ -61,34 +69,39 @@ impl Derivation {
         &mut self,
         store: &StoreDir,
         memo: &HashModuloMemo,
-        read: &mut dyn FnMut(&StorePath) -> Result<Self, E>,
+        read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
     ) -> Result<DerivationFile, E> {
         let kind = self.kind()?;
+        let mut inputs = None;
         if kind != DerivationKind::Fixed {
-            hash_missing_inputs(store, self, memo, read)?;
+            inputs = HashedInputs::print(store, self, memo)?;
+            if inputs.is_none() {
+                hash_missing_inputs(store, self.input_derivations.keys(), memo, read)?;
+                inputs = Some(HashedInputs::print_known(store, self, memo)?);
+            }
         }
-        Ok(self.complete_with_known_inputs(store, kind, memo)?)
+        Ok(self.complete_with_inputs(store, kind, inputs.as_ref(), memo)?)
     }
 
-    fn complete_with_known_inputs(
+    fn complete_with_inputs(
         &mut self,
         store: &StoreDir,
         kind: DerivationKind,
+        inputs: Option<&HashedInputs>,
         memo: &HashModuloMemo,
     ) -> Result<DerivationFile, DerivationError> {
-        let inputs = match kind {
-            DerivationKind::Fixed => None,
-            _ => Some(HashedInputs::print(store, self, memo)?),
-        };
-        let rest = match (&inputs, kind) {
+        let rest = match (inputs, kind) {
             (Some(inputs), DerivationKind::Deferred) => {
                 // Hashed with the variables there, though blank: else the hash would change once they are.
-                for name in self.outputs.keys() {
-                    self.env.insert(name.clone().into_bytes(), Vec::new());
+                for output in &self.outputs {
+                    let name = output.name.as_bytes();
+                    if let Err(place) = self.env.binary_search_by_key(&name, |(name, _)| *name) {
+                        self.env.insert(place, (name, &[]));
+                    }
                 }
                 let rest = self.print_rest(store, Outputs::Masked)?;
                 if !inputs.is_deferred {
-                    let head = self.print_outputs(store, Outputs::Masked)?;
+                    let head = self.print_outputs(store, Outputs::Masked);
                     self.set_output_paths(store, &sha256_of([&head, &inputs.text, rest.text()]))?;
                 }
                 rest
@@ -96,32 +109,31 @@ impl Derivation {
             _ => self.print_rest(store, Outputs::Shown)?,
         };
 
-        let head = self.print_outputs(store, Outputs::Shown)?;
+        let head = self.print_outputs(store, Outputs::Shown);
         let mut contents = Vec::with_capacity(
             head.len() + self.input_derivations.len() * 100 + rest.text().len() + self.outputs.len() * 80,
         );
         contents.extend_from_slice(&head);
         self.print_inputs(store, &mut contents);
         let start = contents.len();
-        rest.print_filled(self, &mut contents);
+        rest.print_filled(store, self, &mut contents);
 
-        let hash = match (fixed_hash(store, self, kind)?, &inputs) {
+        let hash = match (self.fixed_hash(store, kind), inputs) {
             (Some(hash), _) => hash,
             (None, Some(inputs)) => sha256_of([&head, &inputs.text, &contents[start..]]),
             (None, None) => return Err(DerivationError::FixedOutputName),
         };
         let is_deferred = is_floating(kind) || inputs.is_some_and(|inputs| inputs.is_deferred);
         let file = self.file_of(store, contents)?;
-        let outputs = self.outputs.keys().cloned().collect();
-        memo.insert(file.path.clone(), HashModulo { hash, is_deferred, outputs });
+        memo.insert(file.path.clone(), HashModulo { hash, is_deferred, outputs: self.output_names() });
         Ok(file)
     }
 
     fn set_output_paths(&mut self, store: &StoreDir, hash: &Hash) -> Result<(), DerivationError> {
-        for (name, output) in &mut self.outputs {
-            let path = store.output_path(&self.name, name, hash)?;
-            self.env.insert(name.clone().into_bytes(), store.display(&path).into_bytes());
-            *output = DerivationOutput::InputAddressed(path);
+        for output in &mut self.outputs {
+            let path = store.output_path(self.name, output.name, hash)?;
+            output.path = Some(path.clone());
+            output.output = DerivationOutput::InputAddressed(path);
         }
         Ok(())
     }

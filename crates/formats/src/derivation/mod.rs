@@ -4,6 +4,7 @@
 //! `nix derivation show` in `show`, hashes and output paths in `modulo`.
 
 mod aterm;
+mod draft;
 mod error;
 mod file;
 mod modulo;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+pub use draft::{Draft, DraftOutput};
 pub use error::DerivationError;
 pub use file::DerivationFile;
 pub use modulo::{HashModulo, HashModuloMemo, Outputs, hash_derivation_modulo};
@@ -155,36 +157,37 @@ impl Derivation {
 
     /// The kind all outputs share; an error where they don't.
     pub fn kind(&self) -> Result<DerivationKind, DerivationError> {
-        let mut found = None;
-        let mut floating_algo = None;
-        for (name, output) in &self.outputs {
-            let kind = match output {
-                DerivationOutput::InputAddressed(_) => DerivationKind::InputAddressed,
-                DerivationOutput::Deferred => DerivationKind::Deferred,
-                DerivationOutput::CaFixed(_) => DerivationKind::Fixed,
-                DerivationOutput::CaFloating(..) => DerivationKind::Floating,
-                DerivationOutput::Impure(..) => DerivationKind::Impure,
-            };
-            match found {
-                Some(other) if other != kind => return Err(DerivationError::MixedOutputs),
-                Some(DerivationKind::Fixed) => return Err(DerivationError::ManyFixedOutputs),
-                _ => found = Some(kind),
-            }
-            match output {
-                DerivationOutput::CaFixed(_) if name != "out" => {
-                    return Err(DerivationError::FixedOutputName);
-                }
-                DerivationOutput::CaFloating(_, algo) if *floating_algo.get_or_insert(*algo) != *algo => {
-                    return Err(DerivationError::MixedFloatingHashes);
-                }
-                _ => {}
-            }
-        }
-        found.ok_or(DerivationError::NoOutputs)
+        kind_of(self.outputs.iter().map(|(name, output)| (name.as_str(), output)))
     }
+}
 
-    /// What the `.drv` file refers to: input sources and input derivations, but no outputs.
-    pub fn references(&self) -> BTreeSet<StorePath> {
-        self.input_sources.iter().chain(self.input_derivations.keys()).cloned().collect()
+fn kind_of<'a>(
+    outputs: impl Iterator<Item = (&'a str, &'a DerivationOutput)>,
+) -> Result<DerivationKind, DerivationError> {
+    let mut found = None;
+    let mut floating_algo = None;
+    for (name, output) in outputs {
+        let kind = match output {
+            DerivationOutput::InputAddressed(_) => DerivationKind::InputAddressed,
+            DerivationOutput::Deferred => DerivationKind::Deferred,
+            DerivationOutput::CaFixed(_) => DerivationKind::Fixed,
+            DerivationOutput::CaFloating(..) => DerivationKind::Floating,
+            DerivationOutput::Impure(..) => DerivationKind::Impure,
+        };
+        match found {
+            Some(other) if other != kind => return Err(DerivationError::MixedOutputs),
+            Some(DerivationKind::Fixed) => return Err(DerivationError::ManyFixedOutputs),
+            _ => found = Some(kind),
+        }
+        match output {
+            DerivationOutput::CaFixed(_) if name != "out" => {
+                return Err(DerivationError::FixedOutputName);
+            }
+            DerivationOutput::CaFloating(_, algo) if *floating_algo.get_or_insert(*algo) != *algo => {
+                return Err(DerivationError::MixedFloatingHashes);
+            }
+            _ => {}
+        }
     }
+    found.ok_or(DerivationError::NoOutputs)
 }

@@ -6,12 +6,13 @@
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap},
+    hash::BuildHasherDefault,
     sync::{Arc, PoisonError, RwLock},
 };
 
 pub use super::aterm::Outputs;
 use super::{
-    Derivation, DerivationError, DerivationKind, DerivationOutput,
+    Derivation, DerivationError, DerivationKind, DerivationOutput, Draft, DraftOutput,
     aterm::{HashedInput, print_hashed_inputs},
 };
 use crate::{
@@ -32,7 +33,23 @@ pub struct HashModulo {
 
 /// Hashes found so far, by path of the `.drv` file. Shared between threads.
 #[derive(Debug, Default)]
-pub struct HashModuloMemo(RwLock<HashMap<StorePath, HashModulo>>);
+pub struct HashModuloMemo(RwLock<HashMap<StorePath, HashModulo, BuildHasherDefault<DigestHasher>>>);
+
+/// Paths start with digits that are hashes already.
+#[derive(Default)]
+struct DigestHasher(u64);
+
+impl std::hash::Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for word in bytes.as_chunks().0 {
+            self.0 = (self.0 ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl HashModuloMemo {
     /// The hash of a derivation, where it is known.
@@ -62,37 +79,44 @@ pub fn hash_derivation_modulo<E: From<DerivationError>>(
     memo: &HashModuloMemo,
     read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
 ) -> Result<HashModulo, E> {
-    hash_missing_inputs(store, derivation, memo, read)?;
+    if derivation.kind()? != DerivationKind::Fixed {
+        hash_missing_inputs(store, derivation.input_derivations.keys(), memo, read)?;
+    }
     Ok(hash_with_known_inputs(store, derivation, outputs, memo)?)
 }
 
-/// Makes `memo` know all inputs of a derivation.
-pub(super) fn hash_missing_inputs<E: From<DerivationError>>(
+/// Makes `memo` know all of these derivations.
+pub(super) fn hash_missing_inputs<'a, E: From<DerivationError>>(
     store: &StoreDir,
-    derivation: &Derivation,
+    inputs: impl Iterator<Item = &'a StorePath>,
     memo: &HashModuloMemo,
     read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
 ) -> Result<(), E> {
     // An explicit stack: forged files may nest deeper than ours.
     let mut stack: Vec<(StorePath, Derivation)> = Vec::new();
     let mut open = BTreeSet::new();
-    loop {
-        let current = stack.last().map_or(derivation, |(_, derivation)| derivation);
-        // A fixed output hides its inputs.
-        let needs_inputs = current.kind()? != DerivationKind::Fixed;
-        let missing = current.input_derivations.keys().find(|path| needs_inputs && memo.lacks(path));
-        if let Some(path) = missing {
-            if !open.insert(path.clone()) {
-                return Err(DerivationError::Cycle(store.display(path)).into());
+    for input in inputs {
+        let mut missing = memo.lacks(input).then(|| input.clone());
+        loop {
+            if let Some(path) = missing {
+                if !open.insert(path.clone()) {
+                    return Err(DerivationError::Cycle(store.display(&path)).into());
+                }
+                let input = read(&path)?;
+                stack.push((path, input));
             }
-            let input = read(path)?;
-            stack.push((path.clone(), input));
-            continue;
+            let Some((_, current)) = stack.last() else { break };
+            // A fixed output hides its inputs.
+            let needs_inputs = current.kind()? != DerivationKind::Fixed;
+            missing = current.input_derivations.keys().find(|path| needs_inputs && memo.lacks(path)).cloned();
+            if missing.is_none()
+                && let Some((path, current)) = stack.pop()
+            {
+                memo.insert(path, hash_with_known_inputs(store, &current, Outputs::Shown, memo)?);
+            }
         }
-        let Some((path, input)) = stack.pop() else { return Ok(()) };
-        let hash = hash_with_known_inputs(store, &input, Outputs::Shown, memo)?;
-        memo.insert(path, hash);
     }
+    Ok(())
 }
 
 fn hash_with_known_inputs(
@@ -102,38 +126,38 @@ fn hash_with_known_inputs(
     memo: &HashModuloMemo,
 ) -> Result<HashModulo, DerivationError> {
     let kind = derivation.kind()?;
-    let output_names = derivation.outputs.keys().cloned().collect();
-    if let Some(hash) = fixed_hash(store, derivation, kind)? {
-        return Ok(HashModulo { hash, is_deferred: false, outputs: output_names });
+    let draft = derivation.draft(store)?;
+    if let Some(hash) = draft.fixed_hash(store, kind) {
+        return Ok(HashModulo { hash, is_deferred: false, outputs: draft.output_names() });
     }
-    let inputs = HashedInputs::print(store, derivation, memo)?;
+    let inputs = HashedInputs::print_known(store, &draft, memo)?;
     let hash = sha256_of([
-        &derivation.print_outputs(store, outputs)?,
+        &draft.print_outputs(store, outputs),
         &inputs.text,
-        derivation.print_rest(store, outputs)?.text(),
+        draft.print_rest(store, outputs)?.text(),
     ]);
-    Ok(HashModulo { hash, is_deferred: inputs.is_deferred || is_floating(kind), outputs: output_names })
+    let is_deferred = inputs.is_deferred || is_floating(kind);
+    Ok(HashModulo { hash, is_deferred, outputs: draft.output_names() })
 }
 
-/// The hash of a derivation whose output is fixed: that of its result.
-pub(super) fn fixed_hash(
-    store: &StoreDir,
-    derivation: &Derivation,
-    kind: DerivationKind,
-) -> Result<Option<Hash>, DerivationError> {
-    let (DerivationKind::Fixed, Some(DerivationOutput::CaFixed(address))) =
-        (kind, derivation.outputs.get("out"))
-    else {
-        return Ok(None);
-    };
-    let path = store.fixed_output_path(&derivation.name, address)?;
-    let text = format!(
-        "fixed:out:{}:{}:{}",
-        address.method_and_algo(),
-        address.hash.to_base16(),
-        store.display(&path)
-    );
-    Ok(Some(Hash::sha256(text.as_bytes())))
+impl Draft<'_> {
+    /// The hash of a derivation whose output is fixed: that of its result.
+    pub(super) fn fixed_hash(&self, store: &StoreDir, kind: DerivationKind) -> Option<Hash> {
+        let [DraftOutput { output: DerivationOutput::CaFixed(address), path: Some(path), .. }] =
+            &*self.outputs
+        else {
+            return None;
+        };
+        if kind != DerivationKind::Fixed {
+            return None;
+        }
+        let (method, hash) = (address.method_and_algo(), address.hash.to_base16());
+        Some(Hash::sha256(format!("fixed:out:{method}:{hash}:{store}/{path}").as_bytes()))
+    }
+
+    pub(super) fn output_names(&self) -> Arc<[String]> {
+        self.outputs.iter().map(|output| output.name.to_owned()).collect()
+    }
 }
 
 pub(super) fn is_floating(kind: DerivationKind) -> bool {
@@ -156,29 +180,39 @@ pub(super) struct HashedInputs {
 }
 
 impl HashedInputs {
-    /// Prints the inputs of a derivation, which `memo` knows.
-    pub(super) fn print(
+    /// Prints the inputs of a derivation, all of which `memo` must know.
+    pub(super) fn print_known(
         store: &StoreDir,
-        derivation: &Derivation,
+        derivation: &Draft<'_>,
         memo: &HashModuloMemo,
     ) -> Result<Self, DerivationError> {
+        Self::print(store, derivation, memo)?.ok_or_else(|| DerivationError::NoSuchOutput {
+            output: "out".into(),
+            derivation: format!("an input of {}", derivation.name),
+        })
+    }
+
+    /// Prints the inputs of a derivation, if `memo` knows all of them.
+    pub(super) fn print(
+        store: &StoreDir,
+        derivation: &Draft<'_>,
+        memo: &HashModuloMemo,
+    ) -> Result<Option<Self>, DerivationError> {
+        let memo = memo.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut is_deferred = false;
         let mut inputs: Vec<HashedInput<'_>> = Vec::with_capacity(derivation.input_derivations.len());
-        for (path, node) in &derivation.input_derivations {
-            let missing = |output: &str| DerivationError::NoSuchOutput {
-                output: output.into(),
-                derivation: store.display(path),
-            };
-            let known = memo.get(path).ok_or_else(|| missing("out"))?;
+        for (path, node) in derivation.input_derivations.iter() {
+            let Some(known) = memo.get(path) else { return Ok(None) };
             is_deferred |= known.is_deferred;
             if let Some(output) = node.outputs.iter().find(|output| !known.outputs.contains(output)) {
-                return Err(missing(output));
+                let (output, derivation) = (output.clone(), store.display(path));
+                return Err(DerivationError::NoSuchOutput { output, derivation });
             }
             if !node.outputs.is_empty() {
-                inputs.push(HashedInput { hash: known.hash, outputs: Cow::Borrowed(&node.outputs) });
+                inputs.push(HashedInput { hash: &known.hash, outputs: Cow::Borrowed(&node.outputs) });
             }
         }
-        inputs.sort_by(|left, right| left.hash.as_bytes().cmp(right.hash.as_bytes()));
+        inputs.sort_unstable_by(|left, right| left.hash.as_bytes().cmp(right.hash.as_bytes()));
         // Different derivations have one hash where they make the same fixed output.
         inputs.dedup_by(|next, kept| {
             let same = next.hash == kept.hash;
@@ -187,7 +221,7 @@ impl HashedInputs {
             }
             same
         });
-        Ok(Self { text: print_hashed_inputs(&inputs), is_deferred })
+        Ok(Some(Self { text: print_hashed_inputs(&inputs), is_deferred }))
     }
 }
 

@@ -2,7 +2,7 @@
 //! (`parser-state.hh`, 2.34).
 
 use super::strings::Text;
-use super::{Failure, MAX_DEPTH, Parser, Result};
+use super::{Failure, Parser, Result};
 use crate::ast::{Attr, AttrKind, AttrName, AttrSet, Chain, DynamicAttr, Expr, ExprId, SetId};
 use crate::lexer::Token;
 use crate::print::attr_path;
@@ -161,8 +161,8 @@ impl Parser<'_> {
     /// Defines the path on the stack above `base`.
     fn define(&mut self, mut set: SetId, base: usize, pos: Pos, value: ExprId) -> Result<()> {
         let count = self.room.names.len() - base;
-        if count > MAX_DEPTH as usize {
-            return Err(Self::too_deep(pos));
+        if count > self.options.max_depth as usize {
+            return Err(Self::too_deep(Pos::NONE));
         }
         for index in base..base + count - 1 {
             set = match self.room.names[index] {
@@ -215,8 +215,8 @@ impl Parser<'_> {
         else {
             return Err(self.duplicate(&self.room.names[base..], attr.pos, previous.pos));
         };
-        if self.room.names.len() - base > 2 * MAX_DEPTH as usize {
-            return Err(Self::too_deep(attr.pos));
+        if self.room.names.len() - base > 2 * self.options.max_depth as usize {
+            return Err(Self::too_deep(Pos::NONE));
         }
         let mut attrs: Vec<Attr> = self.room.ast.view().attrs(added).copied().collect();
         attrs.sort_unstable_by_key(|attr| attr.name);

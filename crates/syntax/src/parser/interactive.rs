@@ -126,7 +126,8 @@ mod tests {
     use super::*;
     use crate::Origin;
 
-    const OPTIONS: ParseOptions<'static> = ParseOptions { base_path: "/", home: None, pipe_operators: false };
+    const OPTIONS: ParseOptions<'static> =
+        ParseOptions { base_path: "/", home: None, pipe_operators: false, max_depth: crate::MAX_DEPTH };
 
     #[test]
     fn lines_of_bindings() {

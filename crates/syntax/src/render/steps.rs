@@ -1,7 +1,7 @@
 //! How evaluation got to an error, as its reader thinks of it: through options and definitions of modules, and
 //! through their own files. What a library did in between is left out.
 
-use crate::{Diagnostic, Frame, Origin, Place};
+use crate::{Diagnostic, Frame, Place};
 
 /// A step on the way to an error.
 pub(super) enum Step<'a> {
@@ -66,7 +66,7 @@ fn complete(steps: &mut [Step<'_>], place: Place) {
     });
     if let Some(option) = innermost
         && option.line.is_none()
-        && let (Some(file), Origin::File(path)) = (option.file, place.source.origin())
+        && let (Some(file), Some(path)) = (option.file, place.source.origin().path())
         && file == path
     {
         option.line = Some(place.line);
@@ -103,9 +103,9 @@ impl OwnFiles<'_> {
     pub(super) fn of(diagnostic: &Diagnostic) -> OwnFiles<'static> {
         let places = diagnostic.frames.iter().map(|frame| frame.pos).chain([diagnostic.pos]);
         let mut libraries: Vec<&str> = places
-            .filter_map(|pos| match pos.source()?.origin() {
-                Origin::File(path) => LANDMARKS.iter().find_map(|landmark| path.strip_suffix(landmark)),
-                _ => None,
+            .filter_map(|pos| {
+                let path = pos.source()?.origin().path()?;
+                LANDMARKS.iter().find_map(|landmark| path.strip_suffix(landmark))
             })
             .collect();
         libraries.sort_unstable();
@@ -114,7 +114,7 @@ impl OwnFiles<'_> {
     }
 
     pub(super) fn has(&self, place: Place) -> bool {
-        let Origin::File(path) = place.source.origin() else { return true };
+        let Some(path) = place.source.origin().path() else { return true };
         let is_in = |folder: &&str| path.strip_prefix(*folder).is_some_and(|rest| rest.starts_with('/'));
         !path.contains("/nix/store/")
             && !path.starts_with("/__nival__/")
