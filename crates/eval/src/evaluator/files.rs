@@ -9,7 +9,7 @@ use nival_formats::url::{Strictness, Url};
 use nival_formats::{ContentAddressMethod, StorePath};
 use nival_syntax::{Expr, Origin, Pos, Source, print};
 
-use super::{Env, Evaluator, SearchEntry, Sought};
+use super::{Env, Evaluator, SearchEntry, Sought, Verbosity};
 use crate::code::Run;
 use crate::compile::{Scope, Unit};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
@@ -129,6 +129,7 @@ impl Evaluator {
 
     /// Parses and evaluates a file with variables of its own, as `scopedImport` does; nothing is remembered.
     pub fn eval_file_in_scope(&self, path: &Path, scope: crate::value::Attrs) -> Result<Value> {
+        self.talk(Verbosity::Talkative, || evaluating(path))?;
         let unit = self.parse_import(path, &Scope::of(scope))?;
         let env = Env::new(&self.heap, Env::ROOT, scope.len() as u32);
         for (index, attr) in scope.iter().enumerate() {
@@ -467,6 +468,13 @@ impl Evaluator {
         if self.file_type(&real)?.is_none() {
             return Err(self.missing(source, Sought::Kind));
         }
+        self.talk(Verbosity::Chatty, || {
+            if self.host().is_read_only() {
+                format!("hashing '{}'...", source.display())
+            } else {
+                format!("copying '{}' to the store...", source.display())
+            }
+        })?;
         let stored = self.host().add_source(SourceRequest {
             name: &name,
             path: &real,
@@ -474,6 +482,8 @@ impl Evaluator {
             filter: None,
             expected: None,
         })?;
+        let shown = || self.host().store_dir().display(&stored);
+        self.talk(Verbosity::Chatty, || format!("copied source '{}' -> '{}'", source.display(), shown()))?;
         self.allow_store_path(&stored);
         lock(&self.shared.files.stored).insert(path.bytes().to_vec(), stored.clone());
         Ok(stored)
@@ -536,8 +546,16 @@ impl FileValue {
     }
 }
 
+fn evaluating(path: &Path) -> String {
+    if path == Path::new(FETCHURL_PATH) {
+        return "evaluating file '<nix/fetchurl.nix>'".to_owned();
+    }
+    format!("evaluating file '{}'", path.display())
+}
+
 impl Run for FileValue {
     fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
+        ev.talk(Verbosity::Talkative, || evaluating(&self.path))?;
         let unit = self.unit(ev)?;
         crate::debug::in_file(ev, &self.path, unit, || unit.run(ev, Env::ROOT))
             .frame_with(|| format!("while evaluating the file '{}':", self.path.display()), Pos::NONE)
