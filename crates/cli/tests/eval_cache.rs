@@ -506,7 +506,7 @@ fn git_repositories() {
     ];
     let answers = || commands.map(|words| stage.run(words));
     // The changes, and whether each of the commands has another answer then.
-    let changes: [(&dyn Fn(), [bool; 4]); 11] = [
+    let changes: [(&dyn Fn(), [bool; 4]); 12] = [
         (&|| stage.write("repo/data", "two"), [true, false, true, false]),
         (&|| stage.write("repo/untracked", ""), [false; 4]),
         (&|| git(&["add", "untracked"]), [true, false, true, false]),
@@ -528,9 +528,18 @@ fn git_repositories() {
             },
             [true, false, true, false],
         ),
-        (&|| git(&["checkout", "-q", "-f", "--detach"]), [true, false, true, false]),
+        (
+            &|| {
+                stage.remove("repo/folder");
+                fs::rename(stage.path("repo/moved"), stage.path("repo/folder")).unwrap();
+            },
+            [true, false, true, false],
+        ),
+        (&|| git(&["checkout", "-q", "--detach"]), [false; 4]),
         (&|| fs::create_dir(stage.path("plain/.git")).unwrap(), [false, false, false, true]),
     ];
+    // Where the store is, is said once.
+    answers();
     let mut before = answers();
     for (number, (change, differs)) in changes.iter().enumerate() {
         // Changes of a moment ago are not noted.

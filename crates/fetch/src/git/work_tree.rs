@@ -75,7 +75,7 @@ impl WorkTree {
         };
         for entry in index.entries() {
             let path = entry.path(index);
-            if path.iter().filter(|byte| **byte == b'/').count() > MAX_DEPTH {
+            if path.split(|byte| *byte == b'/').count() > MAX_DEPTH {
                 return Err(GitError::Read {
                     doing: "getting working directory status".into(),
                     problem: Problem::BadIndex("a path has folders in folders without end".into()),
