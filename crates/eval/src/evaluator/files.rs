@@ -200,11 +200,18 @@ impl Evaluator {
 
     #[cold]
     fn file_error(&self, path: &Path, sought: Sought, error: &std::io::Error) -> EvalError {
-        if error.kind() == std::io::ErrorKind::NotFound {
+        // A file where a folder should be: nothing can be below it.
+        if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) {
             return self.missing(path, sought);
         }
-        let message = self.unexpected(path, error.kind());
-        let message = message.unwrap_or_else(|| format!("opening file '{}': {error}", path.display()));
+        let shown = path.display();
+        let message = self.unexpected(path, error.kind()).unwrap_or_else(|| match error.kind() {
+            std::io::ErrorKind::InvalidFilename => {
+                format!("getting status of \"{shown}\": File name too long")
+            }
+            std::io::ErrorKind::IsADirectory => "read of 4096 bytes: Is a directory".to_owned(),
+            _ => format!("opening file '{shown}': {error}"),
+        });
         EvalError::new(ErrorKind::Host, message)
     }
 
@@ -226,7 +233,7 @@ impl Evaluator {
     /// Follows links at the end of a path and adds `default.nix` to a folder.
     fn resolve_import<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let mut path = Cow::Borrowed(path);
-        for _ in 0..MAX_LINKS {
+        for _ in 1..MAX_LINKS {
             if path.parent().is_none() {
                 return Ok(path.join("default.nix").into());
             }
@@ -245,7 +252,10 @@ impl Evaluator {
                 None => return Err(self.missing(&path, Sought::Kind)),
             }
         }
-        Err(too_many_links(&path))
+        let shown = path.display();
+        Err(EvalError::other(format!(
+            "too many symbolic links encountered while traversing the path '{shown}'"
+        )))
     }
 
     /// What a folder is with its links followed, if that is something else.
@@ -274,6 +284,13 @@ impl Evaluator {
 
     /// As [`Evaluator::resolve_links`], for a path beside others that were asked for.
     pub(crate) fn resolve_links_cached<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
+        self.try_resolve_links(path).map_err(|error| {
+            // The links on the way to it are not what was asked for.
+            if error.message().starts_with(ENDLESS_LINKS) { endless_links(path) } else { error }
+        })
+    }
+
+    fn try_resolve_links<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let path = self.resolve_ancestors(path)?;
         match self.host().file_type(&path).map_err(|error| self.file_error(&path, Sought::Kind, &error))? {
             Some(FileType::Symlink) => return Ok(self.resolve_links(&path)?.into()),
@@ -309,7 +326,7 @@ impl Evaluator {
             self.check_access(&resolved)?;
             links += 1;
             if links > MAX_LINKS {
-                return Err(too_many_links(path));
+                return Err(endless_links(path));
             }
             let target = self
                 .host()
@@ -511,12 +528,11 @@ fn part_name(part: &Component<'_>) -> Option<std::ffi::OsString> {
     }
 }
 
+const ENDLESS_LINKS: &str = "infinite symlink recursion in path ";
+
 #[cold]
-fn too_many_links(path: &Path) -> EvalError {
-    EvalError::other(format!(
-        "too many symbolic links encountered while traversing the path '{}'",
-        path.display()
-    ))
+fn endless_links(path: &Path) -> EvalError {
+    EvalError::other(format!("{ENDLESS_LINKS}'{}'", path.display()))
 }
 
 struct TextValue(&'static Unit);
