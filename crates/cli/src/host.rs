@@ -23,15 +23,31 @@ use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_refe
 
 use crate::building;
 use crate::error::CommandError;
+use crate::eval_cache::Folder;
 use crate::reading;
 use crate::world::World;
 
 /// The [`Host`] over a [`World`].
 pub(crate) struct WorldHost(pub(crate) Arc<World>);
 
+/// What fetches found out, beside the answers of the evaluation cache.
+struct FetchMemory(Folder);
+
+impl nival_fetch::Memory for FetchMemory {
+    fn recall(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
+        let found = self.0.read(key)?;
+        self.0.mark_used(key);
+        Some(found)
+    }
+
+    fn keep(&self, key: &[u8; 32], value: &[u8]) {
+        self.0.write(key, value);
+    }
+}
+
 impl From<CommandError> for HostError {
     fn from(error: CommandError) -> Self {
-        HostError { message: error.message, hints: error.hints }
+        HostError { message: error.message, frames: Vec::new(), hints: error.hints }
     }
 }
 
@@ -40,6 +56,11 @@ fn store_error(error: nival_store::StoreError) -> HostError {
 }
 
 fn fetch_error(error: FetchError) -> HostError {
+    if let FetchError::Submodule { url, error } = error {
+        let mut error = fetch_error(*error);
+        error.frames.insert(0, format!("while fetching the input '{url}'"));
+        return error;
+    }
     let no_transport = matches!(error, FetchError::NoTransport { .. });
     let error = HostError::new(error.to_string());
     if no_transport { error.with_hint("a path on this machine can be used in its place") } else { error }
@@ -85,7 +106,7 @@ impl WorldHost {
         Ok(self.0.store()?)
     }
 
-    fn git_options(&self) -> GitOptions {
+    fn git_options<'a>(&self, memory: &'a FetchMemory) -> GitOptions<'a> {
         let (context, settings) = (&self.0.context, &self.0.settings);
         GitOptions {
             allow_dirty: settings.allow_dirty,
@@ -95,6 +116,8 @@ impl WorldHost {
                 context.xdg("XDG_CONFIG_HOME", ".config").join("git/config"),
                 context.home().join(".gitconfig"),
             ],
+            directory: context.directory.clone(),
+            memory: (!self.0.refresh && settings.eval_cache).then_some(memory),
         }
     }
 
@@ -334,7 +357,10 @@ impl Host for WorldHost {
         nival_fetch::check_kind(input).map_err(fetch_error)?;
         let store = self.fetching_store("addToStoreFromDump")?;
         let mut warnings = Vec::new();
-        let fetched = nival_fetch::fetch_tree(store, input, &self.git_options(), &mut warnings);
+        let context = &self.0.context;
+        let folder = context.xdg("XDG_CACHE_HOME", ".cache").join("nival/fetch");
+        let memory = FetchMemory(Folder::new(folder, context.uid));
+        let fetched = nival_fetch::fetch_tree(store, input, &self.git_options(&memory), &mut warnings);
         let FetchedTree { path, nar_hash, input, shown, read } = fetched.map_err(|error| {
             for warning in &warnings {
                 self.message(MessageKind::Warning, warning.as_bytes());

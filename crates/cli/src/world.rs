@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use nival_eval::Verbosity;
 use nival_formats::{StoreDir, StorePath};
 use nival_store::{Deferred, LocalStore, StoreConfig};
 
@@ -24,6 +25,8 @@ pub(crate) struct World {
     pub(crate) read_only: bool,
     /// Whether what was evaluated and fetched before counts as out of date (`--refresh`).
     pub(crate) refresh: bool,
+    /// How much evaluation says of what it does (`-v`).
+    pub(crate) verbosity: Verbosity,
     /// Whether errors and breakpoints open a REPL.
     pub(crate) debugger: bool,
     place: StorePlace,
@@ -51,6 +54,7 @@ impl World {
             as_reference: false,
             read_only: false,
             refresh: false,
+            verbosity: Verbosity::Usual,
             debugger: false,
             place,
             store: OnceLock::new(),

@@ -465,6 +465,104 @@ fn folders_as_inputs() {
     assert!(stage.run(&words).out.starts_with("[ 2 "));
 }
 
+/// What Git was asked: the work tree with its index, branches, tags, and whether there is a repository at all.
+#[test]
+fn git_repositories() {
+    let stage = Stage::new();
+    let git = |words: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(words).current_dir(stage.path("repo"));
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        for role in ["AUTHOR", "COMMITTER"] {
+            let (name, mail) = (format!("GIT_{role}_NAME"), format!("GIT_{role}_EMAIL"));
+            command.env(name, "Ann").env(mail, "ann@example.org");
+        }
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    stage.write(
+        "repo/flake.nix",
+        "{ outputs = { self, ... }: { x = [ (builtins.readFile ./data) (builtins.attrNames (builtins.readDir ./.)) \
+         self.narHash (self.rev or self.dirtyRev) ]; }; }",
+    );
+    stage.write("repo/data", "one");
+    stage.write("repo/folder/file", "");
+    stage.write(
+        "plain/inside/flake.nix",
+        "{ outputs = _: { x = builtins.attrNames (builtins.readDir ./.); }; }",
+    );
+    git(&["-c", "init.defaultBranch=main", "init", "-q"]);
+    git(&["add", "-A"]);
+    git(&["commit", "-q", "-m", "one"]);
+    git(&["branch", "other"]);
+    let repository = stage.path("repo").display().to_string();
+    let of_branch = format!("(builtins.fetchGit {{ url = \"{repository}\"; ref = \"main\"; }}).rev");
+    let of_tree = format!("removeAttrs (builtins.fetchGit \"{repository}\") [ \"outPath\" ]");
+    let commands: [&[&str]; 4] = [
+        &["nival", "eval", "./repo#x"],
+        &["nival", "eval", "--expr", &of_branch],
+        &["nival", "eval", "--expr", &of_tree],
+        &["nival", "eval", "./plain/inside#x"],
+    ];
+    let answers = || commands.map(|words| stage.run(words));
+    // The changes, and whether each of the commands has another answer then.
+    let changes: [(&dyn Fn(), [bool; 4]); 12] = [
+        (&|| stage.write("repo/data", "two"), [true, false, true, false]),
+        (&|| stage.write("repo/untracked", ""), [false; 4]),
+        (&|| git(&["add", "untracked"]), [true, false, true, false]),
+        (&|| git(&["commit", "-q", "-a", "-m", "two"]), [true, true, true, false]),
+        (
+            &|| {
+                let file = stage.path("repo/data");
+                fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
+            },
+            [true, false, true, false],
+        ),
+        (&|| stage.remove("repo/untracked"), [true, false, true, false]),
+        (&|| git(&["reset", "-q", "--hard", "other"]), [true, true, true, false]),
+        (&|| git(&["gc", "-q"]), [false; 4]),
+        (
+            &|| {
+                fs::rename(stage.path("repo/folder"), stage.path("repo/moved")).unwrap();
+                symlink("moved", stage.path("repo/folder")).unwrap();
+            },
+            [true, false, true, false],
+        ),
+        (
+            &|| {
+                stage.remove("repo/folder");
+                fs::rename(stage.path("repo/moved"), stage.path("repo/folder")).unwrap();
+            },
+            [true, false, true, false],
+        ),
+        (&|| git(&["checkout", "-q", "--detach"]), [false; 4]),
+        (&|| fs::create_dir(stage.path("plain/.git")).unwrap(), [false, false, false, true]),
+    ];
+    // Where the store is, is said once.
+    answers();
+    let mut before = answers();
+    for (number, (change, differs)) in changes.iter().enumerate() {
+        // Changes of a moment ago are not noted.
+        std::thread::sleep(Duration::from_millis(2_200));
+        answers();
+        let entries = stage.entries();
+        assert_eq!(answers(), before, "before change {number}");
+        assert_eq!(stage.entries(), entries, "before change {number}: not from the cache");
+        assert!(entries.len() >= commands.len());
+        change();
+        let after = answers();
+        for (index, command) in commands.iter().enumerate() {
+            assert_eq!(
+                after[index] != before[index],
+                differs[index],
+                "change {number}, {command:?}: {after:?}"
+            );
+        }
+        before = after;
+    }
+    assert_eq!(before[3].code, Some(1), "an empty folder is no repository: {:?}", before[3]);
+}
+
 #[test]
 fn flags_and_settings() {
     let stage = Stage::new();

@@ -318,6 +318,9 @@ impl From<crate::host::HostError> for EvalError {
     #[cold]
     fn from(error: crate::host::HostError) -> EvalError {
         let mut result = EvalError::new(ErrorKind::Host, error.message);
+        for frame in error.frames.into_iter().rev() {
+            result = result.with_frame(frame, Pos::NONE);
+        }
         for hint in error.hints {
             result = result.with_hint(hint);
         }

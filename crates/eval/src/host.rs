@@ -220,6 +220,8 @@ pub enum MessageKind {
 pub struct HostError {
     /// What went wrong.
     pub message: String,
+    /// What was being done, the outermost first.
+    pub frames: Vec<String>,
     /// Ways on.
     pub hints: Vec<String>,
 }
@@ -227,7 +229,7 @@ pub struct HostError {
 impl HostError {
     /// With a message.
     pub fn new(message: impl Into<String>) -> HostError {
-        HostError { message: message.into(), hints: Vec::new() }
+        HostError { message: message.into(), frames: Vec::new(), hints: Vec::new() }
     }
 
     /// The same with one more way on.

@@ -34,7 +34,7 @@ pub use attr_path::parse_path;
 pub use context::{Context, ContextElement, DerivationRef};
 pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 pub use evaluator::{
-    Coercion, Evaluator, Interrupt, LintLevel, SearchEntry, Settings, SharedState, describe_type,
+    Coercion, Evaluator, Interrupt, LintLevel, SearchEntry, Settings, SharedState, Verbosity, describe_type,
 };
 pub use flake::LockOptions;
 pub use host::Host;

@@ -113,6 +113,13 @@ pub enum FetchError {
     },
 }
 
+impl FetchError {
+    /// What is said of an input that would have to be fetched from elsewhere.
+    pub(crate) fn no_transport(input: &Input) -> Result<FetchError, InputError> {
+        Ok(FetchError::NoTransport { what: format!("'{}'", input.to_url()?) })
+    }
+}
+
 /// Refuses an input that nothing here can fetch, whatever the store.
 pub fn check_kind(input: &Input) -> Result<(), FetchError> {
     match input.kind() {
@@ -120,7 +127,7 @@ pub fn check_kind(input: &Input) -> Result<(), FetchError> {
         Some(InputKind::Git) if input.text("url")?.is_some_and(|url| url.starts_with("file:")) => Ok(()),
         Some(InputKind::Tarball) => local_archive(input.text("url")?.unwrap_or_default()).map(drop),
         Some(InputKind::Indirect) => Err(FetchError::Indirect(input.to_url()?.to_string())),
-        _ => Err(FetchError::NoTransport { what: format!("'{}'", input.to_url()?) }),
+        _ => Err(FetchError::no_transport(input)?),
     }
 }
 
@@ -128,7 +135,7 @@ pub fn check_kind(input: &Input) -> Result<(), FetchError> {
 pub fn fetch_tree(
     store: &LocalStore,
     input: &Input,
-    options: &GitOptions,
+    options: &GitOptions<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<FetchedTree, FetchError> {
     check_kind(input)?;

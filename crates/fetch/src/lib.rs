@@ -10,5 +10,5 @@ mod tarball;
 pub use fetch::{
     FetchError, FetchedFile, FetchedTree, Shown, check_kind, fetch_archive, fetch_file, fetch_tree,
 };
-pub use git::{GitError, GitOptions, Problem};
+pub use git::{GitError, GitOptions, Memory, Problem};
 pub use tarball::{TarballError, unpack};

@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use nival_formats::StorePath;
 
 use crate::closure::ClosureOptions;
+use crate::directories;
 use crate::error::{IoContext as _, Result, StoreError};
 use crate::event::StoreEvent;
 use crate::gc_server::{GcServer, Shared};
 use crate::lock::{LockKind, open_lock_file, try_lock, wait_lock};
 use crate::remove::delete_tree;
-use crate::store::{LocalStore, reserve_space};
+use crate::store::LocalStore;
 use crate::temp_roots;
 
 /// What a collection does.
@@ -96,7 +97,7 @@ impl LocalStore {
             Ok::<_, StoreError>(collector.into_result())
         })?;
         if deletes {
-            reserve_space(&reserved, self.config.reserved_space);
+            directories::reserve_space(&reserved, self.config.reserved_space);
         }
         Ok(result)
     }

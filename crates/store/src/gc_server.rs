@@ -17,8 +17,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use crate::directories::create_dirs;
 use crate::error::{IoContext as _, Result};
-use crate::store::create_dirs;
 
 /// A line longer than this is no store path.
 const MAX_LINE: usize = 4096;

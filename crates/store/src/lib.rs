@@ -17,6 +17,7 @@ mod config;
 mod crash_tests;
 mod database;
 mod deferred;
+mod directories;
 mod dump;
 mod error;
 mod event;

@@ -102,7 +102,7 @@ impl Profile {
     /// Locks the profile against other programs for more than one change.
     pub fn lock(&self) -> Result<PathLocks> {
         if let Some(directory) = self.link.parent() {
-            crate::store::create_dirs(directory)?;
+            crate::directories::create_dirs(directory)?;
         }
         let mut lock = PathLocks::acquire([&self.link], &self.reporter)?;
         lock.set_after_unlock(AfterUnlock::Delete);

@@ -79,7 +79,7 @@ impl LocalStore {
         let link = std::path::absolute(link).at("find", link)?;
         let name = Hash::of(HashAlgo::Sha1, link.as_os_str().as_bytes()).to_nix32();
         let directory = self.config.roots_dir().join("auto");
-        crate::store::create_dirs(&directory)?;
+        crate::directories::create_dirs(&directory)?;
         replace_link(&directory.join(name), &link)
     }
 
@@ -178,7 +178,7 @@ impl LocalStore {
 /// Makes `link` a link to `target`, replacing in one step what was there.
 pub(crate) fn replace_link(link: &Path, target: &Path) -> Result<()> {
     if let Some(directory) = link.parent() {
-        crate::store::create_dirs(directory)?;
+        crate::directories::create_dirs(directory)?;
     }
     let number = NEXT_LINK.fetch_add(1, Ordering::Relaxed);
     let mut temporary = link.as_os_str().to_owned();

@@ -17,13 +17,13 @@ const ABANDONED: Duration = Duration::from_hours(1);
 /// A file's time of last use is noted again after this long.
 const USE_NOTED_EVERY: Duration = Duration::from_hours(1);
 
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     uid: u32,
 }
 
 impl Folder {
-    pub(super) fn new(path: PathBuf, uid: u32) -> Self {
+    pub(crate) fn new(path: PathBuf, uid: u32) -> Self {
         Self { path, uid }
     }
 
@@ -37,7 +37,7 @@ impl Folder {
     }
 
     /// The file of a key. One that another user wrote is none: with `sudo` and a kept `$HOME` it could be anybody's.
-    pub(super) fn read(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
+    pub(crate) fn read(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
         let mut file = File::open(self.file(key)).ok()?;
         let metadata = file.metadata().ok()?;
         if metadata.uid() != self.uid || metadata.len() > LARGEST_FILE as u64 {
@@ -49,7 +49,7 @@ impl Folder {
     }
 
     /// Notes that a file was of use, so that others are deleted before it.
-    pub(super) fn mark_used(&self, key: &[u8; 32]) {
+    pub(crate) fn mark_used(&self, key: &[u8; 32]) {
         let Ok(file) = File::open(self.file(key)) else { return };
         let now = SystemTime::now();
         let noted = file.metadata().and_then(|metadata| metadata.modified());
@@ -62,7 +62,7 @@ impl Folder {
 
     /// Puts a file in its place, whole or not at all. What cannot be written is not kept, and nobody is told: the
     /// command has its answer already.
-    pub(super) fn write(&self, key: &[u8; 32], bytes: &[u8]) {
+    pub(crate) fn write(&self, key: &[u8; 32], bytes: &[u8]) {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         if bytes.len() > LARGEST_FILE {
             return;

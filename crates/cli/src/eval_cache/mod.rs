@@ -23,13 +23,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nival_formats::{HashAlgo, Hasher};
 
 pub(crate) use entry::Said;
+pub(crate) use folder::Folder;
 pub(crate) use recorder::Recorder;
 
 use crate::host::WorldHost;
 use crate::world::World;
 use entry::Entry;
 use fingerprint::Fingerprint;
-use folder::Folder;
 use nival_eval::Host as _;
 
 /// Settings that change how things are built, fetched or told, and not what an expression means.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use nival_eval::debug::{Debugging, StopAt};
-use nival_eval::{ErrorKind, EvalError, Evaluator, Host, LintLevel, SearchEntry, with_big_stack};
+use nival_eval::{ErrorKind, EvalError, Evaluator, Host, LintLevel, SearchEntry, Verbosity, with_big_stack};
 use nival_syntax::{Diagnostic, HumanStyle, Origin, Pos, render_human, render_reference};
 
 use insight::Insight;
@@ -86,6 +86,7 @@ impl<'a> Session<'a> {
                     level => level,
                 },
                 show_trace: settings.show_trace,
+                verbosity: world.verbosity,
                 home: (!settings.pure_eval).then(|| world.context.home().to_string_lossy().into_owned()),
                 experimental_features: settings.experimental_features.clone(),
                 current_system: settings.this_system(),
@@ -116,8 +117,10 @@ impl<'a> Session<'a> {
         let allocated = insight.as_ref().map(|insight| &insight.allocated);
         let outcome = with_big_stack(move || {
             let evaluator = Evaluator::new(host, settings);
+            let begun = evaluator.talk_of_beginning();
+            let restricted = evaluator.settings().restrict_eval;
             let allowed =
-                if evaluator.settings().restrict_eval { evaluator.allow_search_path() } else { Ok(()) };
+                begun.and_then(|()| if restricted { evaluator.allow_search_path() } else { Ok(()) });
             let outcome = allowed.and_then(|()| work(&evaluator));
             if let Some(allocated) = allocated {
                 allocated.store(evaluator.allocated_bytes() as u64, Ordering::Relaxed);
@@ -150,9 +153,11 @@ impl<'a> Session<'a> {
         mut sink: impl FnMut(&[u8]) -> Result + Send,
     ) -> Result {
         let slot = match Insight::wanted(self.world, self.profile)? {
-            None => eval_cache::slot(self.world, &self.settings, question),
+            None if self.world.verbosity == Verbosity::Usual => {
+                eval_cache::slot(self.world, &self.settings, question)
+            }
             // What the user wants to look at has to happen.
-            Some(_) => None,
+            _ => None,
         };
         if let Some(said) = slot.as_ref().and_then(|slot| slot.recall(self.world)) {
             return eval_cache::replay(self.world, &said, sink);

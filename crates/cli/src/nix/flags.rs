@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use nival_eval::Verbosity;
+
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
 use crate::evaluation::{Argument, Arguments, argument_file, read_stdin};
@@ -99,7 +101,7 @@ pub(super) struct Flags {
     pub(super) refresh: bool,
     /// The experimental features that flags need.
     pub(super) features: BTreeSet<&'static str>,
-    /// Settings that need a feature which was off when they came: it may be turned on by a later flag.
+    /// Settings that need one of them.
     gated: Vec<(String, String)>,
 }
 
@@ -135,6 +137,17 @@ impl Flags {
             settings.abort_on_warn = true;
         }
         Ok(Self::over(settings))
+    }
+
+    /// How much evaluation says of what it does.
+    pub(super) fn verbosity(&self) -> Verbosity {
+        match self.verbosity {
+            0..=3 => Verbosity::Usual,
+            4 => Verbosity::Talkative,
+            5 => Verbosity::Chatty,
+            6 => Verbosity::Debug,
+            _ => Verbosity::Everything,
+        }
     }
 
     /// Takes a flag and its values, if it is one of the common ones.
@@ -214,13 +227,14 @@ impl Flags {
             },
         };
         match features::of_setting(name) {
-            Some(feature) if !self.settings.has_feature(feature) => {
+            // Whether that is on is known when all flags are.
+            Some(feature) => {
                 self.gated.push((name.to_owned(), value));
                 self.features.insert(feature);
-                Ok(true)
             }
-            _ => self.apply(name, &value, output).map(|()| true),
+            None => self.apply(name, &value, output)?,
         }
+        Ok(true)
     }
 
     fn apply(&mut self, name: &str, value: &str, output: Output) -> Result {

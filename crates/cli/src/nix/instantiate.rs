@@ -61,8 +61,10 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
     let mut flags = Flags::new(context, output)?;
     let Some(command) = parse(context, output, &mut flags)? else { return Ok(()) };
     let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
+    let verbosity = flags.verbosity();
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
     world.as_reference = true;
+    world.verbosity = verbosity;
     world.read_only = command.dry_run || command.mode != Mode::Instantiate && !command.read_write;
     let world = Arc::new(world);
     let inputs = command.inputs(context)?;

@@ -314,8 +314,10 @@ fn start_repl(context: &Context, output: Output, mut flags: Flags, mut arguments
 fn world(context: &Context, output: Output, flags: Flags) -> Result<World> {
     let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
     let output = Output { quiet: flags.verbosity < 2, ..output };
+    let verbosity = flags.verbosity();
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
     world.as_reference = true;
+    world.verbosity = verbosity;
     world.refresh = flags.refresh;
     Ok(world)
 }

@@ -17,7 +17,7 @@ use nival_syntax::{Origin, Pos, Symbol};
 use super::{text, utf8};
 use crate::context::{Context, ContextElement, DerivationRef};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::evaluator::{Coercion, Evaluator, Need};
+use crate::evaluator::{Coercion, Evaluator, Need, Verbosity};
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Str, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[Builtin {
@@ -207,6 +207,7 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
     };
     let _offer = ev.offer(Need::Text(Coercion::Derivation), attrs.by_name().map(|attr| attr.value));
     for attr in by_name {
+        ev.talk(Verbosity::Everything, || format!("processing attribute '{}'", attr.name))?;
         if attr.name == Symbol::IGNORE_NULLS {
             continue;
         }
@@ -280,6 +281,7 @@ impl Parts<'_> {
         let file = draft.complete(store_dir, &HASHES, &mut read).map_err(ReadError::into_error)?;
         let path = file.path.clone();
         ev.host().write_derivation(file)?;
+        ev.talk(Verbosity::Chatty, || format!("instantiated '{name}' -> '{}'", store_dir.display(&path)))?;
 
         let mut result = AttrsBuilder::with_capacity(1 + draft.outputs.len());
         let closure = Context::of(ContextElement::Closure(path.clone()));

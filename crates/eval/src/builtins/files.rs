@@ -265,8 +265,7 @@ in
 "#;
 
 fn read_file(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
-    let path = ev.realise_path(arguments[0], pos)?;
-    let path = ev.resolve_links_cached(&path)?;
+    let path = ev.realise_file(arguments[0], pos)?;
     let contents = ev.read_file(&path)?;
     if contents.contains(&0) {
         return Err(EvalError::other(format!(
@@ -303,8 +302,7 @@ fn hash_parts(contents: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 fn read_dir(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
-    let path = ev.realise_path(arguments[0], pos)?;
-    let path = ev.resolve_links_cached(&path)?;
+    let path = ev.realise_file(arguments[0], pos)?;
     let entries = ev.read_dir(&path)?;
     let mut attrs = AttrsBuilder::with_capacity(entries.len());
     for (name, kind) in entries {
@@ -326,12 +324,14 @@ fn path_exists(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let needs_directory =
         value.as_str().is_some_and(|text| text.bytes().ends_with(b"/") || text.bytes().ends_with(b"/."));
     let exists = || -> Result<bool> {
-        let path = ev.realise_path(value, pos)?;
         if needs_directory {
-            let path = ev.resolve_links_cached(&path)?;
+            let path = ev.realise_file(value, pos)?;
             return Ok(ev.file_type(&path)? == Some(FileType::Directory));
         }
-        Ok(ev.file_type(&ev.resolve_ancestors(&path)?)?.is_some())
+        let path = ev.realise_path(value, pos)?;
+        let frame = || format!("while realising the context of path '{}'", path.display());
+        let here = ev.resolve_ancestors(&path).frame_with(frame, pos)?;
+        Ok(ev.file_type(&here)?.is_some())
     };
     match exists() {
         // What may not be read is as if it weren't there.
@@ -343,8 +343,7 @@ fn path_exists(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
 fn hash_file(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the first argument passed to builtins.hashFile";
     let algo = super::hash_algo(ev, arguments[0], pos, frame)?;
-    let path = ev.realise_path(arguments[1], pos)?;
-    let contents = ev.read_file(&ev.resolve_links_cached(&path)?)?;
+    let contents = ev.read_file(&ev.realise_file(arguments[1], pos)?)?;
     Ok(ev.string(Hash::of(algo, &contents).to_base16()))
 }
 

@@ -93,11 +93,17 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let left = set(ev, arguments[0], pos, "first ", "intersectAttrs")?;
             let right = set(ev, arguments[1], pos, "second ", "intersectAttrs")?;
-            let both: Vec<Attr> = if left.most() < right.most() {
-                left.iter().filter_map(|attr| right.get_attr(attr.name)).collect()
+            let mut both: Vec<Attr> = Vec::with_capacity(left.most().min(right.most()));
+            if left.most() * 4 < right.most() {
+                both.extend(left.iter().filter_map(|attr| right.get_attr(attr.name)));
             } else {
-                right.iter().filter(|attr| left.contains(attr.name)).collect()
-            };
+                // Both come in the order of their names' numbers.
+                let mut names = left.iter().map(|attr| attr.name).peekable();
+                both.extend(right.iter().filter(|attr| {
+                    while names.next_if(|name| *name < attr.name).is_some() {}
+                    names.peek() == Some(&attr.name)
+                }));
+            }
             Ok(if both.len() == right.most() { right.into() } else { ev.attrs_from_sorted(&both) })
         },
     ),
@@ -195,26 +201,30 @@ fn name(ev: &Evaluator, value: Value, pos: Pos, builtin: &str) -> Result<Symbol>
 fn list_to_attrs(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let list =
         ev.force_list(arguments[0], pos, "while evaluating the argument passed to builtins.listToAttrs")?;
-    let (name_symbol, value_symbol) = (Symbol::intern("name"), Symbol::intern("value"));
-    let missing = "in a {name=...; value=...;} pair";
+    let required = |pair: Attrs, name: Symbol| match pair.get_attr(name) {
+        Some(attr) => Ok(attr),
+        None => {
+            let missing = ev.required_attr(pair, name, "in a {name=...; value=...;} pair");
+            missing.map(|value| Attr::new(name, value, Pos::NONE))
+        }
+    };
     let mut pairs = Vec::with_capacity(list.len());
     for element in list.iter() {
         let frame = "while evaluating an element of the list passed to builtins.listToAttrs";
         let pair = ev.force_attrs(element, pos, frame)?;
-        let name = ev.required_attr(pair, name_symbol, missing)?;
-        let name_pos = pair.get_attr(name_symbol).map_or(Pos::NONE, |attr| attr.pos());
+        let name = required(pair, Symbol::NAME)?;
         let frame =
             "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
-        pairs.push((Symbol::intern(ev.force_plain_string(name, name_pos, frame)?.bytes()), pair));
+        let text = ev.force_plain_string(name.value, name.pos(), frame)?;
+        pairs.push((Symbol::intern(text.bytes()), pair));
     }
     // The first of several counts, and only its value must be there.
     pairs.sort_by_key(|(name, _)| *name);
     pairs.dedup_by_key(|(name, _)| *name);
     let mut result = AttrsBuilder::with_capacity(pairs.len());
     for (name, pair) in pairs {
-        let value = ev.required_attr(pair, value_symbol, missing)?;
-        let value_pos = pair.get_attr(value_symbol).map_or(Pos::NONE, |attr| attr.pos());
-        result.insert(name, value, value_pos);
+        let value = required(pair, Symbol::VALUE)?;
+        result.insert(name, value.value, value.pos());
     }
     Ok(ev.attrs(result))
 }

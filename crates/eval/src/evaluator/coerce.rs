@@ -158,6 +158,15 @@ impl Evaluator {
         Ok(path::to_path_buf(&bytes))
     }
 
+    /// The same with its links followed.
+    pub(crate) fn realise_file(&self, value: Value, pos: Pos) -> Result<PathBuf> {
+        let path = self.realise_path(value, pos)?;
+        let resolved = self
+            .resolve_links_cached(&path)
+            .frame_with(|| format!("while realising the context of path '{}'", path.display()), pos)?;
+        Ok(resolved.into_owned())
+    }
+
     /// Builds what a text refers to, and replaces placeholders in it.
     pub fn realise(&self, text: &[u8], context: Context) -> Result<Vec<u8>> {
         self.must_not_be_ahead()?;

@@ -4,15 +4,23 @@ use nival_syntax::{Pos, Symbol};
 
 use super::Evaluator;
 use crate::error::Result;
-use crate::value::{Tag, Value, View};
+use crate::value::{Str, Tag, Value, View};
 
 impl Evaluator {
     /// Whether two values are equal (`==`).
     ///
     /// Functions are never equal, but a value is equal to itself where it is the same element: sets and lists
     /// are compared by identity of their elements first, as in the reference.
+    #[inline]
     pub fn equal(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
         let _depth = self.enter(pos)?;
+        if let (Tag::String, Tag::String) = (left.tag(), right.tag()) {
+            return Ok(left.as_str().map(Str::bytes) == right.as_str().map(Str::bytes));
+        }
+        self.equal_in_depth(left, right, pos)
+    }
+
+    fn equal_in_depth(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
         let left = self.force(left, pos)?;
         let right = self.force(right, pos)?;
         Ok(match (left.view(), right.view()) {
@@ -42,11 +50,21 @@ impl Evaluator {
                         return self.same_or_equal(left, right, pos);
                     }
                 }
-                if left_attrs.len() != right_attrs.len() {
+                let (left, right) = (left_attrs.flatten(), right_attrs.flatten());
+                if left.slots().len() != right.slots().len() {
                     return Ok(false);
                 }
-                for (left, right) in left_attrs.iter().zip(right_attrs.iter()) {
-                    if left.name != right.name || !self.same_or_equal(left.value, right.value, pos)? {
+                let same_names = std::ptr::eq(left.keys, right.keys);
+                for (index, (one, other)) in left.slots().iter().zip(right.slots()).enumerate() {
+                    if !same_names && left.keys.names()[index] != right.keys.names()[index] {
+                        return Ok(false);
+                    }
+                    // Most often both are one value, which is evaluated.
+                    let known = one.known();
+                    if known.is_some() && known == other.known() {
+                        continue;
+                    }
+                    if !self.same_or_equal(one.get(), other.get(), pos)? {
                         return Ok(false);
                     }
                 }

@@ -9,7 +9,7 @@ use nival_formats::url::{Strictness, Url};
 use nival_formats::{ContentAddressMethod, StorePath};
 use nival_syntax::{Expr, Origin, Pos, Source, print};
 
-use super::{Env, Evaluator, SearchEntry, Sought};
+use super::{Env, Evaluator, SearchEntry, Sought, Verbosity};
 use crate::code::Run;
 use crate::compile::{Scope, Unit};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
@@ -129,6 +129,7 @@ impl Evaluator {
 
     /// Parses and evaluates a file with variables of its own, as `scopedImport` does; nothing is remembered.
     pub fn eval_file_in_scope(&self, path: &Path, scope: crate::value::Attrs) -> Result<Value> {
+        self.talk(Verbosity::Talkative, || evaluating(path))?;
         let unit = self.parse_import(path, &Scope::of(scope))?;
         let env = Env::new(&self.heap, Env::ROOT, scope.len() as u32);
         for (index, attr) in scope.iter().enumerate() {
@@ -199,11 +200,18 @@ impl Evaluator {
 
     #[cold]
     fn file_error(&self, path: &Path, sought: Sought, error: &std::io::Error) -> EvalError {
-        if error.kind() == std::io::ErrorKind::NotFound {
+        // A file where a folder should be: nothing can be below it.
+        if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) {
             return self.missing(path, sought);
         }
-        let message = self.unexpected(path, error.kind());
-        let message = message.unwrap_or_else(|| format!("opening file '{}': {error}", path.display()));
+        let shown = path.display();
+        let message = self.unexpected(path, error.kind()).unwrap_or_else(|| match error.kind() {
+            std::io::ErrorKind::InvalidFilename => {
+                format!("getting status of \"{shown}\": File name too long")
+            }
+            std::io::ErrorKind::IsADirectory => "read of 4096 bytes: Is a directory".to_owned(),
+            _ => format!("opening file '{shown}': {error}"),
+        });
         EvalError::new(ErrorKind::Host, message)
     }
 
@@ -226,7 +234,7 @@ impl Evaluator {
     /// Follows links at the end of a path and adds `default.nix` to a folder.
     fn resolve_import<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let mut path = Cow::Borrowed(path);
-        for _ in 0..MAX_LINKS {
+        for _ in 1..MAX_LINKS {
             if path.parent().is_none() {
                 return Ok(path.join("default.nix").into());
             }
@@ -245,7 +253,10 @@ impl Evaluator {
                 None => return Err(self.missing(&path, Sought::Kind)),
             }
         }
-        Err(too_many_links(&path))
+        let shown = path.display();
+        Err(EvalError::other(format!(
+            "too many symbolic links encountered while traversing the path '{shown}'"
+        )))
     }
 
     /// What a folder is with its links followed, if that is something else.
@@ -274,6 +285,13 @@ impl Evaluator {
 
     /// As [`Evaluator::resolve_links`], for a path beside others that were asked for.
     pub(crate) fn resolve_links_cached<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
+        self.try_resolve_links(path).map_err(|error| {
+            // The links on the way to it are not what was asked for.
+            if error.message().starts_with(ENDLESS_LINKS) { endless_links(path) } else { error }
+        })
+    }
+
+    fn try_resolve_links<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let path = self.resolve_ancestors(path)?;
         match self.host().file_type(&path).map_err(|error| self.file_error(&path, Sought::Kind, &error))? {
             Some(FileType::Symlink) => return Ok(self.resolve_links(&path)?.into()),
@@ -309,7 +327,7 @@ impl Evaluator {
             self.check_access(&resolved)?;
             links += 1;
             if links > MAX_LINKS {
-                return Err(too_many_links(path));
+                return Err(endless_links(path));
             }
             let target = self
                 .host()
@@ -468,6 +486,13 @@ impl Evaluator {
         if self.file_type(&real)?.is_none() {
             return Err(self.missing(source, Sought::Kind));
         }
+        self.talk(Verbosity::Chatty, || {
+            if self.host().is_read_only() {
+                format!("hashing '{}'...", source.display())
+            } else {
+                format!("copying '{}' to the store...", source.display())
+            }
+        })?;
         let stored = self.host().add_source(SourceRequest {
             name: &name,
             path: &real,
@@ -475,6 +500,8 @@ impl Evaluator {
             filter: None,
             expected: None,
         })?;
+        let shown = || self.host().store_dir().display(&stored);
+        self.talk(Verbosity::Chatty, || format!("copied source '{}' -> '{}'", source.display(), shown()))?;
         self.allow_store_path(&stored);
         lock(&self.shared.files.stored).insert(path.bytes().to_vec(), stored.clone());
         Ok(stored)
@@ -502,12 +529,11 @@ fn part_name(part: &Component<'_>) -> Option<std::ffi::OsString> {
     }
 }
 
+const ENDLESS_LINKS: &str = "infinite symlink recursion in path ";
+
 #[cold]
-fn too_many_links(path: &Path) -> EvalError {
-    EvalError::other(format!(
-        "too many symbolic links encountered while traversing the path '{}'",
-        path.display()
-    ))
+fn endless_links(path: &Path) -> EvalError {
+    EvalError::other(format!("{ENDLESS_LINKS}'{}'", path.display()))
 }
 
 struct TextValue(&'static Unit);
@@ -537,8 +563,16 @@ impl FileValue {
     }
 }
 
+fn evaluating(path: &Path) -> String {
+    if path == Path::new(FETCHURL_PATH) {
+        return "evaluating file '<nix/fetchurl.nix>'".to_owned();
+    }
+    format!("evaluating file '{}'", path.display())
+}
+
 impl Run for FileValue {
     fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
+        ev.talk(Verbosity::Talkative, || evaluating(&self.path))?;
         let unit = self.unit(ev)?;
         crate::debug::in_file(ev, &self.path, unit, || unit.run(ev, Env::ROOT))
             .frame_with(|| format!("while evaluating the file '{}':", self.path.display()), Pos::NONE)

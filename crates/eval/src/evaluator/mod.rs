@@ -29,7 +29,7 @@ pub(crate) use globals::Globals;
 pub(crate) use inputs::{Sought, Tree};
 pub use interrupt::Interrupt;
 pub(crate) use parallel::Need;
-pub use settings::{LintLevel, SearchEntry, Settings};
+pub use settings::{LintLevel, SearchEntry, Settings, Verbosity};
 
 mod settings;
 

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use nival_syntax::{Pos, Symbol};
 
-use super::{Coercion, Evaluator, SharedState};
+use super::{Coercion, Evaluator, SharedState, Verbosity};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::host::MessageKind;
 use crate::value::{List, Thunk, Value, View};
@@ -326,6 +326,21 @@ impl Evaluator {
     /// Stops an evaluation that runs ahead where it would be noticed.
     pub(crate) fn must_not_be_ahead(&self) -> Result<()> {
         if self.is_ahead() { Err(abandoned()) } else { Ok(()) }
+    }
+
+    /// Tells the user what is being done, if he wants to hear that much.
+    #[inline]
+    pub fn talk(&self, verbosity: Verbosity, text: impl FnOnce() -> String) -> Result<()> {
+        if self.settings().verbosity < verbosity {
+            return Ok(());
+        }
+        self.say(MessageKind::Notice, text().as_bytes())
+    }
+
+    /// What the reference has to say when it begins: it evaluates the text of `derivation` at once.
+    pub fn talk_of_beginning(&self) -> Result<()> {
+        let name = crate::builtins::DERIVATION_NAME;
+        self.talk(Verbosity::Talkative, || format!("evaluating file '{name}'"))
     }
 
     /// Says something to the user.

@@ -44,12 +44,29 @@ pub struct Settings {
     /// `eval-cores`: how many threads evaluate; 0 stands for one for each core. Who watches evaluation
     /// (a debugger, a profiler) wants 1.
     pub eval_cores: usize,
+    /// How much is said of what is being done.
+    pub verbosity: Verbosity,
     /// `experimental-features`
     pub experimental_features: Vec<String>,
     /// Who counts and times what evaluation does, if anybody.
     pub watch: Option<Arc<Watch>>,
     /// Who wants to look around where evaluation stops, if anybody.
     pub debugging: Option<Arc<Debugging>>,
+}
+
+/// How much is said of what is being done: the levels above the usual one (C++ Nix, `libutil/include/nix/util/logging.hh`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verbosity {
+    /// Nothing more than usual.
+    Usual,
+    /// Which files are evaluated.
+    Talkative,
+    /// What is put into the store.
+    Chatty,
+    /// What helps to find faults.
+    Debug,
+    /// All there is.
+    Everything,
 }
 
 /// What becomes of a literal that is advised against.
@@ -100,6 +117,7 @@ impl Default for Settings {
             lint_short_path_literals: LintLevel::Ignore,
             home: None,
             eval_cores: 0,
+            verbosity: Verbosity::Usual,
             experimental_features: Vec::new(),
             watch: None,
             debugging: None,

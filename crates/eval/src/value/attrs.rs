@@ -92,7 +92,7 @@ impl Flat {
         self.slots[index].get()
     }
 
-    pub(super) fn slots(&self) -> &'static [Slot] {
+    pub(crate) fn slots(&self) -> &'static [Slot] {
         self.slots
     }
 
@@ -242,8 +242,12 @@ impl Attrs {
             match set.form() {
                 Form::Flat(flat) => return flat.keys.find(name).map(|index| (flat, index)),
                 Form::Layered { base, top, .. } => {
-                    if let Some(found) = top.lookup(name) {
-                        return Some(found);
+                    let found = match top.form() {
+                        Form::Flat(flat) => flat.keys.find(name).map(|index| (flat, index)),
+                        Form::Layered { .. } => top.lookup(name),
+                    };
+                    if found.is_some() {
+                        return found;
                     }
                     set = base;
                 }
@@ -288,7 +292,7 @@ impl Attrs {
     }
 
     /// The flat form, which a layered set gets when it is first asked for.
-    pub(super) fn flatten(self) -> Flat {
+    pub(crate) fn flatten(self) -> Flat {
         let (base, top) = match self.form() {
             Form::Flat(flat) => return flat,
             Form::Layered { base, top, .. } => (base, top),
@@ -382,10 +386,10 @@ impl Attrs {
 fn merge(heap: &Heap, plan: &'static MergePlan, left: Flat, right: Flat) -> Attrs {
     let origins = Origins::merged(heap, plan, left.origins, right.origins);
     let (attrs, slots) = Attrs::unfilled(heap, plan.keys, origins);
+    // Which side it is can't be guessed, so there is no branch for it.
+    let sides = [left.slots, right.slots];
     for (slot, pick) in slots.iter().zip(&plan.picks) {
-        let index = (pick >> 1) as usize;
-        let from = if pick & 1 == 0 { &left.slots[index] } else { &right.slots[index] };
-        slot.set(from.get());
+        slot.set(sides[(pick & 1) as usize][(pick >> 1) as usize].get());
     }
     attrs
 }

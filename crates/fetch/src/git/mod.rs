@@ -17,7 +17,7 @@ use gix::ObjectId;
 use gix::objs::tree::EntryKind;
 use nival_formats::input::{AttrValue, InputAttrs, InputError};
 use nival_formats::url::{Strictness, Url};
-use nival_formats::{HashAlgo, Input};
+use nival_formats::{ContentAddress, ContentAddressMethod, Hash, HashAlgo, Hasher, Input, StorePath};
 use nival_store::LocalStore;
 
 pub use error::{GitError, Problem};
@@ -29,19 +29,37 @@ use tree::Node;
 use work_tree::WorkTree;
 
 /// What decides how repositories are read, other than the input.
-#[derive(Clone, Debug)]
-pub struct GitOptions {
+#[derive(Clone)]
+pub struct GitOptions<'a> {
     /// Whether uncommitted changes may be used (`allow-dirty`).
     pub allow_dirty: bool,
     /// Whether that is said (`warn-dirty`).
     pub warn_dirty: bool,
     /// The configuration of Git that is not a repository's own, in the order in which it counts.
     pub config_files: Vec<PathBuf>,
+    /// Where relative paths start.
+    pub directory: PathBuf,
+    /// What was found out before, if that may be used.
+    pub memory: Option<&'a dyn Memory>,
 }
 
-impl Default for GitOptions {
+/// Keeps what was found out, for the next time. It may forget it.
+pub trait Memory {
+    /// What was kept under a key.
+    fn recall(&self, key: &[u8; 32]) -> Option<Vec<u8>>;
+    /// Keeps something.
+    fn keep(&self, key: &[u8; 32], value: &[u8]);
+}
+
+impl Default for GitOptions<'_> {
     fn default() -> Self {
-        Self { allow_dirty: true, warn_dirty: true, config_files: Vec::new() }
+        Self {
+            allow_dirty: true,
+            warn_dirty: true,
+            config_files: Vec::new(),
+            directory: PathBuf::from("/"),
+            memory: None,
+        }
     }
 }
 
@@ -56,15 +74,20 @@ enum Location {
 }
 
 impl Location {
-    fn of(input: &Input) -> Result<Location> {
+    fn of(input: &Input, options: &GitOptions<'_>, warnings: &mut Vec<String>) -> Result<Location> {
         let mut url = Url::parse(input.text("url")?.unwrap_or_default(), Strictness::Strict)
             .map_err(InputError::from)?;
         if url.scheme != "file" {
-            let what = format!("'{}'", input.to_url()?);
-            return Err(FetchError::NoTransport { what });
+            return Err(FetchError::no_transport(input)?);
         }
         let path = PathBuf::from(url.file_path().map_err(InputError::from)?);
-        let path = std::path::absolute(&path).map_err(|error| FetchError::Io { path, error })?;
+        if !path.is_absolute() {
+            warnings.push(format!(
+                "Fetching Git repository '{url}', which uses a path relative to the current directory. This is not supported \
+                 and will stop working in a future release. See https://github.com/NixOS/nix/issues/12281 for details."
+            ));
+        }
+        let path = options.directory.join(path);
         if path.exists() && path.join(".git").symlink_metadata().is_err() {
             url.query.clear();
             return Ok(Location::Bare { path, url: url.to_string() });
@@ -94,14 +117,43 @@ struct Source {
 pub(crate) fn fetch(
     store: &LocalStore,
     input: &Input,
-    options: &GitOptions,
+    options: &GitOptions<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<FetchedTree> {
     let source = source(input, options, 0, warnings)?;
-    let (path, nar_hash) =
-        store.add_written(input.name()?, |out| source.node.write(out).map_err(FetchError::from))?;
-    let Source { input, shown, read, .. } = source;
+    let (path, nar_hash) = add(store, input.name()?, &source.node, options.memory)?;
+    let Source { input, shown, mut read, .. } = source;
+    if input.text("url")?.is_some_and(|url| !url.starts_with("file:/")) {
+        // Elsewhere it would be another one.
+        read.clear();
+    }
     Ok(FetchedTree { path, nar_hash, input, shown, read })
+}
+
+/// Puts a tree into the store. One that was there before, and still is, is not read.
+fn add(
+    store: &LocalStore,
+    name: &str,
+    node: &Node,
+    memory: Option<&dyn Memory>,
+) -> Result<(StorePath, Hash)> {
+    let memory = memory.and_then(|memory| Some((memory, node.key()?)));
+    let known = memory.and_then(|(memory, key)| {
+        let hash = Hash::parse_sri(std::str::from_utf8(&memory.recall(&key)?).ok()?).ok()?;
+        let address = ContentAddress { method: ContentAddressMethod::NixArchive, hash };
+        Some((store.store_dir().fixed_output_path(name, &address).ok()?, hash))
+    });
+    if let Some((path, hash)) = known {
+        store.add_temp_root(&path)?;
+        if store.is_valid_path(&path)? {
+            return Ok((path, hash));
+        }
+    }
+    let (path, hash) = store.add_written(name, |out| node.write(out).map_err(FetchError::from))?;
+    if let Some((memory, key)) = memory {
+        memory.keep(&key, hash.to_sri().as_bytes());
+    }
+    Ok((path, hash))
 }
 
 fn flag(input: &Input, name: &str) -> Result<bool> {
@@ -109,16 +161,21 @@ fn flag(input: &Input, name: &str) -> Result<bool> {
 }
 
 /// Submodules in submodules: their repositories may name each other.
-const MAX_DEPTH: usize = 50;
+const MAX_DEPTH: usize = 20;
 
-fn source(input: &Input, options: &GitOptions, depth: usize, warnings: &mut Vec<String>) -> Result<Source> {
+fn source(
+    input: &Input,
+    options: &GitOptions<'_>,
+    depth: usize,
+    warnings: &mut Vec<String>,
+) -> Result<Source> {
     if let Some(revision) = input.rev()?
         && !matches!(revision.algo(), HashAlgo::Sha1 | HashAlgo::Sha256)
     {
         let shown = revision.to_prefixed(nival_formats::HashFormat::Base16);
         return Err(GitError::HashKind(shown).into());
     }
-    let location = Location::of(input)?;
+    let location = Location::of(input, options, warnings)?;
     if depth > MAX_DEPTH {
         return Err(GitError::Depth(location.shown()).into());
     }
@@ -143,7 +200,7 @@ fn source(input: &Input, options: &GitOptions, depth: usize, warnings: &mut Vec<
 
 struct Fetch<'a> {
     input: &'a Input,
-    options: &'a GitOptions,
+    options: &'a GitOptions<'a>,
     location: Location,
     depth: usize,
     /// What is dubious.
@@ -154,6 +211,25 @@ impl Fetch<'_> {
     fn ignored(&self, repository: &Repository, is_commit: bool) -> Result<ExportIgnore> {
         let is_on = flag(self.input, "exportIgnore")?;
         Ok(if is_on { ExportIgnore::new(repository, is_commit) } else { ExportIgnore::Off })
+    }
+
+    /// The number of commits that lead to a revision. All of them are looked at once.
+    fn revision_count(&self, repository: &Repository, revision: ObjectId) -> Result<u64> {
+        let is_whole = !repository.git.is_shallow().unwrap_or(true);
+        let mut key = Hasher::new(HashAlgo::Blake3);
+        key.update(b"number of commits 1");
+        key.update(revision.as_slice());
+        let key: [u8; 32] = key.finish().as_bytes().try_into().expect("BLAKE3 has 32 bytes");
+        let memory = self.options.memory.filter(|_| is_whole);
+        let known = memory.and_then(|memory| String::from_utf8(memory.recall(&key)?).ok()?.parse().ok());
+        if let Some(count) = known {
+            return Ok(count);
+        }
+        let count = repository.revision_count(revision)?;
+        if let Some(memory) = memory {
+            memory.keep(&key, count.to_string().as_bytes());
+        }
+        Ok(count)
     }
 
     /// Refuses what was asked to be verified.
@@ -223,7 +299,7 @@ impl Fetch<'_> {
         }
         input.set("lastModified", AttrValue::Int(repository.last_modified(revision)?));
         if !is_shallow {
-            input.set("revCount", AttrValue::Int(repository.revision_count(revision)?));
+            input.set("revCount", AttrValue::Int(self.revision_count(&repository, revision)?));
         }
         self.check_signature(false)?;
         let mut ignored = self.ignored(&repository, true)?;
@@ -333,7 +409,7 @@ impl Fetch<'_> {
             let revision = work_tree.head.unwrap_or_else(|| ObjectId::null(gix::hash::Kind::Sha1));
             input.set("rev", revision.to_string());
             if !flag(&input, "shallow")? {
-                let count = work_tree.head.map_or(Ok(0), |head| repository.revision_count(head))?;
+                let count = work_tree.head.map_or(Ok(0), |head| self.revision_count(&repository, head))?;
                 input.set("revCount", AttrValue::Int(count));
             }
         }
@@ -348,6 +424,6 @@ impl Fetch<'_> {
     }
 }
 
-fn object_id(revision: &nival_formats::Hash) -> ObjectId {
+fn object_id(revision: &Hash) -> ObjectId {
     ObjectId::try_from(revision.as_bytes()).unwrap_or_else(|_| ObjectId::null(gix::hash::Kind::Sha1))
 }

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use gix::ObjectId;
 use gix::objs::tree::EntryKind;
-use nival_formats::nar::{Mode, Writer};
+use nival_formats::nar::{MAX_DEPTH, Mode, Writer};
+use nival_formats::{HashAlgo, Hasher};
 
 use super::attributes::ExportIgnore;
 use super::error::{GitError, Problem, Result};
 use super::repository::Repository;
 
-/// As deep as archives of the store are.
-pub(super) const MAX_DEPTH: usize = 1000;
+/// How old a change must be for the next one to have another time: file systems have clocks of up to two seconds.
+const SETTLED: Duration = Duration::from_secs(3);
 /// nixpkgs has 60,000 files. A tree of few objects can have any number of them.
 const MAX_FILES: usize = 20_000_000;
 
@@ -58,6 +61,49 @@ impl Node {
         }
     }
 
+    /// What tells whether this is the same tree as another: names, objects, and of files of this machine all that changes when
+    /// they do. Nothing if one was changed just now, so that another change might not show.
+    pub(super) fn key(&self) -> Option<[u8; 32]> {
+        let mut key = Hasher::new(HashAlgo::Blake3);
+        key.update(b"tree of files 1");
+        self.add_to_key(&mut key)?;
+        key.finish().as_bytes().try_into().ok()
+    }
+
+    fn add_to_key(&self, key: &mut Hasher) -> Option<()> {
+        match self {
+            Node::Folder(entries) => {
+                key.update(b"(");
+                for (name, node) in entries {
+                    key.update(&(name.len() as u64).to_le_bytes());
+                    key.update(name);
+                    node.add_to_key(key)?;
+                }
+                key.update(b")");
+            }
+            Node::Object { id, kind, .. } => {
+                key.update(&[b'o', *kind as u8, id.as_slice().len() as u8]);
+                key.update(id.as_slice());
+            }
+            Node::OnDisk(path) => {
+                let file = path.symlink_metadata().ok()?;
+                let changed = UNIX_EPOCH + Duration::from_secs(u64::try_from(file.ctime()).ok()?);
+                if changed.elapsed().ok()? < SETTLED {
+                    return None;
+                }
+                key.update(b"f");
+                let times = [file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()];
+                for time in times {
+                    key.update(&time.to_le_bytes());
+                }
+                for number in [file.dev(), file.ino(), file.size(), u64::from(file.mode())] {
+                    key.update(&number.to_le_bytes());
+                }
+            }
+        }
+        Some(())
+    }
+
     /// Writes all of it as a NAR.
     pub(super) fn write(&self, out: &mut dyn Write) -> Result<()> {
         let mut nar = Writer::new(out);
@@ -97,8 +143,7 @@ impl Node {
 }
 
 fn mode_of(metadata: &std::fs::Metadata) -> Mode {
-    use std::os::unix::fs::PermissionsExt as _;
-    if metadata.permissions().mode() & 0o100 != 0 { Mode::Executable } else { Mode::Plain }
+    if metadata.mode() & 0o100 != 0 { Mode::Executable } else { Mode::Plain }
 }
 
 /// Opens a file that must not have become a link or a pipe since it was looked at.

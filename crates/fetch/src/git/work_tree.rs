@@ -15,6 +15,8 @@ use gix::filter::plumbing::pipeline::convert::ToGitOutcome;
 use gix::index::entry::{Flags, Mode, Stage};
 use gix::objs::tree::EntryKind;
 
+use nival_formats::nar::MAX_DEPTH;
+
 use super::attributes::ExportIgnore;
 use super::error::{GitError, Problem, Result};
 use super::repository::Repository;
@@ -73,6 +75,12 @@ impl WorkTree {
         };
         for entry in index.entries() {
             let path = entry.path(index);
+            if path.split(|byte| *byte == b'/').count() > MAX_DEPTH {
+                return Err(GitError::Read {
+                    doing: "getting working directory status".into(),
+                    problem: Problem::BadIndex("a path has folders in folders without end".into()),
+                });
+            }
             if entry.mode == Mode::COMMIT || self.files.last().is_some_and(|last| *last == **path) {
                 continue;
             }
@@ -182,7 +190,7 @@ fn same_tree(
     depth: usize,
     same: &mut dyn FnMut(&BStr, EntryKind, ObjectId) -> bool,
 ) -> Result<bool> {
-    if depth > tree::MAX_DEPTH {
+    if depth > MAX_DEPTH {
         return Err(GitError::Tree { id, problem: "has folders in folders without end" });
     }
     let data = std::mem::take(&mut repository.get(id)?.data);
