@@ -253,13 +253,46 @@ fn settings_of_the_caller() {
     stage.fetch(&[("ref", "main")]).unwrap();
 }
 
+/// The text of a key, and the name that OpenSSH gives it.
+const KEY: [&str; 2] = [
+    "AAAAC3NzaC1lZDI1NTE5AAAAID1lZjRDeOkB0vCquSVBN+6IVEE4xK9UJqlY4S+AtiIa",
+    "SHA256:xXMbIl4WjfMG+DHXgUuXqEcPhQ9FqBNiRb0dGejX5zM",
+];
+const OTHER_KEY: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIIWeo5s+ZXammKgvwlIJX0ZjrPOzEcWa+VG/gsCgGgJk";
+
 #[test]
-fn a_signature_that_is_wanted_is_not_left_out() {
+fn signatures() {
     let stage = Stage::new();
-    stage.fails(&[("verifyCommit", "true")], "cannot be verified");
-    stage.fails(&[("publicKey", "AAAA"), ("ref", "main")], "cannot be verified");
+    let failed = "Commit signature verification on commit";
+    stage.fails(&[("verifyCommit", "true")], failed);
+    stage.fails(&[("publicKey", KEY[0]), ("ref", "main")], failed);
+    stage.fails(&[("publicKey", "AAAA"), ("keytype", "none")], "Invalid SSH key type 'none' in publicKeys.");
+    stage.fails(&[("publicKey", "!!")], "public key '!!' is no Base64 text");
+    stage.fails(&[("publicKey", "AAAA\n* ssh-ed25519 AAAA")], "is no Base64 text");
+    // In the place of `ssh-keygen`, which is not on every machine: finds every signature good, by one key.
+    let program = stage.path("keygen");
+    let script = format!(
+        "#!/bin/sh\ncase $2 in\nfind-principals) echo '*' ;;\nverify) cat >/dev/null; echo 'Good \"git\" signature for * with \
+         ED25519 key {}' ;;\nesac\n",
+        KEY[1]
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    stage.git(&["config", "gpg.ssh.program", program.to_str().unwrap()]);
+    let tree = stage.git(&["rev-parse", "HEAD^{tree}"]);
+    let signed = format!(
+        "tree {tree}\nauthor Ann <ann@example.org> 1000000000 +0000\ncommitter Ann <ann@example.org> 1000000000 +0000\n\
+         gpgsig -----BEGIN SSH SIGNATURE-----\n U1NIU0lHAAAA\n -----END SSH SIGNATURE-----\n\nsigned\n"
+    );
+    let signed = stage.object("commit", signed.as_bytes());
+    stage.fetch(&[("rev", &signed), ("publicKey", KEY[0])]).unwrap();
+    stage.fails(&[("rev", &signed), ("publicKey", OTHER_KEY)], failed);
+    stage.fails(&[("rev", &signed), ("verifyCommit", "true")], failed);
+    stage.fails(&[("publicKey", KEY[0])], failed);
+    stage.git(&["reset", "-q", "--hard", &signed]);
+    stage.fetch(&[("publicKey", KEY[0])]).unwrap();
     fs::write(stage.path("repo/a"), "changed\n").unwrap();
-    stage.fails(&[("verifyCommit", "true")], "it's dirty");
+    stage.fails(&[("publicKey", KEY[0])], "it's dirty");
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::stage::Stage;
 fn the_example_home() {
     let stage = Stage::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/home").canonicalize().unwrap();
-    let reference = format!("{}#commander", folder.display());
+    // As it is: whose the checkout is that it belongs to is another matter.
+    let reference = format!("path:{}#commander", folder.display());
     let place = format!("({}:", folder.join("home.nix").display());
     let run = stage.run(&["switch", &reference]);
     if run.no_sandbox() {

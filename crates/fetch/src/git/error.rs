@@ -60,9 +60,23 @@ pub enum GitError {
     /// Signatures of changes that are not committed.
     #[error("commit verification is required for Git repository '{0}', but it's dirty")]
     UnverifiedDirty(String),
-    /// Signatures.
-    #[error("signatures of commits cannot be verified yet, which is wanted for Git repository '{0}'")]
-    Unverified(String),
+    /// A signature that is missing or wrong.
+    #[error("Commit signature verification on commit {revision} failed: {output}")]
+    Unverified {
+        /// The commit.
+        revision: ObjectId,
+        /// What `git verify-commit` said.
+        output: String,
+    },
+    /// A key of a kind that signs nothing.
+    #[error("Invalid SSH key type '{0}' in publicKeys.\nPlease use one of:\n{1}")]
+    KeyKind(String, String),
+    /// A key that is none.
+    #[error("public key '{0}' is no Base64 text")]
+    BadKey(String),
+    /// The program that verifies signatures is missing.
+    #[error("executing 'git', which verifies the signatures of commits: {0}")]
+    Program(String),
     /// A relative URL with nothing to start from.
     #[error("resolving Git submodule URL '{0}'")]
     SubmoduleUrl(String),

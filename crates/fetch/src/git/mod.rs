@@ -6,6 +6,7 @@
 mod attributes;
 mod error;
 mod repository;
+mod signature;
 mod submodules;
 mod tree;
 mod work_tree;
@@ -232,14 +233,17 @@ impl Fetch<'_> {
         Ok(count)
     }
 
-    /// Refuses what was asked to be verified.
-    fn check_signature(&self, is_dirty: bool) -> Result<()> {
-        let has_keys = ["publicKey", "publicKeys"].iter().any(|name| self.input.attrs.contains_key(*name));
-        if !self.input.bool("verifyCommit")?.unwrap_or(has_keys) {
+    /// Verifies the signature of a commit, if that is wanted; changes that are not committed have none.
+    fn check_signature(&self, repository: &Repository, revision: Option<ObjectId>) -> Result<()> {
+        let keys = self.input.public_keys()?;
+        if !self.input.bool("verifyCommit")?.unwrap_or(!keys.is_empty()) {
             return Ok(());
         }
-        let url = self.input.to_url()?.to_string();
-        Err(if is_dirty { GitError::UnverifiedDirty(url) } else { GitError::Unverified(url) }.into())
+        match revision {
+            Some(revision) => signature::verify(repository, revision, &keys)?,
+            None => return Err(GitError::UnverifiedDirty(self.input.to_url()?.to_string()).into()),
+        }
+        Ok(())
     }
 
     fn commit(mut self) -> Result<Source> {
@@ -301,7 +305,7 @@ impl Fetch<'_> {
         if !is_shallow {
             input.set("revCount", AttrValue::Int(self.revision_count(&repository, revision)?));
         }
-        self.check_signature(false)?;
+        self.check_signature(&repository, Some(revision))?;
         let mut ignored = self.ignored(&repository, true)?;
         if ignored.is_wanted() {
             read.extend(repository.files_of_attributes());
@@ -375,7 +379,6 @@ impl Fetch<'_> {
         let mut node = work_tree.tree(&repository, &mut ignored)?;
         let mut read = Vec::new();
         let mut is_dirty = work_tree.is_dirty;
-        self.check_signature(is_dirty)?;
         let modules = work_tree.root.join(".gitmodules");
         if flag(&input, "submodules")? && modules.exists() {
             let text = std::fs::read(&modules);
@@ -402,12 +405,14 @@ impl Fetch<'_> {
                 input.set("dirtyRev", format!("{head}-dirty"));
                 input.set("dirtyShortRev", format!("{}-dirty", &head[..7]));
             }
+            self.check_signature(&repository, None)?;
         } else {
             if let Some(reference) = repository.head_name()? {
                 input.set("ref", reference);
             }
             let revision = work_tree.head.unwrap_or_else(|| ObjectId::null(gix::hash::Kind::Sha1));
             input.set("rev", revision.to_string());
+            self.check_signature(&repository, Some(revision))?;
             if !flag(&input, "shallow")? {
                 let count = work_tree.head.map_or(Ok(0), |head| self.revision_count(&repository, head))?;
                 input.set("revCount", AttrValue::Int(count));

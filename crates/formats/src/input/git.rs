@@ -4,6 +4,7 @@ use super::{
     AttrValue, Features, Input, InputAttrs, InputError, Result, is_legal_reference_name, optional_bool,
     optional_text, require, required_text, url_attr,
 };
+use crate::hash::{Hash, base64};
 use crate::json;
 use crate::url::{Url, parse_git_url};
 
@@ -99,6 +100,31 @@ fn add_revision(url: &mut Url, input: &Input) -> Result<()> {
         url.query.insert("ref".into(), reference.to_owned());
     }
     Ok(())
+}
+
+/// A key that may have signed a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicKey {
+    /// As OpenSSH calls it: `ssh-ed25519`.
+    pub kind: String,
+    /// The key in Base64.
+    pub text: String,
+}
+
+impl PublicKey {
+    /// The SHA-256 hash by which OpenSSH names it; nothing if it is no Base64 text.
+    pub fn fingerprint(&self) -> Option<String> {
+        let hash = Hash::sha256(&base64::decode(self.text.as_bytes())?);
+        Some(hash.to_base64().trim_end_matches('=').to_owned())
+    }
+}
+
+impl Input {
+    /// The keys that may have signed the commit.
+    pub fn public_keys(&self) -> Result<Vec<PublicKey>> {
+        let keys = public_keys(&self.attrs)?;
+        Ok(keys.into_iter().map(|(kind, text)| PublicKey { kind, text }).collect())
+    }
 }
 
 /// Kinds and texts of the keys that may have signed a commit.

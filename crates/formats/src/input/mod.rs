@@ -17,6 +17,7 @@ use crate::hash::{Hash, HashAlgo};
 use crate::json;
 use crate::url::{Strictness, Url, UrlError};
 
+pub use git::PublicKey;
 pub use reference_name::is_legal_reference_name;
 
 /// The attributes of an input.
