@@ -30,6 +30,9 @@ pub struct CommonArguments {
     /// Set a setting of nix.conf for this run
     #[arg(long = "option", global = true, num_args = 2, value_names = ["NAME", "VALUE"])]
     pub options: Vec<String>,
+    /// Set which experimental features are on for this run
+    #[arg(long, global = true, value_name = "FEATURES")]
+    pub experimental_features: Option<String>,
     /// Add experimental features for this run
     #[arg(long, global = true, value_name = "FEATURES")]
     pub extra_experimental_features: Vec<String>,
@@ -83,6 +86,9 @@ impl CommonArguments {
         };
         for pair in self.options.chunks_exact(2) {
             set(&pair[0], &pair[1])?;
+        }
+        if let Some(features) = &self.experimental_features {
+            set("experimental-features", features)?;
         }
         for features in &self.extra_experimental_features {
             set("extra-experimental-features", features)?;

@@ -153,10 +153,12 @@ impl Keys {
             let start = |index: u32| first_bytes(self.names[index as usize].as_bytes());
             let mut order: Vec<(u64, u32)> =
                 (0..self.names.len() as u32).map(|index| (start(index), index)).collect();
+            order.sort_unstable();
+            // What the first bytes don't decide is seldom, and together now.
             let bytes = |index: u32| self.names[index as usize].as_bytes();
-            order.sort_unstable_by(|low, high| {
-                low.0.cmp(&high.0).then_with(|| bytes(low.1).cmp(bytes(high.1)))
-            });
+            for same in order.chunk_by_mut(|low, high| low.0 == high.0).filter(|same| same.len() > 1) {
+                same.sort_unstable_by(|low, high| bytes(low.1).cmp(bytes(high.1)));
+            }
             order.into_iter().map(|(_, index)| index).collect()
         })
     }

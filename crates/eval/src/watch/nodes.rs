@@ -253,20 +253,23 @@ impl Run for Call {
         }
         let function = ev.force(self.function.run(ev, env)?, self.pos)?;
         let arguments: Vec<Value> = self.arguments.iter().map(|argument| argument.make(ev, env)).collect();
-        let Some((builtin, first)) = built_in(function, &arguments) else {
+        let Some((builtin, first, runs)) = built_in(function, &arguments) else {
             if watch.wanted.stacks.is_some() {
                 lock(&watch.moving).stacks.call_site = self.pos;
             }
             return ev.call(function, &arguments, self.pos);
         };
-        watch.add(Counter::BuiltinCalls, 1);
-        if watch.wanted.calls {
+        if runs {
+            watch.add(Counter::BuiltinCalls, 1);
+        }
+        if runs && watch.wanted.calls {
             *lock(&watch.builtin_calls).entry(builtin.name).or_default() += 1;
         }
-        let is_named = watch.wanted.times || watch.wanted.stacks.is_some();
+        let is_named = runs && (watch.wanted.times || watch.wanted.stacks.is_some());
         let derivation =
             (is_named && builtin.name == "derivationStrict").then(|| derivation_name(ev, first)).flatten();
-        let clock = watch.wanted.times.then(|| watch.start_clock(ev, builtin, first, derivation.as_deref()));
+        let clock = (runs && watch.wanted.times)
+            .then(|| watch.start_clock(ev, builtin, first, derivation.as_deref()));
         if let Some(period) = watch.wanted.stacks {
             let frame = match derivation {
                 Some(name) => Frame::Derivation(self.pos, name),
@@ -285,15 +288,14 @@ impl Run for Call {
     }
 }
 
-/// The built-in function that a call runs, if it does, and its first argument.
-fn built_in(function: Value, arguments: &[Value]) -> Option<(&'static Builtin, Value)> {
+/// The built-in function that is called, if it is one, its first argument, and whether it has all arguments now and runs.
+fn built_in(function: Value, arguments: &[Value]) -> Option<(&'static Builtin, Value, bool)> {
     match function.view() {
-        View::Builtin(builtin) if arguments.len() >= builtin.arity() => Some((builtin, arguments[0])),
+        View::Builtin(builtin) => Some((builtin, *arguments.first()?, arguments.len() >= builtin.arity())),
         View::Partial(partial) => {
-            let before = partial.arguments();
-            let first = before.iter().next()?;
-            (before.len() + arguments.len() >= partial.builtin().arity())
-                .then_some((partial.builtin(), first))
+            let (before, builtin) = (partial.arguments(), partial.builtin());
+            let runs = before.len() + arguments.len() >= builtin.arity();
+            Some((builtin, before.iter().next()?, runs))
         }
         _ => None,
     }
