@@ -22,6 +22,9 @@ use crate::error::{ErrorKind, EvalError, Result};
 use crate::host::MessageKind;
 use crate::value::{List, Thunk, Value, View};
 
+/// By how many calls evaluation ahead of need keeps away from the limit.
+const DEPTH_TO_SPARE: u32 = 16;
+
 /// The stack of a helping thread: what needs more is left to the program's own.
 const STACK_BYTES: usize = 1 << 30;
 /// More threads than this only get in each other's way.
@@ -261,7 +264,8 @@ impl Evaluator {
     }
 
     fn run_ahead(&self, task: Task) {
-        let depth = self.depth.replace(task.depth);
+        // Who runs ahead gives up a little before `max-call-depth`: it must not get further than who needs the value.
+        let depth = self.depth.replace(task.depth + DEPTH_TO_SPARE);
         let was_ahead = self.set_ahead(true);
         // An error leaves everything as it was: see above.
         let _ = match task.need {
