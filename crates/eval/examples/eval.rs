@@ -1,6 +1,6 @@
 //! Evaluates from the command line, with a store that is only in memory.
 //!
-//! `eval [--strict] [--raw] [--json] [--nix-instantiate] [--show-trace] [--stats] [--cores N] (--expr TEXT | -f FILE) [ATTR]`
+//! `eval [--strict] [--raw] [--json] [--nix-instantiate] [--show-trace] [--stats] [--cores N] [--collect-from BYTES] [--stress BYTES] (--expr TEXT | -f FILE) [ATTR]`
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,6 +29,11 @@ fn run() -> ExitCode {
             "--expr" => expr = arguments.next(),
             "-f" => file = arguments.next(),
             "--strict" | "--raw" | "--json" | "--nix-instantiate" => format = argument,
+            "--collect-from" => {
+                let from = arguments.next().and_then(|bytes| bytes.parse().ok());
+                settings.collection.from = from.unwrap_or(usize::MAX);
+            }
+            "--stress" => settings.collection.stress = arguments.next().and_then(|bytes| bytes.parse().ok()),
             "--show-trace" => settings.show_trace = true,
             "--stats" => stats = true,
             "--cores" => {
@@ -55,7 +60,12 @@ fn run() -> ExitCode {
         }
     };
     if stats {
-        let _ = writeln!(std::io::stderr(), "{} bytes of values", ev.allocated_bytes());
+        let _ = writeln!(
+            std::io::stderr(),
+            "{} bytes of values, {:?}",
+            ev.allocated_bytes(),
+            ev.memory_statistics()
+        );
     }
     code
 }

@@ -1,5 +1,6 @@
 //! The native stack: evaluation recurses, so it runs on a big one and checks how much is left.
 
+use std::ops::Range;
 use std::thread;
 
 /// What is kept free for code that does not check: formatting, hosts, sorting.
@@ -32,21 +33,23 @@ pub fn with_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 /// The lowest address that the current thread's stack may reach.
 pub(crate) fn current_limit() -> usize {
+    bounds().map_or_else(approximate_limit, |bounds| bounds.start + RESERVE.min(bounds.len() / 4))
+}
+
+/// Where the current thread's stack is.
+pub(crate) fn bounds() -> Option<Range<usize>> {
     // SAFETY: the attributes are initialised by `pthread_getattr_np` before they are read and destroyed
     // after; all pointers are to locals.
     unsafe {
         let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
         if libc::pthread_getattr_np(libc::pthread_self(), &raw mut attributes) != 0 {
-            return approximate_limit();
+            return None;
         }
         let mut address = std::ptr::null_mut();
         let mut size = 0;
         let failed = libc::pthread_attr_getstack(&raw const attributes, &raw mut address, &raw mut size);
         libc::pthread_attr_destroy(&raw mut attributes);
-        if failed != 0 {
-            return approximate_limit();
-        }
-        address.addr() + RESERVE.min(size / 4)
+        (failed == 0).then(|| address.addr()..address.addr() + size)
     }
 }
 

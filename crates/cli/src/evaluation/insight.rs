@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use nival_eval::Statistics;
 use nival_eval::watch::{Counter, Kind, Spent, Wanted, Watch};
 use nival_syntax::{Pos, Symbol};
 use serde_json::{Map, Value, json};
@@ -24,8 +24,8 @@ const LINES: usize = 15;
 /// An evaluation that is watched.
 pub(super) struct Insight {
     pub(super) watch: Arc<Watch>,
-    /// Bytes of values, as the evaluator says when it is done.
-    pub(super) allocated: AtomicU64,
+    /// Bytes of values and what became of their memory, as the evaluator says when it is done.
+    pub(super) memory: OnceLock<(u64, Statistics)>,
     statistics: bool,
     calls: bool,
     flamegraph: Option<File>,
@@ -60,7 +60,7 @@ impl Insight {
         }
         Ok(Some(Self {
             watch: Arc::new(Watch::new(Wanted { calls, stacks, times: profile })),
-            allocated: AtomicU64::new(0),
+            memory: OnceLock::new(),
             statistics,
             calls,
             flamegraph,
@@ -101,7 +101,7 @@ impl Insight {
     /// The keys of C++ Nix 2.34 (`EvalState::printStatistics`); the book says what differs in meaning.
     fn statistics(&self, context: &Context) -> Value {
         let count = |counter| self.watch.count(counter);
-        let allocated = self.allocated.load(Ordering::Relaxed);
+        let (allocated, memory) = self.memory.get().copied().unwrap_or_default();
         let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
         let [frames, frame_values] = [count(Counter::Frames), count(Counter::FrameValues)];
@@ -111,7 +111,7 @@ impl Insight {
         let mut statistics = json!({
             "cpuTime": cpu,
             "envs": { "bytes": 8 * (frames + frame_values), "elements": frame_values, "number": frames },
-            "gc": { "cycles": 0, "heapSize": allocated, "totalBytes": allocated },
+            "gc": { "cycles": memory.cycles, "heapSize": memory.heap_bytes, "totalBytes": allocated },
             "list": {
                 "bytes": 8 * list_elements,
                 "concats": count(Counter::ListConcats),
@@ -131,7 +131,7 @@ impl Insight {
                 "bytes": Symbol::all().map(|symbol| symbol.as_bytes().len()).sum::<usize>(),
                 "number": Symbol::all().count(),
             },
-            "time": { "cpu": cpu, "gc": 0.0, "gcFraction": 0.0 },
+            "time": { "cpu": cpu, "gc": memory.seconds, "gcFraction": memory.seconds / cpu.max(f64::MIN_POSITIVE) },
             "values": { "bytes": 8 * values, "number": values },
         });
         if self.calls {

@@ -6,10 +6,11 @@ mod insight;
 mod installable;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use nival_eval::debug::{Debugging, StopAt};
-use nival_eval::{ErrorKind, EvalError, Evaluator, Host, LintLevel, SearchEntry, Verbosity, with_big_stack};
+use nival_eval::{
+    Collection, ErrorKind, EvalError, Evaluator, Host, LintLevel, SearchEntry, Verbosity, with_big_stack,
+};
 use nival_syntax::{Diagnostic, HumanStyle, Origin, Pos, render_human, render_reference};
 
 use insight::Insight;
@@ -22,11 +23,34 @@ pub(crate) use installable::{
 
 use crate::arguments::BuildArguments;
 use crate::building::{self, Target};
+use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
 use crate::eval_cache::{self, Recorder};
 use crate::host::WorldHost;
 use crate::repl::Stopper;
 use crate::world::World;
+
+/// When garbage is collected: as variables say that C++ Nix has from its collector (Boehm's). `NIVAL_GC_STRESS` is
+/// for tests of our own.
+fn collection(context: &Context) -> Collection {
+    let size = |variable| context.variable(variable).and_then(bytes);
+    if context.variable("GC_DONT_GC").is_some() {
+        return Collection::NEVER;
+    }
+    let usual = Collection::default();
+    Collection { from: size("GC_INITIAL_HEAP_SIZE").unwrap_or(usual.from), stress: size("NIVAL_GC_STRESS") }
+}
+
+/// `1000`, `64k`, `512M`, `2g`
+fn bytes(text: &str) -> Option<usize> {
+    let (number, shift) = match text.as_bytes().last()?.to_ascii_lowercase() {
+        b'k' => (&text[..text.len() - 1], 10),
+        b'm' => (&text[..text.len() - 1], 20),
+        b'g' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    number.parse::<usize>().ok()?.checked_mul(1 << shift)
+}
 
 /// What an evaluator is made from.
 pub(crate) struct Session<'a> {
@@ -90,6 +114,7 @@ impl<'a> Session<'a> {
                 home: (!settings.pure_eval).then(|| world.context.home().to_string_lossy().into_owned()),
                 experimental_features: settings.experimental_features.clone(),
                 current_system: settings.this_system(),
+                collection: collection(&world.context),
                 watch: None,
             },
         }
@@ -114,7 +139,7 @@ impl<'a> Session<'a> {
             settings.eval_cores = 1;
         }
         let world = self.world;
-        let allocated = insight.as_ref().map(|insight| &insight.allocated);
+        let memory = insight.as_ref().map(|insight| &insight.memory);
         let outcome = with_big_stack(move || {
             let evaluator = Evaluator::new(host, settings);
             let begun = evaluator.talk_of_beginning();
@@ -122,8 +147,8 @@ impl<'a> Session<'a> {
             let allowed =
                 begun.and_then(|()| if restricted { evaluator.allow_search_path() } else { Ok(()) });
             let outcome = allowed.and_then(|()| work(&evaluator));
-            if let Some(allocated) = allocated {
-                allocated.store(evaluator.allocated_bytes() as u64, Ordering::Relaxed);
+            if let Some(memory) = memory {
+                let _ = memory.set((evaluator.allocated_bytes() as u64, evaluator.memory_statistics()));
             }
             outcome.map_err(|error| {
                 let kind = match error.kind() {

@@ -9,6 +9,7 @@ use nival_syntax::Pos;
 use super::{Env, Evaluator, Need};
 use crate::code::Code;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::memory;
 use crate::value::{Arguments, Element, Slot, State, Suspension, Thunk, Value, View, Work};
 
 /// For each evaluator the one it waits for (0: none), to see cycles across threads.
@@ -110,6 +111,7 @@ impl Evaluator {
                 State::Claimed(owner) if owner == self.owner => break Err(self.recursion(pos)),
                 State::Claimed(owner) => {
                     waiting_for.store(owner, Ordering::SeqCst);
+                    memory::pause();
                     rounds += 1;
                     if rounds < SPINS {
                         std::hint::spin_loop();

@@ -36,7 +36,7 @@ mod settings;
 use crate::compile::ResolverRoom;
 use crate::error::{FrameText, Result};
 use crate::host::Host;
-use crate::memory::Heap;
+use crate::memory::{self, Heap};
 use crate::stack;
 use crate::value::{MergePlans, Str, Value};
 
@@ -94,6 +94,7 @@ impl Evaluator {
     /// When a thousand of them exist already.
     pub fn new(host: Arc<dyn Host>, settings: Settings) -> Evaluator {
         crate::builtins::intern_names();
+        memory::configure(settings.collection);
         let crew = parallel::Crew::of(settings.eval_cores);
         let place = (!crew.is_empty()).then_some(0);
         let (files, inputs) = (files::Files::default(), inputs::Inputs::default());
@@ -158,6 +159,11 @@ impl Evaluator {
     /// Bytes of values made so far.
     pub fn allocated_bytes(&self) -> usize {
         self.heap.allocated_bytes()
+    }
+
+    /// What became of the memory of values, in the whole process.
+    pub fn memory_statistics(&self) -> memory::Statistics {
+        memory::statistics()
     }
 
     /// Goes one call deeper, until the guard is dropped.

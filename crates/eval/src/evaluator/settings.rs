@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::debug::Debugging;
+use crate::memory::Collection;
 use crate::watch::Watch;
 
 /// Settings of an evaluator. Names are those of the reference's settings.
@@ -48,6 +49,8 @@ pub struct Settings {
     pub verbosity: Verbosity,
     /// `experimental-features`
     pub experimental_features: Vec<String>,
+    /// When memory of values that nothing refers to is used again. This holds for the whole process.
+    pub collection: Collection,
     /// Who counts and times what evaluation does, if anybody.
     pub watch: Option<Arc<Watch>>,
     /// Who wants to look around where evaluation stops, if anybody.
@@ -119,6 +122,7 @@ impl Default for Settings {
             eval_cores: 0,
             verbosity: Verbosity::Usual,
             experimental_features: Vec::new(),
+            collection: Collection::default(),
             watch: None,
             debugging: None,
         }

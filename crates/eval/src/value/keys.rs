@@ -200,7 +200,7 @@ impl Origins {
         if positions.iter().all(|pos| pos.is_none()) {
             return Origins::single(braces);
         }
-        let words = heap.words((1 + positions.len()).div_ceil(2)).cast::<Pos>();
+        let words = heap.bytes((1 + positions.len()).div_ceil(2)).cast::<Pos>();
         for (index, pos) in std::iter::once(&braces).chain(positions).enumerate() {
             // SAFETY: there is room for all positions in the fresh words.
             unsafe { words.add(index).write(*pos) };
@@ -217,7 +217,7 @@ impl Origins {
         if left == Origins::NONE && right == Origins::NONE {
             return Origins::NONE;
         }
-        let merged = heap.keep(Merged { plan, left, right });
+        let merged = heap.put(Merged { plan, left, right });
         Origins(merged.as_ptr().expose_provenance() as u64 | MERGED)
     }
 
@@ -253,7 +253,7 @@ impl Origins {
                     return unsafe { *positions.add(1 + index) };
                 }
                 MERGED => {
-                    // SAFETY: the address is that of a `Merged` which the heap keeps.
+                    // SAFETY: the address is that of a `Merged` that is on the heap.
                     let merged = unsafe { &*std::ptr::with_exposed_provenance::<Merged>(address) };
                     let (is_right, from) = merged.plan.pick(index);
                     origins = if is_right { merged.right } else { merged.left };

@@ -179,7 +179,10 @@ impl Value {
     }
 
     fn new_boxed(heap: &Heap, kind: BoxKind, payload: u64) -> Value {
-        let object = heap.words(2);
+        let object = match kind {
+            BoxKind::Int | BoxKind::Float => heap.bytes(2),
+            _ => heap.words(2),
+        };
         // SAFETY: two fresh words.
         unsafe {
             object.write(kind as u64);

@@ -230,7 +230,7 @@ impl Thunk {
 
     /// Remembers that it failed.
     pub(crate) fn fail(self, heap: &Heap, error: EvalError) {
-        let error = heap.keep(error).as_ptr().expose_provenance() as u64;
+        let error = heap.put(error).as_ptr().expose_provenance() as u64;
         self.0.suspend(Suspension(Closure::numbered(FAILED, error)));
     }
 }

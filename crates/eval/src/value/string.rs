@@ -35,7 +35,7 @@ impl Str {
     /// A string of `length` bytes (zero at first) that `fill` writes.
     pub(crate) fn build(heap: &Heap, length: usize, context: Context, fill: impl FnOnce(&mut [u8])) -> Str {
         let stored = u32::try_from(length).expect("a string is shorter than 4 GiB");
-        let object = heap.words(1 + length.div_ceil(8));
+        let object = heap.bytes(1 + length.div_ceil(8));
         // SAFETY: the object is fresh and has room for the header and the bytes; nobody else sees it yet.
         unsafe {
             object.write(u64::from(stored) | u64::from(context.id()) << 32);

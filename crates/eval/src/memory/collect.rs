@@ -1,0 +1,459 @@
+//! The collector of garbage: what nothing refers to any more is used again.
+//!
+//! Objects never move, and whatever looks like a reference keeps an object: values are plain words which
+//! stand on stacks and in registers, in vectors and tables, so the collector looks through all of the
+//! process's memory (see [`super::roots`]) and what is kept for ever, and from there through the objects. A
+//! reference may lead into the middle of an object. Where objects start is in a table, and an object ends where the
+//! next one starts.
+//!
+//! What was reached is marked word by word in a second table. Then nothing else is done: heaps find the places
+//! between marked words when they need them.
+//!
+//! Several threads: see [`super::world`].
+
+use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::closure::{FIRST_NUMBER, LOW_BITS, OFFSET_MASK};
+use super::pile::Pile;
+use super::roots::Memory;
+use super::space::{self, BYTES_A_WORD, GRANULE, Kind, OFFSET_BITS, base, space};
+use super::world::{self, Stack};
+
+/// When garbage is collected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Collection {
+    /// How many bytes of values there must be before the first time.
+    pub from: usize,
+    /// For tests: collects every so many bytes, and spoils what is free.
+    pub stress: Option<usize>,
+}
+
+impl Collection {
+    /// Garbage is never collected.
+    pub const NEVER: Collection = Collection { from: usize::MAX, stress: None };
+}
+
+impl Default for Collection {
+    fn default() -> Collection {
+        Collection::NEVER
+    }
+}
+
+/// What became of the memory for values.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Statistics {
+    /// How often garbage was collected.
+    pub cycles: u64,
+    /// Bytes that the space for values has grown to.
+    pub heap_bytes: u64,
+    /// Bytes that were in use after the last collection.
+    pub live_bytes: u64,
+    /// Seconds that collections took.
+    pub seconds: f64,
+}
+
+/// After a collection, a part of the bytes that are in use is handed out before the next: so many times smaller.
+const GROWTH: usize = 2;
+/// No collection pays for less.
+const LEAST: usize = 64 << 20;
+
+/// Bytes handed out since the last collection, and how many it may be.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// Whether memory is spoiled.
+static STRESS: AtomicBool = AtomicBool::new(false);
+
+static CYCLES: AtomicU64 = AtomicU64::new(0);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
+
+/// Says when to collect. This holds for the whole process.
+pub(crate) fn configure(collection: Collection) {
+    STRESS.store(collection.stress.is_some(), Ordering::Relaxed);
+    LIMIT.store(collection.stress.unwrap_or(collection.from), Ordering::Relaxed);
+}
+
+pub(crate) fn statistics() -> Statistics {
+    Statistics {
+        cycles: CYCLES.load(Ordering::Relaxed),
+        heap_bytes: (space().granules().len() * GRANULE) as u64,
+        live_bytes: LIVE.load(Ordering::Relaxed) as u64,
+        seconds: MICROSECONDS.load(Ordering::Relaxed) as f64 / 1e6,
+    }
+}
+
+/// Counts what a heap was given.
+pub(super) fn note(bytes: usize) {
+    TAKEN.fetch_add(bytes, Ordering::Relaxed);
+}
+
+/// Whether it is time for a collection, by this thread or another.
+pub(super) fn is_due() -> bool {
+    TAKEN.load(Ordering::Relaxed) >= LIMIT.load(Ordering::Relaxed) || world::is_stopping()
+}
+
+/// Whether heaps are to give up what they have, so that more of it is spoiled.
+pub(super) fn is_strict() -> bool {
+    STRESS.load(Ordering::Relaxed)
+}
+
+/// Collects garbage if all threads can be stopped.
+pub(super) fn run() {
+    let done = world::alone(|stacks| {
+        let start = Instant::now();
+        finish(start, collect(stacks));
+    });
+    if done.is_none() {
+        // Another thread has just done it, or is busy with what may take long: it is tried again after a while.
+        let less = TAKEN.load(Ordering::Relaxed).min(LIMIT.load(Ordering::Relaxed)) / 8 * 7;
+        TAKEN.store(less, Ordering::Relaxed);
+    }
+}
+
+fn finish(start: Instant, live: std::io::Result<usize>) {
+    let Ok(live) = live else {
+        // Without a look at all memory nothing can be freed.
+        LIMIT.store(usize::MAX, Ordering::Relaxed);
+        return;
+    };
+    TAKEN.store(0, Ordering::Relaxed);
+    LIVE.store(live, Ordering::Relaxed);
+    if !is_strict() {
+        LIMIT.store((live / GROWTH).max(LEAST), Ordering::Relaxed);
+    }
+    CYCLES.fetch_add(1, Ordering::Relaxed);
+    let microseconds = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    MICROSECONDS.fetch_add(microseconds, Ordering::Relaxed);
+}
+
+fn collect(stacks: &[Stack]) -> std::io::Result<usize> {
+    // What comes into being from here on is the collector's own.
+    let mut memory = Memory::look()?;
+    memory.leave_out(&space().addresses());
+    let mut marker = Marker::new()?;
+    for stack in stacks {
+        memory.leave_out(&stack.whole);
+        marker.stack(stack.used.clone());
+    }
+    memory.each(|words| marker.words(words))?;
+    marker.kept();
+    drop(marker);
+    Ok(sweep())
+}
+
+/// How many references are on their way at a time.
+const AHEAD: usize = 16;
+
+/// Finds what is referred to.
+struct Marker {
+    starts: Table,
+    marks: Table,
+    /// The bits above an offset, of addresses in the space and of closures.
+    addresses: u64,
+    closures: Range<u64>,
+    /// References that were not followed yet: what is known of them comes from memory meanwhile.
+    ahead: [usize; AHEAD],
+    next: usize,
+    /// Objects that were found but not looked through.
+    open: Pile,
+}
+
+/// A table with a bit for each word.
+#[derive(Clone, Copy)]
+struct Table(NonNull<u64>);
+
+impl Table {
+    fn at(address: usize) -> Table {
+        // SAFETY: tables are in the space, where nothing has the address zero.
+        Table(unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(address)) })
+    }
+
+    #[inline(always)]
+    fn word(self, index: usize) -> u64 {
+        // SAFETY: `index` is that of a granule that was taken, for which the table can be read.
+        unsafe { self.0.add(index).read() }
+    }
+
+    #[inline(always)]
+    fn has(self, offset: usize) -> bool {
+        self.word(offset / BYTES_A_WORD) >> (offset / 8 % 64) & 1 == 1
+    }
+
+    #[inline(always)]
+    fn prefetch(self, offset: usize) {
+        prefetch(self.0.as_ptr().addr() + offset / BYTES_A_WORD * 8);
+    }
+
+    fn set(self, from: usize, to: usize) {
+        self.change(from, to, |word, mask| word | mask);
+    }
+
+    fn clear(self, from: usize, to: usize) {
+        self.change(from, to, |word, mask| word & !mask);
+    }
+
+    #[inline(always)]
+    fn change(self, from: usize, to: usize, change: impl Fn(u64, u64) -> u64) {
+        let (mut index, last) = (from / BYTES_A_WORD, (to - 8) / BYTES_A_WORD);
+        let mut mask = !0 << (from / 8 % 64);
+        while index <= last {
+            if index == last {
+                mask &= !0 >> (63 - (to - 8) / 8 % 64);
+            }
+            // SAFETY: as for `word`; who changes a table has the granule for itself, or all others wait.
+            unsafe {
+                let word = self.0.add(index);
+                word.write(change(word.read(), mask));
+            }
+            mask = !0;
+            index += 1;
+        }
+    }
+
+    /// The next offset from which on a bit is as wanted.
+    #[inline(always)]
+    fn next(self, from: usize, limit: usize, is_set: bool) -> usize {
+        if from >= limit {
+            return limit;
+        }
+        let flip = if is_set { 0 } else { !0 };
+        let mut index = from / BYTES_A_WORD;
+        let mut bits = (self.word(index) ^ flip) & !0 << (from / 8 % 64);
+        loop {
+            if bits != 0 {
+                return (index * BYTES_A_WORD + bits.trailing_zeros() as usize * 8).min(limit);
+            }
+            index += 1;
+            if index * BYTES_A_WORD >= limit {
+                return limit;
+            }
+            bits = self.word(index) ^ flip;
+        }
+    }
+
+    /// The last offset, up to this one, whose bit is set.
+    #[inline(always)]
+    fn last(self, from: usize, limit: usize) -> Option<usize> {
+        let mut index = from / BYTES_A_WORD;
+        let mut bits = self.word(index) & !0 >> (63 - from / 8 % 64);
+        while bits == 0 {
+            if index * BYTES_A_WORD <= limit {
+                return None;
+            }
+            index -= 1;
+            bits = self.word(index);
+        }
+        Some(index * BYTES_A_WORD + (63 - bits.leading_zeros() as usize) * 8)
+    }
+}
+
+/// Says that what is at an address will be read soon.
+#[inline(always)]
+fn prefetch(address: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: any address will do.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+impl Marker {
+    fn new() -> std::io::Result<Marker> {
+        let granules = space().granules();
+        let marks = space().marks();
+        let table = |granule: usize| marks + granule * GRANULE / BYTES_A_WORD * 8;
+        space::give_back(table(granules.start), table(granules.end) - table(granules.start));
+        Ok(Marker {
+            starts: Table::at(space().starts()),
+            marks: Table::at(marks),
+            addresses: base() as u64 >> OFFSET_BITS,
+            closures: FIRST_NUMBER..space().code_numbers_end(),
+            ahead: [0; AHEAD],
+            next: 0,
+            open: Pile::new()?,
+        })
+    }
+
+    /// A stack. Compiled loops may hold the end of what they go through instead of its beginning.
+    fn stack(&mut self, stack: Range<usize>) {
+        for address in (stack.start.next_multiple_of(8)..stack.end - 7).step_by(8) {
+            // SAFETY: stacks of threads that wait, and this one's, can be read up to their ends.
+            let word = unsafe { std::ptr::with_exposed_provenance::<u64>(address).read_volatile() };
+            self.word(word);
+            self.word((word & !LOW_BITS).wrapping_sub(8));
+        }
+        self.finish();
+    }
+
+    fn words(&mut self, words: &[u64]) {
+        for word in words {
+            self.word(*word);
+        }
+        self.finish();
+    }
+
+    /// What stays for ever.
+    fn kept(&mut self) {
+        for granule in space().granules().filter(|granule| space::kind_of(*granule) == Kind::Kept) {
+            self.range(granule * GRANULE, (granule + 1) * GRANULE);
+            self.finish();
+        }
+    }
+
+    #[inline(always)]
+    fn range(&mut self, from: usize, to: usize) {
+        let words = std::ptr::with_exposed_provenance::<u64>(base() + from);
+        for index in 0..(to - from) / 8 {
+            // SAFETY: granules that were taken can be read.
+            self.word(unsafe { words.add(index).read() });
+        }
+    }
+
+    /// Looks through what was found.
+    fn finish(&mut self) {
+        loop {
+            while let Some((from, to)) = self.open.pop() {
+                self.range(from, to);
+            }
+            for index in 0..AHEAD {
+                let offset = std::mem::take(&mut self.ahead[index]);
+                self.follow(offset);
+            }
+            if self.open.is_empty() {
+                break;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn word(&mut self, word: u64) {
+        let high = word >> OFFSET_BITS;
+        if high == self.addresses || self.closures.contains(&high) {
+            let offset = (word & OFFSET_MASK) as usize;
+            if space::kind_of(offset / GRANULE).is_collected() {
+                self.marks.prefetch(offset);
+                self.starts.prefetch(offset);
+                let other = std::mem::replace(&mut self.ahead[self.next % AHEAD], offset);
+                self.next = self.next.wrapping_add(1);
+                self.follow(other);
+            }
+        }
+    }
+
+    /// Marks the object at an offset; nothing is at the offset zero.
+    #[inline(always)]
+    fn follow(&mut self, offset: usize) {
+        if offset == 0 || self.marks.has(offset) {
+            return;
+        }
+        let granule = offset / GRANULE;
+        let kind = space::kind_of(granule);
+        let object = match kind {
+            Kind::Objects | Kind::Bytes => {
+                let Some(start) = self.starts.last(offset, granule * GRANULE) else { return };
+                start..self.starts.next(start + 8, (granule + 1) * GRANULE, true)
+            }
+            _ => space::large_object(granule),
+        };
+        self.marks.set(object.start, object.end);
+        if space::kind_of(object.start / GRANULE).refers_to_others() {
+            prefetch(base() + object.start);
+            self.open.push(object.start, object.end);
+        }
+    }
+}
+
+/// Says which granules have room, and how many bytes have not.
+fn sweep() -> usize {
+    let marks = Table::at(space().marks());
+    let granules = space().granules();
+    let mut pool = space().pool();
+    pool.with_holes.iter_mut().for_each(Vec::clear);
+    let mut live = 0;
+    let mut granule = granules.start;
+    while granule < granules.end {
+        let (kind, this) = (space::kind_of(granule), granule);
+        granule += 1;
+        match kind {
+            Kind::LargeObject | Kind::LargeBytes => {
+                let object = space::large_object(this);
+                granule = object.end / GRANULE;
+                if marks.has(object.start) {
+                    live += object.len();
+                    continue;
+                }
+                space::give_back(base() + object.start, object.len());
+                for free in this..granule {
+                    space::set_kind(free, Kind::Free);
+                    pool.free.push(free as u32);
+                }
+            }
+            Kind::Objects | Kind::Bytes => {
+                let first = this * GRANULE / BYTES_A_WORD;
+                let words = first..first + GRANULE / BYTES_A_WORD;
+                let used = words.map(|index| marks.word(index).count_ones() as usize * 8).sum::<usize>();
+                live += used;
+                if space::is_owned(this) {
+                    continue;
+                }
+                if is_strict() {
+                    spoil(marks, this);
+                }
+                if used == 0 {
+                    space::set_kind(this, Kind::Free);
+                    pool.free.push(this as u32);
+                } else if used < GRANULE / 8 * 7 || is_strict() {
+                    pool.with_holes[usize::from(kind == Kind::Bytes)].push(this as u32);
+                }
+            }
+            _ => {}
+        }
+    }
+    pool.free.sort_unstable_by(|low, high| high.cmp(low));
+    pool.with_holes.iter_mut().for_each(|granules| granules.reverse());
+    live
+}
+
+/// Overwrites what is free with something that no value looks like, and that nobody can use.
+fn spoil(marks: Table, granule: usize) {
+    for offset in (granule * GRANULE..(granule + 1) * GRANULE).step_by(8) {
+        if !marks.has(offset) {
+            let place = std::ptr::with_exposed_provenance_mut::<u64>(base() + offset);
+            // SAFETY: no heap allocates in the granule, and nothing refers to this part of it.
+            unsafe { place.write(0x0bad_0bad_0bad_0bad) };
+        }
+    }
+}
+
+/// Lets the object before an address end there, instead of where the next one starts.
+pub(super) fn end_object(address: usize) {
+    let offset = address - base();
+    Table::at(space().starts()).set(offset, offset + 8);
+}
+
+/// The next place between objects, of so many words, as addresses. It is zero then.
+pub(super) fn next_hole(from: usize, limit: usize, words: usize) -> Option<Range<usize>> {
+    let (marks, starts) = (Table::at(space().marks()), Table::at(space().starts()));
+    let (mut at, end) = (from - base(), limit - base());
+    while at < end {
+        let start = marks.next(at, end, false);
+        if start >= end {
+            return None;
+        }
+        at = marks.next(start, end, true);
+        if at - start >= words * 8 {
+            starts.clear(start, at);
+            let place = std::ptr::with_exposed_provenance_mut::<u8>(base() + start);
+            // SAFETY: the granule belongs to the heap that asks, and nothing refers to this part of it.
+            unsafe { place.write_bytes(0, at - start) };
+            return Some(base() + start..base() + at);
+        }
+    }
+    None
+}

@@ -1,0 +1,293 @@
+//! Where values live: a bump arena per evaluator, with a collector of garbage behind it.
+//!
+//! A value is a plain word that may be copied anywhere, so an object stays where it is for as long as anything
+//! refers to it. All allocation of values goes through [`Heap`]. What is kept (code, trees) stays until the
+//! process ends; objects may be freed, but not before a good deal was allocated (see [`collect`]).
+//!
+//! All arenas take their memory from one range of addresses, the [`space`], whose start is a multiple of its
+//! size. An object is therefore known by 33 bits, and code, which has the beginning of the range for itself, by
+//! 28: the two fit into one word, which is all that a thunk or a function is (see [`Closure`]).
+
+mod closure;
+mod collect;
+mod pile;
+mod roots;
+mod space;
+mod world;
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+use nival_syntax::Keep;
+
+pub(crate) use closure::{CLOSURES_FROM, Closure};
+pub use collect::{Collection, Statistics};
+pub(crate) use collect::{configure, statistics};
+use space::{BYTES_A_WORD, GRANULE, Kind, base, space};
+pub(crate) use world::pause;
+
+/// So much is made ready for use at a time, but for the first times: one call is quicker than a page fault for
+/// each page.
+const STEP: usize = GRANULE;
+const FIRST_STEP: usize = 128 << 10;
+const CODE_CHUNK: usize = 64 << 10;
+
+/// Larger objects are not looked for a place among others: many small places would be passed over for one.
+const LARGEST_IN_HOLES: usize = 32;
+/// Smaller places between objects are left, in words.
+const SMALLEST_HOLE: usize = 4;
+
+/// Arenas of zeroed words. One thread allocates; any thread may read what was published to it.
+pub(crate) struct Heap {
+    objects: Stream,
+    bytes: Stream,
+    kept: Stream,
+    tables: Stream,
+    /// What is too large for the places between objects.
+    large_objects: Stream,
+    large_bytes: Stream,
+    /// Where the table of first words would begin if it had a bit for the address zero.
+    starts: usize,
+    code_cursor: Cell<usize>,
+    code_end: Cell<usize>,
+    handed_out: Cell<usize>,
+}
+
+/// Where one kind of thing is allocated.
+struct Stream {
+    kind: Kind,
+    /// Whether it takes granules that have something in them.
+    takes_holes: bool,
+    cursor: Cell<usize>,
+    end: Cell<usize>,
+    /// The end of the granule.
+    limit: Cell<usize>,
+    /// Whether the granule was used before: then what is between objects is cleared and taken.
+    is_used: Cell<bool>,
+    step: Cell<usize>,
+}
+
+impl Heap {
+    pub(crate) fn new() -> Heap {
+        let starts = space().starts();
+        world::join();
+        Heap {
+            objects: Stream::new(Kind::Objects, true),
+            bytes: Stream::new(Kind::Bytes, true),
+            kept: Stream::new(Kind::Kept, false),
+            tables: Stream::new(Kind::Tables, false),
+            large_objects: Stream::new(Kind::Objects, false),
+            large_bytes: Stream::new(Kind::Bytes, false),
+            starts: starts - base() / BYTES_A_WORD * 8,
+            code_cursor: Cell::new(0),
+            code_end: Cell::new(0),
+            handed_out: Cell::new(0),
+        }
+    }
+
+    /// `count` zeroed words of an object, which stays as long as anything refers to it.
+    #[inline(always)]
+    pub(crate) fn words(&self, count: usize) -> NonNull<u64> {
+        self.object(&self.objects, count)
+    }
+
+    /// The same for an object that never refers to others, as the bytes of a string.
+    #[inline(always)]
+    pub(crate) fn bytes(&self, count: usize) -> NonNull<u64> {
+        self.object(&self.bytes, count)
+    }
+
+    #[inline(always)]
+    fn object(&self, stream: &Stream, count: usize) -> NonNull<u64> {
+        let start = self.take(stream, count);
+        let place = self.starts + start / BYTES_A_WORD * 8;
+        let bit = 1 << (start / 8 % 64);
+        // SAFETY: the table has a word for each granule that was taken, and only the heap that took it writes
+        // there. Nothing in the space has the address zero.
+        unsafe {
+            *std::ptr::with_exposed_provenance_mut::<u64>(place) |= bit;
+            NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(start))
+        }
+    }
+
+    #[inline(always)]
+    fn take(&self, stream: &Stream, count: usize) -> usize {
+        let start = stream.cursor.get();
+        let bytes = count * 8;
+        if bytes <= stream.end.get() - start {
+            stream.cursor.set(start + bytes);
+            return start;
+        }
+        self.take_slowly(stream, count)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn take_slowly(&self, stream: &Stream, count: usize) -> usize {
+        if collect::is_due() {
+            if collect::is_strict() {
+                self.streams().filter(|stream| stream.kind.is_collected()).for_each(Stream::leave);
+            }
+            collect::run();
+        }
+        let bytes = count * 8;
+        if bytes > GRANULE / 2 {
+            self.count(bytes);
+            return space().take_large(stream.kind, bytes);
+        }
+        if stream.is_used.get() && stream.takes_holes && count > LARGEST_IN_HOLES {
+            let other = if stream.kind == Kind::Bytes { &self.large_bytes } else { &self.large_objects };
+            return self.take(other, count);
+        }
+        loop {
+            if let Some(gained) = stream.extend(count) {
+                self.count(gained);
+                return self.take(stream, count);
+            }
+            stream.next_granule();
+        }
+    }
+
+    fn count(&self, bytes: usize) {
+        self.handed_out.set(self.handed_out.get() + bytes);
+        collect::note(bytes);
+    }
+
+    /// Puts something on the heap, where it stays as long as anything refers to it. It is never dropped.
+    pub(crate) fn put<T>(&self, thing: T) -> NonNull<T> {
+        const { assert!(align_of::<T>() <= 8 && size_of::<T>() > 0) };
+        let place = self.words(size_of::<T>().div_ceil(8)).cast::<T>();
+        // SAFETY: the place is fresh, large enough and aligned to words.
+        unsafe { place.write(thing) };
+        place
+    }
+
+    fn keep_in<T>(&self, stream: &Stream, count: usize) -> NonNull<T> {
+        const { assert!(align_of::<T>() <= 8 && size_of::<T>() > 0) };
+        let start = self.take(stream, (count * size_of::<T>()).div_ceil(8));
+        // SAFETY: nothing in the space has the address zero.
+        unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(start)) }
+    }
+
+    /// Puts something on the heap, where it stays with all it refers to. It is never dropped.
+    pub(crate) fn keep<T>(&self, thing: T) -> NonNull<T> {
+        let place = self.keep_in::<T>(&self.kept, 1);
+        // SAFETY: the place is fresh, large enough and aligned to words.
+        unsafe { place.write(thing) };
+        place
+    }
+
+    /// Puts entries that don't refer to objects on the heap, where they stay. They are never dropped.
+    fn keep_slice<T: Copy>(&self, entries: &[T]) -> &'static [T] {
+        let place = self.keep_in::<T>(&self.tables, entries.len());
+        // SAFETY: the place is fresh, large enough and aligned to words.
+        unsafe {
+            place.copy_from_nonoverlapping(NonNull::from(entries).cast(), entries.len());
+            NonNull::slice_from_raw_parts(place, entries.len()).as_ref()
+        }
+    }
+
+    /// Puts something into the part of the space that is for code, where it stays. It does not refer to objects.
+    pub(crate) fn keep_code<T>(&self, thing: T) -> NonNull<T> {
+        const { assert!(align_of::<T>() == 8 && size_of::<T>() < CODE_CHUNK) };
+        if self.code_end.get() - self.code_cursor.get() < size_of::<T>() {
+            let (start, end) = space().take_code(CODE_CHUNK);
+            self.code_cursor.set(start);
+            self.code_end.set(end);
+        }
+        let place = self.code_cursor.get();
+        self.code_cursor.set(place + size_of::<T>());
+        // SAFETY: the place is fresh, large enough, aligned to words as all pieces and sizes are, and not zero.
+        unsafe {
+            let place = NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut::<T>(place));
+            place.write(thing);
+            place
+        }
+    }
+
+    /// Bytes handed out so far.
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        let rest: usize = self.streams().map(|stream| stream.end.get() - stream.cursor.get()).sum();
+        self.handed_out.get() - rest.min(self.handed_out.get())
+    }
+
+    fn streams(&self) -> impl Iterator<Item = &Stream> {
+        [&self.objects, &self.bytes, &self.kept, &self.tables, &self.large_objects, &self.large_bytes]
+            .into_iter()
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        self.streams().for_each(Stream::leave);
+    }
+}
+
+impl Stream {
+    fn new(kind: Kind, takes_holes: bool) -> Stream {
+        Stream {
+            kind,
+            takes_holes,
+            cursor: Cell::new(0),
+            end: Cell::new(0),
+            limit: Cell::new(0),
+            is_used: Cell::new(false),
+            step: Cell::new(FIRST_STEP),
+        }
+    }
+
+    /// Makes more of the granule ready, for at least so many words, and says how much.
+    fn extend(&self, count: usize) -> Option<usize> {
+        let (end, limit) = (self.end.get(), self.limit.get());
+        if self.is_used.get() {
+            let hole = collect::next_hole(end, limit, count.max(SMALLEST_HOLE))?;
+            self.cursor.set(hole.start);
+            self.end.set(hole.end);
+            return Some(hole.len());
+        }
+        let room = limit - self.cursor.get();
+        if room < count * 8 {
+            return None;
+        }
+        let missing = count * 8 - (end - self.cursor.get());
+        let step = self.step.get().max(missing.next_multiple_of(FIRST_STEP)).min(limit - end);
+        space::commit(end, step);
+        self.step.set((self.step.get() * 2).min(STEP));
+        self.end.set(end + step);
+        Some(step)
+    }
+
+    fn next_granule(&self) {
+        self.leave();
+        let granule = space().take(self.kind, self.takes_holes);
+        self.cursor.set(granule.start);
+        self.end.set(granule.start);
+        self.limit.set(granule.start + GRANULE);
+        self.is_used.set(!granule.is_fresh);
+    }
+
+    fn leave(&self) {
+        let limit = self.limit.get();
+        if limit != 0 {
+            if self.kind.is_collected() && self.cursor.get() < limit {
+                collect::end_object(self.cursor.get());
+            }
+            space::disown(limit - GRANULE);
+        }
+        for place in [&self.cursor, &self.end, &self.limit] {
+            place.set(0);
+        }
+        self.is_used.set(false);
+    }
+}
+
+impl Keep for Heap {
+    fn keep_table<T: Copy + 'static>(&self, table: &mut Vec<T>) -> &'static [T] {
+        if size_of_val(&**table) > GRANULE / 2 {
+            return std::mem::take(table).leak();
+        }
+        let kept = self.keep_slice(table);
+        table.clear();
+        kept
+    }
+}
