@@ -326,6 +326,10 @@ impl Host for WorldHost {
     }
 
     fn closure(&self, path: &StorePath) -> Result<Vec<StorePath>, HostError> {
+        if self.0.store_config().is_none() {
+            let path = self.0.store_dir().display(path);
+            return Err(HostError::new(format!("path '{path}' is not valid")));
+        }
         self.0.write_derivations()?;
         let closure =
             self.0.store()?.closure([path], ClosureOptions::default()).map_err(|error| match error {

@@ -28,6 +28,33 @@ const RED: &str = "\x1b[31;1m";
 const BLUE: &str = "\x1b[34;1m";
 const MAGENTA: &str = "\x1b[35;1m";
 
+/// The order in which the reference lists the built-in names: that in which it met them first.
+const BUILT_IN: [&str; 23] = [
+    "builtins",
+    "true",
+    "false",
+    "null",
+    "scopedImport",
+    "import",
+    "isNull",
+    "break",
+    "abort",
+    "throw",
+    "derivationStrict",
+    "placeholder",
+    "baseNameOf",
+    "dirOf",
+    "removeAttrs",
+    "map",
+    "toString",
+    "fetchMercurial",
+    "fetchTree",
+    "fetchTarball",
+    "fetchGit",
+    "fromTOML",
+    "derivation",
+];
+
 /// Opens a REPL wherever evaluation stops.
 pub(crate) struct Stopper {
     world: Arc<World>,
@@ -147,7 +174,10 @@ impl Repl<'_> {
         }
         let mut built_in: Vec<String> = self.evaluator.global_names().map(|name| name.to_string()).collect();
         built_in.retain(|name| !name.starts_with("__"));
-        built_in.sort();
+        // By name where the reference has none of it.
+        built_in.sort_by_cached_key(|name| {
+            (BUILT_IN.iter().position(|known| known == name).unwrap_or(BUILT_IN.len()), name.clone())
+        });
         text.push_str(&format_scope(scopes.len(), "", &listed(&mut built_in.into_iter())));
         text.push('\n');
         text

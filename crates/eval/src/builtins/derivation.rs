@@ -10,7 +10,7 @@ use nival_formats::derivation::{DerivationError, STRUCTURED_ATTRS_VARIABLE};
 use nival_formats::placeholder::output_placeholder;
 use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Draft, DraftOutput, Hash, HashAlgo,
-    HashModuloMemo, InputOutputs, StoreDir, StorePath, StructuredAttrs, json, store_path,
+    HashError, HashModuloMemo, InputOutputs, StoreDir, StorePath, StructuredAttrs, json, store_path,
 };
 use nival_syntax::{Origin, Pos, Symbol};
 
@@ -553,11 +553,25 @@ fn inputs(ev: &Evaluator, context: Context) -> Result<Inputs> {
 /// A hash of any notation; an empty one stands for zeros, so that the right one can be read from the error.
 pub(super) fn parse_hash(ev: &Evaluator, hash: &str, algo: Option<HashAlgo>, pos: Pos) -> Result<Hash> {
     if !hash.is_empty() {
-        return Hash::parse_any(hash, algo).map_err(|error| EvalError::other(error.to_string()).at(pos));
+        return parse_notated_hash(ev, hash, algo);
     }
     let algo = algo.ok_or_else(|| EvalError::other("empty hash requires explicit hash algorithm").at(pos))?;
     let zero = Hash::zero(algo);
     let text = format!("found empty hash, assuming '{}'", zero.to_sri());
     ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;
     Ok(zero)
+}
+
+/// A hash of any notation.
+pub(super) fn parse_notated_hash(ev: &Evaluator, hash: &str, algo: Option<HashAlgo>) -> Result<Hash> {
+    if hash.starts_with("blake3-") || hash.starts_with("blake3:") {
+        require_feature(ev, "blake3-hashes")?;
+    }
+    Hash::parse_any(hash, algo).map_err(|error| {
+        let kind = match error {
+            HashError::UnknownAlgorithm(_) => ErrorKind::Usage,
+            _ => ErrorKind::Other,
+        };
+        EvalError::new(kind, error.to_string())
+    })
 }

@@ -3,6 +3,7 @@
 use nival_formats::{Hash, HashFormat};
 use nival_syntax::{Pos, Symbol};
 
+use super::derivation::parse_notated_hash;
 use super::{hash_algo, text};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
@@ -59,6 +60,6 @@ fn convert_hash(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> 
     }
     let format =
         format.parse::<HashFormat>().map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))?;
-    let hash = Hash::parse_any(&hash, algo).map_err(|error| EvalError::other(error.to_string()))?;
+    let hash = parse_notated_hash(ev, &hash, algo)?;
     Ok(ev.string(hash.to_format(format)))
 }
