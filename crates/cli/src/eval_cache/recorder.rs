@@ -253,6 +253,14 @@ impl Recorder {
         });
     }
 
+    /// Notes whether a path was valid when it was asked for.
+    fn note_validity(&self, path: &StorePath, valid: bool) {
+        self.note(|record| {
+            let answered = if valid { &mut record.asked } else { &mut record.absent };
+            answered.insert(path.clone());
+        });
+    }
+
     /// Passes an error on, after which nothing is recorded any more: it might not come again.
     fn watched<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
         result.inspect_err(|_| self.give_up())
@@ -426,10 +434,7 @@ impl Host for Recorder {
 
     fn is_valid_path(&self, path: &StorePath) -> Result<bool, HostError> {
         let valid = self.watched(self.inner.is_valid_path(path))?;
-        self.note(|record| {
-            let answered = if valid { &mut record.asked } else { &mut record.absent };
-            answered.insert(path.clone());
-        });
+        self.note_validity(path, valid);
         Ok(valid)
     }
 
@@ -439,10 +444,7 @@ impl Host for Recorder {
 
     fn ensure_path(&self, path: &StorePath) -> Result<bool, HostError> {
         let valid = self.watched(self.inner.ensure_path(path))?;
-        self.note(|record| {
-            let answered = if valid { &mut record.asked } else { &mut record.absent };
-            answered.insert(path.clone());
-        });
+        self.note_validity(path, valid);
         Ok(valid)
     }
 
