@@ -116,7 +116,7 @@ impl Search<'_> {
         if !self.ev.is_derivation(value)? {
             return Ok(false);
         }
-        if self.seen.insert(value) {
+        if self.seen.insert(attrs.into()) {
             let name = attrs
                 .get_attr(Symbol::intern("name"))
                 .ok_or_else(|| EvalError::of_type("derivation name missing"))?;

@@ -127,7 +127,7 @@ impl Evaluator {
                 out.push(b'}');
             }
             View::List(list) => {
-                if depth > 0 && !list.is_empty() && !seen.insert(value) {
+                if depth > 0 && !list.is_empty() && !seen.insert(value.settled()) {
                     out.extend_from_slice("«repeated»".as_bytes());
                     return Ok(());
                 }
@@ -217,12 +217,11 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn try_value(&mut self, place: Value, depth: usize) -> Result<()> {
-        let value = place;
-        let value = if self.options.force { self.ev.force(value, Pos::NONE)? } else { value };
+    fn try_value(&mut self, value: Value, depth: usize) -> Result<()> {
+        let value = if self.options.force { self.ev.force(value, Pos::NONE)? } else { value.settled() };
         match value.view() {
             View::Attrs(attrs) => return self.attrs(attrs, depth),
-            View::List(list) => return self.list(list, place, depth),
+            View::List(list) => return self.list(list, value, depth),
             View::Lambda(lambda) if depth > 0 && !self.options.force && !lambda.code().is_seen() => {
                 self.text("«thunk»");
             }
@@ -310,9 +309,9 @@ impl Printer<'_> {
         Ok(())
     }
 
-    /// A list counts as repeated where the same element is met again (`place`), not the same list.
-    fn list(&mut self, list: List, place: Value, depth: usize) -> Result<()> {
-        if depth > 0 && !list.is_empty() && !self.seen.insert(place) {
+    /// A list counts as repeated where the same element is met again, not the same list.
+    fn list(&mut self, list: List, element: Value, depth: usize) -> Result<()> {
+        if depth > 0 && !list.is_empty() && !self.seen.insert(element) {
             self.coloured(MAGENTA, "«repeated»");
             return Ok(());
         }

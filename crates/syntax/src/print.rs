@@ -61,13 +61,7 @@ pub fn string(out: &mut Vec<u8>, text: &[u8]) {
 /// A float as C++ streams print it: six significant digits (`%g`).
 pub fn float(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() {
-            "nan".to_owned()
-        } else if value > 0.0 {
-            "inf".to_owned()
-        } else {
-            "-inf".to_owned()
-        };
+        return no_number(value);
     }
     let scientific = format!("{value:.5e}");
     let (digits, exponent) = scientific.split_once('e').expect("this format has an exponent");
@@ -83,6 +77,17 @@ pub fn float(value: f64) -> String {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{}e{sign}{:02}", trim(digits), exponent.abs())
+}
+
+/// A float as `std::to_string` prints it (`%f`).
+pub fn float_with_all_places(value: f64) -> String {
+    if value.is_finite() { format!("{value:.6}") } else { no_number(value) }
+}
+
+/// NaN has a sign, which shows.
+fn no_number(value: f64) -> String {
+    let sign = if value.is_sign_negative() { "-" } else { "" };
+    format!("{sign}{}", if value.is_nan() { "nan" } else { "inf" })
 }
 
 /// What is still to be printed; a stack of these stands for recursion.

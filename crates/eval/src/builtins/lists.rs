@@ -121,7 +121,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             )?;
             let mut current = arguments[1];
             for element in list.iter() {
-                current = ev.call(function, &[current, element], pos)?;
+                current = ev.new_element(ev.call(function, &[current, element], pos)?);
             }
             ev.force(current, pos)
         },
@@ -222,7 +222,8 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let frame =
                 "while evaluating the return value of the partition function passed to builtins.partition";
             let (mut right, mut wrong) = (Vec::new(), Vec::new());
-            ev.call_for_each(function, list, pos, |element, holds| {
+            let evaluate = |element| ev.force(element, pos).map(|_| ());
+            ev.prepare_and_call_for_each(function, list, pos, evaluate, |element, holds| {
                 let holds = ev.force_bool(holds, pos, frame)?;
                 if holds {
                     right.push(element);
@@ -324,28 +325,10 @@ fn sort(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
         let frame = "while evaluating the return value of the sorting function passed to builtins.sort";
         ev.force_bool(ev.call(function, &[left, right], pos)?, pos, frame)
     };
-    Ok(ev.list(&merge_sort(&list.to_vec(), &mut less)?))
-}
-
-/// A stable sort whose comparison may fail, and may be no order at all.
-fn merge_sort(values: &[Value], less: &mut dyn FnMut(Value, Value) -> Result<bool>) -> Result<Vec<Value>> {
-    if values.len() < 2 {
-        return Ok(values.to_vec());
+    let mut values = list.to_vec();
+    for value in &values {
+        ev.force(*value, pos)?;
     }
-    let (left, right) = values.split_at(values.len() / 2);
-    let (left, right) = (merge_sort(left, less)?, merge_sort(right, less)?);
-    let mut merged = Vec::with_capacity(values.len());
-    let (mut left, mut right) = (left.as_slice(), right.as_slice());
-    while let ([first, left_rest @ ..], [second, right_rest @ ..]) = (left, right) {
-        if less(*second, *first)? {
-            merged.push(*second);
-            right = right_rest;
-        } else {
-            merged.push(*first);
-            left = left_rest;
-        }
-    }
-    merged.extend_from_slice(left);
-    merged.extend_from_slice(right);
-    Ok(merged)
+    super::sort::sort(&mut values, &mut less)?;
+    Ok(ev.list(&values))
 }

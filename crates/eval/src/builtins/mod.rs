@@ -13,6 +13,7 @@ mod lists;
 mod names;
 mod numbers;
 mod sets;
+mod sort;
 mod strictness;
 mod strings;
 mod toml;

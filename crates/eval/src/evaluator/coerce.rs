@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use nival_formats::StorePath;
-use nival_syntax::{Pos, Symbol};
+use nival_syntax::{Pos, Symbol, print};
 
 use super::{Evaluator, Need};
 use crate::context::{Context, ContextElement};
@@ -68,7 +68,9 @@ impl Evaluator {
             View::Bool(true) if how.takes_more() => Ok(self.text("1", Context::EMPTY)),
             View::Bool(false) | View::Null if how.takes_more() => Ok(self.text("", Context::EMPTY)),
             View::Int(value) if how.takes_more() => Ok(self.text(value.to_string(), Context::EMPTY)),
-            View::Float(value) if how.takes_more() => Ok(self.text(format!("{value:.6}"), Context::EMPTY)),
+            View::Float(value) if how.takes_more() => {
+                Ok(self.text(print::float_with_all_places(value), Context::EMPTY))
+            }
             View::List(list) if how.takes_more() => {
                 let _depth = self.enter(pos)?;
                 let _offer = self.offer(Need::Text(how), list.iter());

@@ -81,18 +81,32 @@ impl Evaluator {
         })
     }
 
-    /// Equality of elements: the same thunk or object is equal to itself.
+    /// Equality of elements: what is one element on both sides is equal to itself.
     ///
-    /// Two places with one object are different elements in the reference, which looks what is in it. Where a place is
-    /// no longer known, because what was in it has been copied, they count as the same.
+    /// One object that was computed in two places is two elements (see [`Thunk::finish`](crate::value::Thunk::finish)).
     pub(crate) fn same_or_equal(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
-        let are_places = left.tag() == Tag::Thunk && right.tag() == Tag::Thunk;
-        if left == right || !are_places && left.settled() == right.settled() {
+        if is_same_element(left, right) {
             self.force(left, pos)?;
             return Ok(true);
         }
         self.equal(left, right, pos)
     }
+}
+
+impl Evaluator {
+    /// A value as the element that is new in each step of a loop.
+    #[inline]
+    pub(crate) fn new_element(&self, value: Value) -> Value {
+        let number = self.elements.get().wrapping_add(1);
+        self.elements.set(number);
+        value.numbered(&self.heap, number)
+    }
+}
+
+/// Whether two elements are one.
+#[inline]
+pub(super) fn is_same_element(left: Value, right: Value) -> bool {
+    left == right || left.settled() == right.settled()
 }
 
 #[expect(clippy::float_cmp, reason = "the language compares numbers exactly")]

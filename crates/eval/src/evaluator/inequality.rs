@@ -3,6 +3,7 @@
 use nival_syntax::{Pos, Symbol};
 
 use super::Evaluator;
+use super::equality::is_same_element;
 use super::expect::describe_type;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::value::{Attrs, List, Value, View};
@@ -52,7 +53,7 @@ impl Evaluator {
     }
 
     fn explain_elements(&self, left: Value, right: Value, pos: Pos) -> Result<()> {
-        if left == right {
+        if is_same_element(left, right) {
             return self.force(left, pos).map(|_| ());
         }
         self.explain_inequality(left, right, pos)

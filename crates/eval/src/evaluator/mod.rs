@@ -64,6 +64,8 @@ pub struct Evaluator {
     helpers: RefCell<parallel::Helpers>,
     /// How many other things it began while it waited.
     detours: Cell<u32>,
+    /// Numbers of elements that are in no place of their own.
+    elements: Cell<u16>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -132,6 +134,7 @@ impl Evaluator {
             place: None,
             helpers: RefCell::default(),
             detours: Cell::new(0),
+            elements: Cell::new(0),
             shared: shared.0.clone(),
         }
     }

@@ -176,18 +176,32 @@ impl Evaluator {
         function: Value,
         list: List,
         pos: Pos,
+        hand_on: impl FnMut(Value, Value) -> Result<()>,
+    ) -> Result<()> {
+        self.prepare_and_call_for_each(function, list, pos, |_| Ok(()), hand_on)
+    }
+
+    /// The same, with something to be done with each element before.
+    pub(crate) fn prepare_and_call_for_each(
+        &self,
+        function: Value,
+        list: List,
+        pos: Pos,
+        prepare: impl Fn(Value) -> Result<()>,
         mut hand_on: impl FnMut(Value, Value) -> Result<()>,
     ) -> Result<()> {
         if self.place.is_none() || !(2..=LONGEST_LIST).contains(&list.len()) {
-            return list
-                .iter()
-                .try_for_each(|element| hand_on(element, self.call(function, &[element], pos)?));
+            return list.iter().try_for_each(|element| {
+                prepare(element)?;
+                hand_on(element, self.call(function, &[element], pos)?)
+            });
         }
         let results = List::mapped(&self.heap, function, list);
         let _offer = self.offer(Need::Value, results.iter());
-        list.iter()
-            .zip(results.iter())
-            .try_for_each(|(element, result)| hand_on(element, self.force(result, pos)?))
+        list.iter().zip(results.iter()).try_for_each(|(element, result)| {
+            prepare(element)?;
+            hand_on(element, self.force(result, pos)?)
+        })
     }
 
     fn offer_from(

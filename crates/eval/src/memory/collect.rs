@@ -21,6 +21,7 @@ use super::pile::Pile;
 use super::roots::Memory;
 use super::space::{self, BYTES_A_WORD, GRANULE, Kind, OFFSET_BITS, base, space};
 use super::world::{self, Stack};
+use crate::value::{NUMBER_BITS, is_list_or_set};
 
 /// When garbage is collected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -334,7 +335,7 @@ impl Marker {
     #[inline(always)]
     fn word(&mut self, word: u64) {
         let high = word >> OFFSET_BITS;
-        if high == self.addresses || self.closures.contains(&high) {
+        if high == self.addresses || self.closures.contains(&high) || self.is_numbered(word) {
             let offset = (word & OFFSET_MASK) as usize;
             if space::kind_of(offset / GRANULE).is_collected() {
                 self.marks.prefetch(offset);
@@ -344,6 +345,12 @@ impl Marker {
                 self.follow(other);
             }
         }
+    }
+
+    /// Whether it is a list or a set with a number.
+    #[inline(always)]
+    fn is_numbered(&self, word: u64) -> bool {
+        word << NUMBER_BITS >> NUMBER_BITS >> OFFSET_BITS == self.addresses && is_list_or_set(word)
     }
 
     /// Marks the object at an offset; nothing is at the offset zero.

@@ -4,6 +4,10 @@
 //! itself; everything else is a pointer to an object in an arena (see [`crate::memory`]) that lives as long as
 //! the process. Objects are written once before they are published, but for the places of values in them,
 //! which are atomic (see [`slot`]); so values may be shared between threads.
+//!
+//! The language tells elements of lists and sets apart by the place where they were computed, also after their values have been
+//! copied. So a list or set has a number of that place in the high bits of its word, and a function or a NaN has an object for
+//! each place.
 
 mod attrs;
 mod element;
@@ -37,6 +41,10 @@ pub struct Value(NonZeroU64);
 
 const TAG_BITS: u32 = 3;
 const TAG_MASK: u64 = 7;
+
+/// The high bits of lists and sets, which addresses leave free, have a number made of the address of the place that they
+/// were computed in, or zero.
+pub(crate) const NUMBER_BITS: u32 = 16;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
@@ -140,6 +148,29 @@ impl Value {
         unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(address)) }
     }
 
+    /// The object of a list or a set, without its number.
+    #[inline(always)]
+    fn numbered_object(self) -> NonNull<u64> {
+        let address = (self.0.get() & (!0 >> NUMBER_BITS) & !TAG_MASK) as usize;
+        // SAFETY: only called for lists and sets, which are objects.
+        unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(address)) }
+    }
+
+    /// The same value as an element with a number: `==` looks into lists and sets that are different elements, even where
+    /// they are one object, and functions are only equal where they are one element.
+    #[inline(always)]
+    pub(crate) fn numbered(self, heap: &Heap, number: u16) -> Value {
+        match self.tag() {
+            Tag::Attrs | Tag::List => {
+                let object = self.0.get() & !0 >> NUMBER_BITS;
+                // SAFETY: the tag is not zero.
+                Value(unsafe { NonZeroU64::new_unchecked(u64::from(number) << (64 - NUMBER_BITS) | object) })
+            }
+            Tag::Lambda | Tag::Boxed => self.with_identity(heap),
+            _ => self,
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn tag(self) -> Tag {
         // SAFETY: `Tag` has a variant for each of the eight values of three bits.
@@ -191,13 +222,14 @@ impl Value {
         Value::from_object(object, Tag::Boxed)
     }
 
-    /// The same value, but no function that this one is equal to.
+    /// The same value, but none that counts as this one: functions and what is not a number are equal only to themselves.
     #[inline(never)]
     fn with_identity(self, heap: &Heap) -> Value {
         match self.view() {
             View::Lambda(lambda) => Value::new_boxed(heap, BoxKind::Lambda, lambda.to_bits()),
             View::Builtin(builtin) => Value::new_builtin(heap, builtin),
             View::Partial(partial) => partial.copy(heap).into(),
+            View::Float(number) if number.is_nan() => Value::new_float(heap, number),
             _ => self,
         }
     }
@@ -216,8 +248,8 @@ impl Value {
                 Some(value) => value.view(),
                 None => View::Thunk,
             },
-            Tag::Attrs => View::Attrs(Attrs::of_object(self.object())),
-            Tag::List => View::List(List::of_object(self.object())),
+            Tag::Attrs => View::Attrs(Attrs::of_object(self.numbered_object())),
+            Tag::List => View::List(List::of_object(self.numbered_object())),
             Tag::String => View::String(Str::of_object(self.object())),
             // SAFETY: the word has the bits of a lambda and a tag.
             Tag::Lambda => View::Lambda(unsafe { Lambda::from_bits(self.0.get()) }),
@@ -297,6 +329,12 @@ impl Value {
             View::Lambda(_) | View::Builtin(_) | View::Partial(_) => "lambda",
         }
     }
+}
+
+/// Whether a word with this tag has a number in its high bits.
+#[inline(always)]
+pub(crate) fn is_list_or_set(word: u64) -> bool {
+    word & TAG_MASK == Tag::Attrs as u64 || word & TAG_MASK == Tag::List as u64
 }
 
 /// Whether a value is a thunk that someone is at work on.

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::element::{Element, Kind};
-use super::{TAG_BITS, TAG_MASK, Tag, Value};
+use super::{NUMBER_BITS, TAG_BITS, TAG_MASK, Tag, Value};
 use crate::code::Code;
 use crate::error::EvalError;
 use crate::evaluator::Env;
@@ -210,15 +210,14 @@ impl Thunk {
 
     /// Stores the result, which must be evaluated, and returns it as it is stored.
     ///
-    /// A function gets an object of its own: whether two elements with functions are equal depends on whether
-    /// they are the same thunk.
+    /// A function gets an object of its own and a list or set a number: whether two elements are equal depends on
+    /// whether they are the same thunk.
     #[inline(always)]
     pub(crate) fn finish(self, heap: &Heap, value: Value) -> Value {
         debug_assert!(value.is_forced());
-        let value = match value.tag() {
-            Tag::Lambda | Tag::Boxed => value.with_identity(heap),
-            _ => value,
-        };
+        // Two places seldom have the same number: one in 65,536.
+        let address = std::ptr::from_ref(self.0).addr() >> TAG_BITS;
+        let value = value.numbered(heap, (address ^ address >> NUMBER_BITS) as u16);
         self.0.set(value);
         value
     }
