@@ -62,10 +62,10 @@ pub struct Evaluator {
     place: Option<usize>,
     /// The threads that it started to help it.
     helpers: RefCell<parallel::Helpers>,
-    /// How many other things it began while it waited.
-    detours: Cell<u32>,
     /// Numbers of elements that are in no place of their own.
     elements: Cell<u16>,
+    /// The offers with what it does ahead of need, and began before something of that had to wait.
+    stuck_in: RefCell<Vec<u64>>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -133,8 +133,8 @@ impl Evaluator {
             stack_limit,
             place: None,
             helpers: RefCell::default(),
-            detours: Cell::new(0),
             elements: Cell::new(0),
+            stuck_in: RefCell::default(),
             shared: shared.0.clone(),
         }
     }

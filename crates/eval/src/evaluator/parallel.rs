@@ -1,15 +1,18 @@
 //! Evaluation ahead of need, on the other cores.
 //!
 //! Whoever is about to need several values ([`Evaluator::offer`]) puts those that come later into a queue;
-//! the others take them from its front, the farthest first, and evaluate them. Who offered takes back what
+//! the others take from the oldest offer, the farthest first, and evaluate that. Who offered takes back what
 //! nobody took. Since thunks are claimed before they are computed, no work is done twice.
+//!
+//! Who needs what another is computing makes a detour: it takes something else, but not of an offer with something
+//! that it already is stuck in. The rest of such an offer mostly waits for the same: all elements of a list may need what
+//! their function needs first.
 //!
 //! What runs ahead must not be noticed: a value may be evaluated that the program never comes to, because of an
 //! error before it. So whatever is not a plain result ends the attempt and leaves the thunks as they were: errors,
 //! messages, builds, fetches, cycles. The program's own thread then comes to it in its own time and order, and
 //! finds what it would have found alone.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -34,7 +37,7 @@ const MAX_THREADS: usize = 64;
 const SHORTEST_NAP: Duration = Duration::from_micros(50);
 const LONGEST_NAP: Duration = Duration::from_micros(400);
 /// Who waits for another takes up other work, but not without end.
-const MAX_DETOURS: u32 = 8;
+const MAX_DETOURS: usize = 32;
 /// More than this is not offered at a time: small things far in the future are not worth it.
 const LONGEST_QUEUE: usize = 1 << 14;
 /// In a longer list there is little to do for each element.
@@ -70,22 +73,36 @@ struct Task {
     value: Value,
     need: Need,
     depth: u32,
+    /// The number of the offer that it was in.
+    offer: u64,
 }
 
-/// The offers of one thread.
+/// What one thread offers.
 #[derive(Default)]
 struct Queue {
-    tasks: Mutex<Tasks>,
+    offers: Mutex<Offers>,
+    /// How many values are in the offers.
     length: AtomicUsize,
     /// The number of the evaluator that has it, once it started.
     owner: AtomicU32,
 }
 
 #[derive(Default)]
-struct Tasks {
-    waiting: VecDeque<Task>,
-    /// How many were taken from the front so far.
-    taken: usize,
+struct Offers {
+    /// Those that were not taken back, the oldest first.
+    standing: Vec<Standing>,
+    /// The number of the latest.
+    latest: u64,
+    /// Room that earlier ones have left.
+    room: Vec<Vec<Value>>,
+}
+
+struct Standing {
+    number: u64,
+    need: Need,
+    depth: u32,
+    /// What nobody took, the farthest last.
+    values: Vec<Value>,
 }
 
 /// The threads that evaluate one program.
@@ -103,8 +120,7 @@ impl Crew {
             0 => thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS),
             threads => threads.min(MAX_THREADS),
         };
-        let queues =
-            if threads > 1 { (0..threads).map(|_| Queue::default()).collect() } else { Box::default() };
+        let queues = if threads > 1 { (0..threads).map(Queue::of).collect() } else { Box::default() };
         Crew { queues, ended: AtomicBool::new(false) }
     }
 
@@ -123,19 +139,48 @@ impl Crew {
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Tasks> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    /// That of a place in the crew.
+    fn of(place: usize) -> Queue {
+        // No two offers of a crew have the same number.
+        let offers = Offers { latest: (place as u64) << 48, ..Offers::default() };
+        Queue { offers: Mutex::new(offers), ..Queue::default() }
     }
 
-    fn take(&self) -> Option<Task> {
+    fn lock(&self) -> MutexGuard<'_, Offers> {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, need: Need, depth: u32, values: impl Iterator<Item = Value>) {
+        let offers = &mut *self.lock();
+        let mut room = offers.room.pop().unwrap_or_default();
+        room.extend(values);
+        self.length.fetch_add(room.len(), Ordering::Relaxed);
+        offers.latest += 1;
+        offers.standing.push(Standing { number: offers.latest, need, depth, values: room });
+    }
+
+    /// Takes something that is in none of these offers.
+    fn take(&self, but_not_of: &[u64]) -> Option<Task> {
         if self.length.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        let mut tasks = self.lock();
-        let task = tasks.waiting.pop_front()?;
-        tasks.taken += 1;
-        self.length.store(tasks.waiting.len(), Ordering::Relaxed);
-        Some(task)
+        let mut offers = self.lock();
+        let mut others = offers.standing.iter_mut().filter(|offer| !but_not_of.contains(&offer.number));
+        others.find_map(|Standing { number, need, depth, values }| {
+            let value = values.pop()?;
+            self.length.fetch_sub(1, Ordering::Relaxed);
+            Some(Task { value, need: *need, depth: *depth, offer: *number })
+        })
+    }
+
+    /// Takes the latest offer back.
+    fn withdraw(&self) {
+        let mut offers = self.lock();
+        if let Some(Standing { mut values, .. }) = offers.standing.pop() {
+            self.length.fetch_sub(values.len(), Ordering::Relaxed);
+            values.clear();
+            offers.room.push(values);
+        }
     }
 }
 
@@ -143,18 +188,13 @@ impl Queue {
 pub(super) type Helpers = Vec<Option<JoinHandle<()>>>;
 
 /// What was offered and not yet taken back.
-pub(crate) struct Offer<'a> {
-    queue: Option<&'a Queue>,
-    start: usize,
-}
+pub(crate) struct Offer<'a>(Option<&'a Queue>);
 
 impl Drop for Offer<'_> {
     fn drop(&mut self) {
-        let Some(queue) = self.queue else { return };
-        let mut tasks = queue.lock();
-        let keep = self.start.saturating_sub(tasks.taken);
-        tasks.waiting.truncate(keep);
-        queue.length.store(tasks.waiting.len(), Ordering::Relaxed);
+        if let Some(queue) = self.0 {
+            queue.withdraw();
+        }
     }
 }
 
@@ -162,11 +202,8 @@ impl Evaluator {
     /// Says that all of these values will be needed, one after the other, unless one of them fails. The
     /// offer stands until what is returned is dropped.
     #[inline]
-    pub(crate) fn offer(&self, need: Need, values: impl DoubleEndedIterator<Item = Value>) -> Offer<'_> {
-        match self.place {
-            Some(place) => self.offer_from(place, need, values),
-            None => Offer { queue: None, start: 0 },
-        }
+    pub(crate) fn offer(&self, need: Need, values: impl Iterator<Item = Value>) -> Offer<'_> {
+        Offer(self.place.and_then(|place| self.offer_from(place, need, values)))
     }
 
     /// Calls a function with each element of a list and hands both the element and the result on. Where there are
@@ -204,33 +241,17 @@ impl Evaluator {
         })
     }
 
-    fn offer_from(
-        &self,
-        place: usize,
-        need: Need,
-        values: impl DoubleEndedIterator<Item = Value>,
-    ) -> Offer<'_> {
-        let none = Offer { queue: None, start: 0 };
-        let mut open = values.filter(|value| is_worth_it(*value, need));
+    fn offer_from(&self, place: usize, need: Need, values: impl Iterator<Item = Value>) -> Option<&Queue> {
         // The first is what the caller is going to do at once.
-        if open.next().is_none() {
-            return none;
-        }
-        let Some(last) = open.next_back() else { return none };
+        let mut later = values.filter(|value| is_worth_it(*value, need)).skip(1);
+        let next = later.next()?;
         let queue = &self.shared.crew.queues[place];
-        let mut tasks = queue.lock();
-        let start = tasks.taken + tasks.waiting.len();
-        if tasks.waiting.len() >= LONGEST_QUEUE {
-            return none;
+        if queue.length.load(Ordering::Relaxed) >= LONGEST_QUEUE {
+            return None;
         }
-        let depth = self.depth.get();
-        let task = |value| Task { value, need, depth };
-        tasks.waiting.push_back(task(last));
-        tasks.waiting.extend(open.rev().map(task));
-        queue.length.store(tasks.waiting.len(), Ordering::Relaxed);
-        drop(tasks);
+        queue.put(need, self.depth.get(), std::iter::once(next).chain(later));
         self.start_a_helper();
-        Offer { queue: Some(queue), start }
+        Some(queue)
     }
 
     /// Each offer starts one more thread, until there are enough: a short evaluation starts few.
@@ -260,25 +281,25 @@ impl Evaluator {
 
     fn take_task(&self) -> Option<Task> {
         let place = self.place?;
-        let queues = &self.shared.crew.queues;
-        let (before, after) = queues.split_at(place);
+        let stuck_in = self.stuck_in.borrow();
+        let (before, after) = self.shared.crew.queues.split_at(place);
         // Its own come last: who waits may as well do what it will come to later.
-        after[1..].iter().chain(before).chain(&after[..1]).find_map(Queue::take)
+        let mut queues = after[1..].iter().chain(before).chain(&after[..1]);
+        queues.find_map(|queue| queue.take(&stuck_in))
     }
 
     /// Does something else while another thread is at work on what this one needs.
     pub(super) fn make_a_detour(&self) -> bool {
-        if self.detours.get() == MAX_DETOURS {
+        if self.stuck_in.borrow().len() >= MAX_DETOURS {
             return false;
         }
         let Some(task) = self.take_task() else { return false };
-        self.detours.set(self.detours.get() + 1);
         self.run_ahead(task);
-        self.detours.set(self.detours.get() - 1);
         true
     }
 
     fn run_ahead(&self, task: Task) {
+        self.stuck_in.borrow_mut().push(task.offer);
         // Who runs ahead gives up a little before `max-call-depth`: it must not get further than who needs the value.
         let depth = self.depth.replace(task.depth + DEPTH_TO_SPARE);
         let was_ahead = self.set_ahead(true);
@@ -291,6 +312,7 @@ impl Evaluator {
         };
         self.set_ahead(was_ahead);
         self.depth.set(depth);
+        self.stuck_in.borrow_mut().pop();
     }
 
     /// Evaluates what [`Evaluator::coerce_to_string`] will need.
@@ -415,5 +437,51 @@ fn help(shared: &SharedState, place: usize) {
                 nap = (nap * 2).min(LONGEST_NAP);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Heap;
+
+    fn taken(queue: &Queue, but_not_of: &[u64]) -> Option<(i64, u64)> {
+        let task = queue.take(but_not_of)?;
+        let View::Int(number) = task.value.view() else { panic!("numbers were offered") };
+        Some((number, task.offer))
+    }
+
+    #[test]
+    fn the_oldest_offer_and_the_farthest_come_first() {
+        let heap = Heap::new();
+        let queue = Queue::of(1);
+        for numbers in [[1, 2], [3, 4], [5, 6]] {
+            queue.put(Need::Value, 0, numbers.iter().map(|number| Value::new_int(&heap, *number)));
+        }
+        let (first, oldest) = taken(&queue, &[]).expect("six were offered");
+        assert_eq!(first, 2);
+        // Who is stuck in an offer takes from others, from them too if there are no more of those.
+        assert_eq!(taken(&queue, &[oldest]), Some((4, oldest + 1)));
+        assert_eq!(taken(&queue, &[oldest, oldest + 1]), Some((6, oldest + 2)));
+        queue.withdraw();
+        assert_eq!(taken(&queue, &[oldest, oldest + 1]), None);
+        assert_eq!(taken(&queue, &[]), Some((1, oldest)));
+        assert_eq!(taken(&queue, &[]), Some((3, oldest + 1)));
+        assert_eq!(taken(&queue, &[]), None);
+        assert_eq!(queue.length.load(Ordering::Relaxed), 0);
+        // What is offered after an offer was taken back has another number.
+        queue.put(Need::Value, 0, [7].iter().map(|number| Value::new_int(&heap, *number)));
+        assert_eq!(taken(&queue, &[oldest, oldest + 1, oldest + 2]), Some((7, oldest + 3)));
+    }
+
+    #[test]
+    fn offers_of_different_threads_have_different_numbers() {
+        let heap = Heap::new();
+        let numbers = [0, 1].map(|place| {
+            let queue = Queue::of(place);
+            queue.put(Need::Value, 0, std::iter::once(Value::new_int(&heap, 1)));
+            queue.take(&[]).expect("it was offered").offer
+        });
+        assert_ne!(numbers[0], numbers[1]);
     }
 }
