@@ -12,8 +12,8 @@ use nival_formats::{
     ContentAddress, ContentAddressMethod, DerivationOutput, Hash, HashAlgo, Hasher, StorePath,
 };
 use nival_store::{
-    InodesSeen, LocalStore, Owner, PathInfo, ReferenceScanner, Tee, canonicalise, delete_tree, dump_path,
-    hash_path,
+    Existing, InodesSeen, LocalStore, Owner, PathInfo, ReferenceScanner, Tee, canonicalise, delete_tree,
+    dump_path, hash_path,
 };
 
 use crate::builtin::copy_tree;
@@ -274,7 +274,7 @@ fn move_and_register(
     let mut install = || {
         for output in made {
             if judge.store.config().auto_optimise {
-                judge.store.optimise_tree(&output.scratch)?;
+                judge.store.optimise_tree(&output.scratch, Existing::Keep)?;
             }
             if judge.store.config().fsync_store_paths {
                 sync_tree(&output.scratch).map_err(FailureKind::io("synchronise an output"))?;

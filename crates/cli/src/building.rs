@@ -12,7 +12,7 @@ use nival_build::{
 use nival_eval::{ContextElement, DerivationRef};
 use nival_formats::{StoreDir, StorePath};
 
-use crate::error::{CommandError, Kind, Result};
+use crate::error::{CommandError, Kind, Result, reason};
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::world::World;
@@ -84,15 +84,27 @@ pub(crate) fn say_missing(world: &World, targets: &[Target]) -> Result {
 /// Makes `link` point to a store path and lets it keep the path from being collected.
 pub(crate) fn make_result_link(world: &World, link: &Path, target: &Path) -> Result {
     let link = world.context.absolute(link);
-    match std::fs::symlink_metadata(&link) {
-        Ok(metadata) if !metadata.is_symlink() => {
-            return Err(CommandError::failure(format!(
-                "{} is in the way of the link to the result",
-                link.display()
-            ))
+    let store = world.store()?;
+    let is_inside = |path: &Path| path.starts_with(world.store_dir().as_str());
+    if is_inside(&link) {
+        return Err(CommandError::failure(format!(
+            "creating a garbage collector root (\"{}\") in the Nix store is forbidden (are you running nix-build inside the \
+             store?)",
+            link.display()
+        )));
+    }
+    let is_ours = |link: &Path| std::fs::read_link(link).is_ok_and(|target| is_inside(&target));
+    if link.symlink_metadata().is_ok() && !is_ours(&link) {
+        let message = format!("cannot create symlink \"{}\"; already exists", link.display());
+        return Err(CommandError::failure(message)
             .hint("`--out-link NAME` chooses another name, `--no-link` makes none"));
-        }
-        _ => {}
+    }
+    if let Some(folder) = link.parent() {
+        let failed = |error| {
+            let (folder, reason) = (folder.display(), reason(&error));
+            CommandError::failure(format!("creating directory \"{folder}\": {reason}"))
+        };
+        std::fs::create_dir_all(folder).map_err(failed)?;
     }
     let mut temporary = link.clone().into_os_string();
     temporary.push(format!(".tmp-{}", std::process::id()));
@@ -100,7 +112,7 @@ pub(crate) fn make_result_link(world: &World, link: &Path, target: &Path) -> Res
     let made =
         std::os::unix::fs::symlink(target, &temporary).and_then(|()| std::fs::rename(&temporary, &link));
     made.map_err(|error| CommandError::failure(format!("making the link {}: {error}", link.display())))?;
-    world.store()?.add_indirect_root(&link)?;
+    store.add_indirect_root(&link)?;
     Ok(())
 }
 

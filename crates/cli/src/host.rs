@@ -7,16 +7,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nival_eval::ContextElement;
 use nival_eval::host::{
     Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Realised,
     Registries, Shown, SourceRequest,
 };
+use nival_eval::{ContextElement, is_pseudo_url};
 use nival_fetch::{FetchError, FetchedFile, FetchedTree, GitOptions};
-use nival_formats::input::InputKind;
+use nival_formats::flake_ref::Paths;
+use nival_formats::input::{InputKind, Wanted};
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input,
-    StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, FlakeRef, Hash, HashAlgo, Hasher,
+    Input, StoreDir, StorePath,
 };
 use nival_store::{ClosureOptions, Filter, LocalStore, Source, StoreError, dump_path};
 use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_reference};
@@ -24,6 +25,7 @@ use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_refe
 use crate::building;
 use crate::error::CommandError;
 use crate::eval_cache::Folder;
+use crate::features;
 use crate::reading;
 use crate::world::World;
 
@@ -396,11 +398,30 @@ impl Host for WorldHost {
             .with_hint("other stores are not read yet"))
     }
 
-    fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError> {
-        if value.contains("://") || value.starts_with("flake:") || value.starts_with("channel:") {
-            return Ok(None);
-        }
-        Ok(Some(self.0.context.absolute(OsStr::from_bytes(value.as_bytes()))))
+    fn resolve_search_entry(&self, value: &str) -> Result<PathBuf, HostError> {
+        let path = if let Some(flake) = value.strip_prefix("flake:") {
+            if !self.0.settings.has_feature("flakes") {
+                return Err(HostError::new(features::disabled("flakes")));
+            }
+            let failed = |error: nival_formats::input::InputError| HostError::new(error.to_string());
+            let has = |name: &str| self.0.settings.has_feature(name);
+            let mut input =
+                FlakeRef::parse(flake, Paths::Absolute, Wanted::Tree, &has).map_err(failed)?.flake.input;
+            if input.kind() == Some(InputKind::Indirect) {
+                input = self.resolve_input(&input, Registries::All)?.0;
+            }
+            self.fetch_input(&input)?.path
+        } else if is_pseudo_url(value) {
+            let channel = value.strip_prefix("channel:");
+            let url = channel.map(|name| format!("https://channels.nixos.org/{name}/nixexprs.tar.xz"));
+            let url = url.as_deref().unwrap_or(value);
+            let frame = || format!("while fetching the input '{url}'");
+            let failed = |error: HostError| HostError { frames: vec![frame()], ..error };
+            self.download(&Download { url, name: "source", unpack: true }).map_err(failed)?.path
+        } else {
+            return Ok(self.0.context.absolute(OsStr::from_bytes(value.as_bytes())));
+        };
+        Ok(self.store_dir().display(&path).into())
     }
 
     fn message(&self, kind: MessageKind, text: &[u8]) {
@@ -418,6 +439,11 @@ impl Host for WorldHost {
             MessageKind::Warning => format!("warning: {text}"),
             MessageKind::Notice => text.into_owned(),
         };
-        self.0.output.warn(if self.0.as_reference { filter_escapes(&text) } else { text.into() });
+        let text = if self.0.as_reference { filter_escapes(&text) } else { text.into() };
+        match kind {
+            MessageKind::Trace => self.0.output.alert(text),
+            MessageKind::EvaluationWarning | MessageKind::Warning => self.0.output.warn(text),
+            MessageKind::Notice => self.0.output.say(text),
+        }
     }
 }

@@ -26,7 +26,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use context::Context;
-use output::Output;
+use output::{Loudness, Output};
 
 /// Runs the program on the process's own surroundings.
 pub fn main_from_process() -> ExitCode {
@@ -53,13 +53,13 @@ pub fn run(context: &Context) -> ExitCode {
         }
     };
     let output = Output {
-        quiet: arguments.common.quiet,
+        loudness: if arguments.common.quiet { Loudness::Warnings } else { Loudness::Usual },
         colour: context.terminal && context.variable("NO_COLOR").is_none(),
     };
     match command::run(context, output, arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output.warn(error.render().trim_end());
+            output.alert(error.render().trim_end());
             error.exit_code()
         }
     }

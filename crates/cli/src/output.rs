@@ -4,11 +4,22 @@ use std::io::Write;
 
 use nival_syntax::raw_bytes;
 
+/// How much is said on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loudness {
+    /// What ends the command, and what the user's own expressions say.
+    Errors,
+    /// Also warnings.
+    Warnings,
+    /// All that is worth to be known.
+    Usual,
+}
+
 /// Where a command writes.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
-    /// Whether talk is wanted at all (`--quiet`).
-    pub quiet: bool,
+    /// How much is said (`--quiet`).
+    pub loudness: Loudness,
     /// Whether colour may be used on standard error (a terminal, `NO_COLOR` unset).
     pub colour: bool,
 }
@@ -31,13 +42,20 @@ impl Output {
 
     /// Says something to the person in front of the terminal. Nobody listening is no error.
     pub fn say(&self, text: impl AsRef<str>) {
-        if !self.quiet {
-            self.warn(text);
+        if self.loudness >= Loudness::Usual {
+            self.alert(text);
         }
     }
 
-    /// Says something even when quiet: warnings and errors.
+    /// Says that something is off, if that does not end the command.
     pub fn warn(&self, text: impl AsRef<str>) {
+        if self.loudness >= Loudness::Warnings {
+            self.alert(text);
+        }
+    }
+
+    /// Says something however quiet the user wants it.
+    pub fn alert(&self, text: impl AsRef<str>) {
         let mut stderr = std::io::stderr().lock();
         let _ = stderr.write_all(&raw_bytes(text.as_ref())).and_then(|()| stderr.write_all(b"\n"));
     }

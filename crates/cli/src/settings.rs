@@ -317,7 +317,7 @@ fn in_use(name: &str) -> std::borrow::Cow<'_, str> {
 /// How a setting is written as a flag of the command line, if there is one of that name.
 pub(crate) fn flag_takes_value(name: &str) -> Option<bool> {
     let name = &*in_use(name);
-    let base = name.strip_prefix("extra-").unwrap_or(name);
+    let base = name.strip_prefix("extra-").filter(|base| is_list(base)).unwrap_or(name);
     match DEFINITIONS.iter().find(|definition| definition.name == base) {
         Some(definition) => Some(!matches!(definition.default, "true" | "false")),
         None => ACCEPTED
@@ -458,9 +458,19 @@ pub(crate) fn former_names(name: &str) -> Vec<&'static str> {
     FORMER.iter().filter(|(_, now)| *now == name).map(|(former, _)| *former).collect()
 }
 
+/// What was read before the command line.
+pub struct Loaded {
+    /// The settings.
+    pub settings: Settings,
+    /// What was dubious on the way.
+    pub warnings: Vec<String>,
+    /// Names of settings that there are none of.
+    pub unknown: BTreeSet<String>,
+}
+
 impl Settings {
-    /// Reads all sources but the command line. Returns the settings and the warnings on the way.
-    pub fn load(context: &Context) -> Result<(Self, Vec<String>)> {
+    /// Reads all sources but the command line.
+    pub fn load(context: &Context) -> Result<Loaded> {
         let mut loading = Loading {
             settings: Self::default(),
             warnings: Vec::new(),
@@ -484,14 +494,13 @@ impl Settings {
         if let Some(text) = context.variable("NIX_CONFIG") {
             loading.text(text, Path::new("NIX_CONFIG"))?;
         }
-        let Loading { mut settings, mut warnings, unknown, .. } = loading;
-        warnings.extend(unknown.iter().map(|name| format!("unknown setting '{name}'")));
+        let Loading { mut settings, warnings, unknown, .. } = loading;
         // As in C++ Nix, an empty variable says that there is no path.
         if let Some(text) = context.environment.get("NIX_PATH") {
             settings.nix_path = split_search_path(text);
             settings.given.insert("nix-path");
         }
-        Ok((settings, warnings))
+        Ok(Loaded { settings, warnings, unknown })
     }
 
     /// Whether an experimental feature is on.
@@ -625,6 +634,10 @@ fn parse_lines(text: &str, file: &Path, depth: usize, lines: &mut Vec<(String, S
         };
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             [] => {}
+            ["include" | "!include", name] if file.is_relative() && !name.starts_with('/') => {
+                // The text of a variable is in no folder.
+                return Err(CommandError::failure(format!("not an absolute path: \"{name}\"")));
+            }
             [word @ ("include" | "!include"), name] => {
                 if depth == MAX_INCLUDES {
                     return Err(CommandError::failure(format!("files that include each other at {shown}")));
@@ -691,8 +704,9 @@ mod tests {
             ("cores", malformed("cores")),
             ("cores=3", malformed("cores=3")),
             ("include a b", malformed("include a b")),
-            ("include nowhere.conf", Err("file \"nowhere.conf\" included from \"f\" not found".into())),
-            ("!include nowhere.conf", Ok("0")),
+            ("include nowhere.conf", Err("not an absolute path: \"nowhere.conf\"".into())),
+            ("include /dev/null/f", Err("file \"/dev/null/f\" included from \"f\" not found".into())),
+            ("!include /dev/null/f", Ok("0")),
         ];
         for (text, expected) in table {
             let mut loading = Loading {

@@ -5,7 +5,23 @@ use nival_store::StoreConfig;
 use nival_store::placement::{Decision, Placement, Surroundings};
 
 use crate::context::Context;
-use crate::error::{CommandError, Result};
+use crate::error::{CommandError, Kind, Result};
+
+/// How addresses of stores begin in C++ Nix 2.34.
+const SCHEMES: [&str; 12] = [
+    "daemon",
+    "dummy",
+    "file",
+    "http",
+    "https",
+    "local",
+    "local-overlay",
+    "mounted-ssh-ng",
+    "s3",
+    "ssh",
+    "ssh-ng",
+    "unix",
+];
 
 /// The store of one run.
 pub(crate) enum StorePlace {
@@ -23,9 +39,28 @@ pub(crate) enum StorePlace {
 }
 
 impl StorePlace {
+    /// The name of a store, if it can be one (C++ Nix, `store-reference.cc`).
+    pub(crate) fn checked(name: String) -> Result<String> {
+        let base = name.split_once('?').map_or(&*name, |(base, _)| base);
+        let is_name = matches!(base, "" | "auto" | "daemon" | "local") || base.contains(['/', ':']);
+        if !is_name {
+            return Err(CommandError::new(Kind::Usage, format!("Cannot parse Nix store '{name}'")));
+        }
+        match base.split_once("://") {
+            Some((scheme, _)) if !SCHEMES.contains(&scheme) => {
+                Err(CommandError::failure(format!("don't know how to open Nix store with scheme '{scheme}'")))
+            }
+            _ => Ok(name),
+        }
+    }
+
     /// Decides from `--store`, else `NIX_REMOTE`, else from what the user may write.
     pub(crate) fn decide(context: &Context, asked: Option<&str>) -> Result<Self> {
-        let named = asked.or_else(|| context.variable("NIX_REMOTE")).unwrap_or("auto");
+        let named = match (asked, context.variable("NIX_REMOTE")) {
+            (Some(asked), _) => asked,
+            (None, Some(remote)) => &Self::checked(remote.to_owned())?,
+            (None, None) => "auto",
+        };
         // `NAME?real=DIR&store=DIR…` names folders of its own (C++ Nix manual, "Local Store").
         let (name, query) = named.split_once('?').unwrap_or((named, ""));
         let parameter = |name: &str| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nival_eval::Verbosity;
 use nival_formats::{StoreDir, StorePath};
-use nival_store::{Deferred, LocalStore, StoreConfig};
+use nival_store::{Deferred, Existing, LocalStore, StoreConfig};
 
 use crate::context::Context;
 use crate::error::{CommandError, Result};
@@ -23,6 +23,8 @@ pub(crate) struct World {
     pub(crate) as_reference: bool,
     /// Whether the store stays as it is: paths are computed only.
     pub(crate) read_only: bool,
+    /// What becomes of valid paths that evaluation adds again (`--repair`).
+    pub(crate) existing: Existing,
     /// Whether what was evaluated and fetched before counts as out of date (`--refresh`).
     pub(crate) refresh: bool,
     /// How much evaluation says of what it does (`-v`).
@@ -53,6 +55,7 @@ impl World {
             print_build_logs,
             as_reference: false,
             read_only: false,
+            existing: Existing::Keep,
             refresh: false,
             verbosity: Verbosity::Usual,
             debugger: false,
@@ -95,11 +98,11 @@ impl World {
         })?;
         let is_new = !config.db_dir().join("db.sqlite").exists();
         let store = LocalStore::open(config.clone())?;
-        if is_new {
+        if is_new && !self.as_reference {
             // Said once: afterwards `nival doctor` tells.
             self.output.say(format!("store: {}", self.place.describe()));
         }
-        Ok(self.store.get_or_init(|| Deferred::new(Arc::new(store))))
+        Ok(self.store.get_or_init(|| Deferred::new(Arc::new(store), self.existing)))
     }
 
     /// How the store is opened; nothing for `dummy://`.

@@ -238,3 +238,34 @@ fn a_full_disk_is_told_and_the_store_is_whole() {
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// `--repair` looks at nothing and writes all that evaluation adds.
+#[test]
+fn a_repair_writes_anew_what_is_damaged() {
+    let stage = Stage::new();
+    let text =
+        "derivation { name = \"x\"; system = \"s\"; builder = builtins.toFile \"b\" \"\"; src = ./source; }";
+    let run = |flags: &[&str]| {
+        let output = stage.instantiate(text, flags).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&[]);
+    stage.check_store(3);
+    let store = stage.open();
+    for path in store.query_all_valid_paths().unwrap() {
+        let mut file = store.real_path(&path);
+        if file.is_dir() {
+            file.push("a");
+        }
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(&file, "damaged").unwrap();
+    }
+    drop(store);
+    let damaged = || stage.open().verify(VerifyDepth::Contents).unwrap().problems.len();
+    run(&[]);
+    assert_eq!(damaged(), 3);
+    run(&["--dry-run", "--repair"]);
+    assert_eq!(damaged(), 3, "nothing is written by a dry run");
+    run(&["--repair"]);
+    stage.check_store(3);
+}

@@ -75,7 +75,7 @@ pub trait Host: Send + Sync {
     /// Copies a store path and all it refers to from another store.
     fn copy_closure(&self, from_store: &str, path: &StorePath) -> Result<(), HostError>;
     /// Turns an entry of the search path that is not a plain path (a URL, `flake:x`) into a folder.
-    fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError>;
+    fn resolve_search_entry(&self, value: &str) -> Result<PathBuf, HostError>;
 
     /// Says something to the user.
     fn message(&self, kind: MessageKind, text: &[u8]);

@@ -35,6 +35,7 @@ pub use context::{Context, ContextElement, DerivationRef};
 pub use error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 pub use evaluator::{
     Coercion, Evaluator, Interrupt, LintLevel, SearchEntry, Settings, SharedState, Verbosity, describe_type,
+    is_pseudo_url,
 };
 pub use flake::LockOptions;
 pub use host::Host;

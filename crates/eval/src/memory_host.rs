@@ -449,8 +449,8 @@ impl Host for MemoryHost {
         Err(HostError::new(format!("cannot open '{from_store}': this host has no network")))
     }
 
-    fn resolve_search_entry(&self, _: &str) -> Result<Option<PathBuf>, HostError> {
-        Ok(None)
+    fn resolve_search_entry(&self, value: &str) -> Result<PathBuf, HostError> {
+        Err(HostError::new(format!("cannot find '{value}': this host has no network")))
     }
 
     fn message(&self, kind: MessageKind, text: &[u8]) {

@@ -23,10 +23,16 @@ pub struct Package {
 impl Evaluator {
     /// The derivation that the value is, or those in the set or list that it is. Functions with default
     /// arguments are called on the way; sets further in are looked into if they say `recurseForDerivations`.
-    pub fn packages(&self, value: Value, arguments: &BTreeMap<Symbol, Value>) -> Result<Vec<Package>> {
+    /// They are instantiated one by one when all are found.
+    pub fn packages(
+        &self,
+        value: Value,
+        arguments: &BTreeMap<Symbol, Value>,
+        each: &mut dyn FnMut(Package),
+    ) -> Result<()> {
         let mut search = Search { ev: self, arguments, seen: HashSet::new(), found: Vec::new() };
         search.inside(value)?;
-        search.found.into_iter().map(|attrs| self.package(attrs)).collect()
+        search.found.into_iter().try_for_each(|attrs| self.package(attrs).map(&mut *each))
     }
 
     fn package(&self, attrs: Attrs) -> Result<Package> {

@@ -48,6 +48,14 @@ pub(crate) fn to_bytes(path: PathBuf) -> Vec<u8> {
 }
 
 /// The text with each `from` replaced by `to`.
+/// A path as it is shown: what `<nix>` has is in no folder.
+pub(crate) fn shown(path: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    match path.strip_prefix(b"/__nival__/nix/") {
+        Some(rest) => [b"<nix/", rest, b">"].concat().into(),
+        None => path.into(),
+    }
+}
+
 pub(crate) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -367,7 +367,7 @@ fn write_simple(value: Value, max_string_length: usize, out: &mut Vec<u8>) {
         View::Bool(value) => out.extend_from_slice(if value { b"true" } else { b"false" }),
         View::Int(value) => out.extend_from_slice(value.to_string().as_bytes()),
         View::Float(value) => out.extend_from_slice(print::float(value).as_bytes()),
-        View::Path(path) => out.extend_from_slice(path.bytes()),
+        View::Path(path) => out.extend_from_slice(&crate::path::shown(path.bytes())),
         View::String(string) => write_string(string.bytes(), max_string_length, out),
         _ => {}
     }

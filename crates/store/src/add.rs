@@ -18,8 +18,10 @@ use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, References,
     StorePath,
 };
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::database::Registration;
+use crate::deferred::Existing;
 use crate::dump::{Filter, dump_path, open_regular};
 use crate::error::{IoContext as _, Result, StoreError};
 use crate::fault::fault_point;
@@ -192,7 +194,7 @@ impl LocalStore {
         let _not_alone = self.adding.read().unwrap_or_else(PoisonError::into_inner);
         let mut locks = self.lock_paths([&info.path])?;
         if !self.is_valid_path(&info.path)? {
-            self.put_in_place(&info.path, |temporary| {
+            self.put_in_place(&info.path, Existing::Keep, |temporary| {
                 let mut nar = HashingReader::new(nar, HashAlgo::Sha256);
                 restore_nar(&mut nar, temporary)?;
                 fault_point("unpacked");
@@ -296,13 +298,14 @@ impl LocalStore {
     pub(crate) fn put_in_place(
         &self,
         path: &StorePath,
+        existing: Existing,
         make: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<()> {
         let temporary = self.config.real_store_dir.join(format!("{}-tmp", path.hash_part()));
         let put = || {
             remove_leftover(&temporary)?;
             make(&temporary)?;
-            self.finish_tree(&temporary)?;
+            self.finish_tree(&temporary, existing)?;
             self.move_into_place(&temporary, path)
         };
         put().inspect_err(|_| {
@@ -310,10 +313,10 @@ impl LocalStore {
         })
     }
 
-    fn finish_tree(&self, tree: &Path) -> Result<()> {
+    fn finish_tree(&self, tree: &Path, existing: Existing) -> Result<()> {
         canonicalise(tree, Owner::Any, &self.config.ignored_acls, &mut InodesSeen::new())?;
         if self.config.auto_optimise {
-            self.optimise_tree(tree)?;
+            self.optimise_tree(tree, existing)?;
         }
         if self.config.fsync_store_paths {
             sync_tree(tree)?;
@@ -324,9 +327,15 @@ impl LocalStore {
     fn move_into_place(&self, temporary: &Path, path: &StorePath) -> Result<()> {
         let real = self.real_path(path);
         fault_point("before-rename");
-        // A directory can only be renamed over an empty one; what is there isn't valid, and we have the lock.
-        remove_leftover(&real)?;
-        fs::rename(temporary, &real).at("move into place", &real)?;
+        // We have the lock; but what is there may be valid, so that there must be no moment without it.
+        match renameat_with(CWD, temporary, CWD, &real, RenameFlags::EXCHANGE) {
+            Ok(()) => remove_leftover(temporary)?,
+            Err(_) => {
+                // Nothing is there, or the file system cannot exchange. A folder needs an empty place.
+                remove_leftover(&real)?;
+                fs::rename(temporary, &real).at("move into place", &real)?;
+            }
+        }
         if self.config.fsync_store_paths {
             let store = &self.config.real_store_dir;
             File::open(store).and_then(|directory| directory.sync_all()).at("synchronise", store)?;
@@ -442,7 +451,7 @@ impl<'a> Spool<'a> {
         if self.file.is_none() { Ok(self.memory) } else { Err(self) }
     }
 
-    fn into_reader(self) -> Result<Box<dyn BufRead>> {
+    pub(crate) fn into_reader(self) -> Result<Box<dyn BufRead>> {
         match self.file {
             None => Ok(Box::new(io::Cursor::new(self.memory))),
             Some(mut file) => {

@@ -21,6 +21,7 @@ use nival_formats::{ContentAddress, ContentAddressMethod, DerivationFile, Hash, 
 
 use crate::add::bad_name;
 use crate::database::Registration;
+use crate::deferred::Existing;
 use crate::error::{IoContext as _, Result};
 use crate::fault::fault_point;
 use crate::lock::AfterUnlock;
@@ -72,7 +73,7 @@ impl Item {
         bytes.len() + 512
     }
 
-    fn registration(&self) -> Registration<'_> {
+    pub(crate) fn registration(&self) -> Registration<'_> {
         let (nar_hash, nar_size) = match &self.contents {
             Contents::Text(contents) => hash_plain_file(contents),
             Contents::Nar(_) => (self.info.nar_hash, self.info.nar_size),
@@ -180,7 +181,7 @@ impl LocalStore {
                 if self.is_there(path, &real)? {
                     return Ok(false);
                 }
-                self.put_in_place(path, |temporary| restore_nar(nar.as_slice(), temporary))?;
+                self.put_in_place(path, Existing::Keep, |temporary| restore_nar(nar.as_slice(), temporary))?;
                 Ok(true)
             }
         }
@@ -204,7 +205,7 @@ impl LocalStore {
             fault_point("text-written");
             canonicalise_new_file(&file, real, &self.config.ignored_acls)?;
             if self.config.auto_optimise {
-                self.optimise_tree(real)?;
+                self.optimise_tree(real, Existing::Keep)?;
             }
             if self.config.fsync_store_paths {
                 file.sync_all().at("synchronise", real)?;

@@ -12,7 +12,9 @@ use nival_formats::{
 
 use crate::error::StoreError;
 use crate::fault::die_at;
-use crate::{Deferred, GcOptions, LocalStore, Result, Source, StoreConfig, VerifyDepth, delete_tree};
+use crate::{
+    Deferred, Existing, GcOptions, LocalStore, Result, Source, StoreConfig, VerifyDepth, delete_tree,
+};
 
 const PLACES: [&str; 4] = ["unpacked", "before-rename", "before-register", "after-register"];
 const BATCH_PLACES: [&str; 4] = ["text-written", "before-rename", "before-register", "after-register"];
@@ -59,7 +61,7 @@ fn assert_added(added: Result<Vec<StorePath>>) {
 
 /// A source and a hundred derivations, each of which needs it and the one before. The last but one is large.
 fn add_batch(store: LocalStore, dir: &Path) -> Result<Vec<StorePath>> {
-    let deferred = Deferred::new(std::sync::Arc::new(store));
+    let deferred = Deferred::new(std::sync::Arc::new(store), Existing::Keep);
     let source = deferred.add_source(Source {
         name: "tree",
         path: &dir.join("source"),

@@ -29,8 +29,19 @@ pub struct Deferred {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
+/// What becomes of a valid path that is added again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// Its files are written anew (C++ Nix manual, `nix-instantiate --repair`).
+    Replace,
+}
+
 struct Shared {
     store: Arc<LocalStore>,
+    existing: Existing,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -49,8 +60,8 @@ struct State {
 
 impl Deferred {
     /// Nothing is pending.
-    pub fn new(store: Arc<LocalStore>) -> Self {
-        let shared = Shared { store, state: Mutex::default(), changed: Condvar::new() };
+    pub fn new(store: Arc<LocalStore>, existing: Existing) -> Self {
+        let shared = Shared { store, existing, state: Mutex::default(), changed: Condvar::new() };
         Self { shared: Arc::new(shared), writer: Mutex::default() }
     }
 
@@ -77,6 +88,9 @@ impl Deferred {
         let store = &self.shared.store;
         store.require_writable("add to the store")?;
         let (info, spool) = store.read_source(source)?;
+        if self.shared.existing == Existing::Replace {
+            return store.replace_spooled(info, spool);
+        }
         if info.nar_size > LARGEST_SOURCE as u64 {
             return store.add_spooled(info, spool);
         }
@@ -113,6 +127,9 @@ impl Deferred {
     }
 
     fn add(&self, item: Item) -> Result<()> {
+        if self.shared.existing == Existing::Replace {
+            return self.shared.store.replace_item(&item);
+        }
         let mut state = self.shared.lock();
         if let Some(error) = state.error.take() {
             return Err(error);

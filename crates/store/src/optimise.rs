@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_formats::HashAlgo;
 
+use crate::deferred::Existing;
 use crate::dump::hash_path;
 use crate::error::{IoContext as _, Result};
 use crate::event::StoreEvent;
@@ -37,24 +38,25 @@ impl LocalStore {
             self.add_temp_root(&path)?;
             // It may have been deleted before the root was known.
             if self.is_valid_path(&path)? {
-                self.optimise_node(&self.real_path(&path), &mut total)?;
+                self.optimise_node(&self.real_path(&path), Existing::Keep, &mut total)?;
             }
         }
         Ok(total)
     }
 
-    /// Replaces files of a canonical tree in the store by hard links.
-    pub fn optimise_tree(&self, tree: &Path) -> Result<OptimiseResult> {
+    /// Replaces files of a canonical tree in the store by hard links. Files that are to take the place of damaged ones are
+    /// not linked to these.
+    pub fn optimise_tree(&self, tree: &Path, existing: Existing) -> Result<OptimiseResult> {
         let mut total = OptimiseResult::default();
-        self.optimise_node(tree, &mut total)?;
+        self.optimise_node(tree, existing, &mut total)?;
         Ok(total)
     }
 
-    fn optimise_node(&self, path: &Path, total: &mut OptimiseResult) -> Result<()> {
+    fn optimise_node(&self, path: &Path, existing: Existing, total: &mut OptimiseResult) -> Result<()> {
         let metadata = fs::symlink_metadata(path).at("examine", path)?;
         if metadata.is_dir() {
             for entry in fs::read_dir(path).at("read the directory", path)? {
-                self.optimise_node(&entry.at("read the directory", path)?.path(), total)?;
+                self.optimise_node(&entry.at("read the directory", path)?.path(), existing, total)?;
             }
             return Ok(());
         }
@@ -68,7 +70,8 @@ impl LocalStore {
         let (hash, _) = hash_path(path, HashAlgo::Sha256)?;
         let link = self.config.links_dir().join(hash.to_nix32());
         if let Some(linked) = stat(&link)?
-            && linked.len() != metadata.len()
+            && (linked.len() != metadata.len()
+                || existing == Existing::Replace && hash_path(&link, HashAlgo::Sha256)?.0 != hash)
         {
             (self.config.reporter)(StoreEvent::CorruptLink(&link));
             fs::remove_file(&link).at("remove", &link)?;

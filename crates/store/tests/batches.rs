@@ -11,7 +11,7 @@ use std::sync::Arc;
 use nival_formats::{
     ContentAddressMethod, Derivation, DerivationFile, DerivationOutput, HashAlgo, HashModuloMemo, StorePath,
 };
-use nival_store::{Deferred, LocalStore, Source, StoreConfig, StoreError, VerifyDepth};
+use nival_store::{Deferred, Existing, LocalStore, Source, StoreConfig, StoreError, VerifyDepth};
 use support::TestStore;
 
 /// A chain of derivations.
@@ -59,7 +59,7 @@ fn check(test: &TestStore, files: &[DerivationFile]) {
 #[test]
 fn more_than_one_batch_goes_to_the_writer() {
     let test = TestStore::new();
-    let deferred = Deferred::new(Arc::new(test.open()));
+    let deferred = Deferred::new(Arc::new(test.open()), Existing::Keep);
     let files = chain(deferred.store(), 4500);
     for file in &files {
         deferred.add_derivation(file.clone()).unwrap();
@@ -78,7 +78,7 @@ fn more_than_one_batch_goes_to_the_writer() {
 #[test]
 fn threads_add_and_flush_at_once() {
     let test = TestStore::new();
-    let deferred = Deferred::new(Arc::new(test.open()));
+    let deferred = Deferred::new(Arc::new(test.open()), Existing::Keep);
     let files = chain(deferred.store(), 400);
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -103,7 +103,7 @@ fn threads_add_and_flush_at_once() {
 #[test]
 fn sources_and_texts_are_there_when_they_are_referred_to() {
     let test = TestStore::new();
-    let deferred = Deferred::new(Arc::new(test.open()));
+    let deferred = Deferred::new(Arc::new(test.open()), Existing::Keep);
     let folder = test.dir().join("folder");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("small"), "small").unwrap();
@@ -135,7 +135,7 @@ fn sources_and_texts_are_there_when_they_are_referred_to() {
 #[test]
 fn an_error_is_told_and_the_batch_kept() {
     let test = TestStore::new();
-    let deferred = Deferred::new(Arc::new(test.open()));
+    let deferred = Deferred::new(Arc::new(test.open()), Existing::Keep);
     let files = chain(deferred.store(), 2);
     deferred.add_derivation(files[1].clone()).unwrap();
     let error = deferred.flush().unwrap_err();
@@ -196,13 +196,66 @@ fn what_a_path_has_in_its_place_is_replaced() {
     check(&test, &files);
 }
 
+#[test]
+fn damaged_paths_are_replaced() {
+    let test = TestStore::new();
+    let config = StoreConfig { auto_optimise: true, ..test.config() };
+    let open = |existing| Deferred::new(Arc::new(LocalStore::open(config.clone()).unwrap()), existing);
+    let folder = test.dir().join("folder");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("file"), "right").unwrap();
+    let source = || Source {
+        name: "source",
+        path: &folder,
+        method: ContentAddressMethod::NixArchive,
+        algo: HashAlgo::Sha256,
+        filter: None,
+        expected: None,
+    };
+    let add = |deferred: &Deferred| {
+        let files = chain(deferred.store(), 2);
+        for file in files.clone() {
+            deferred.add_derivation(file).unwrap();
+        }
+        let paths =
+            [deferred.add_source(source()).unwrap(), deferred.add_text("text", b"right", &[]).unwrap()];
+        deferred.flush().unwrap();
+        paths
+    };
+    let deferred = open(Existing::Keep);
+    let [tree, text] = add(&deferred);
+    let store = deferred.store();
+    let derivation = chain(store, 1).remove(0).path;
+    let spoil = |path: &std::path::Path| {
+        fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        fs::write(path, "wrong").unwrap();
+    };
+    spoil(&store.real_path(&tree).join("file"));
+    spoil(&store.real_path(&derivation));
+    let problems = || store.verify(VerifyDepth::Contents).unwrap().problems.len();
+    // The text is the same file as that in the tree; and there are the links that the optimisation keeps.
+    assert_eq!(problems(), 5);
+
+    add(&open(Existing::Keep));
+    assert_eq!(problems(), 5, "what is valid is not looked at");
+    add(&open(Existing::Replace));
+    assert_eq!(problems(), 0);
+    assert_eq!(fs::read(store.real_path(&tree).join("file")).unwrap(), b"right");
+    assert_eq!(fs::read(store.real_path(&text)).unwrap(), b"right");
+    drop(deferred);
+    assert!(test.leftovers().is_empty());
+}
+
 /// What each process of the test below does; run by itself it uses a store of its own.
 #[test]
 fn child() {
     let own = TestStore::new();
     let dir =
         std::env::var_os("NIVAL_TEST_DIR").map_or_else(|| own.dir().to_owned(), std::path::PathBuf::from);
-    let deferred = Deferred::new(Arc::new(LocalStore::open(StoreConfig::chroot(dir.join("root"))).unwrap()));
+    let deferred = Deferred::new(
+        Arc::new(LocalStore::open(StoreConfig::chroot(dir.join("root"))).unwrap()),
+        Existing::Keep,
+    );
     for (number, file) in chain(deferred.store(), 600).into_iter().enumerate() {
         deferred.add_derivation(file).unwrap();
         if number % 150 == 0 {

@@ -61,7 +61,7 @@ struct Format {
 fn show(evaluator: &Evaluator, value: Value, format: &Format) -> Evaluated<Vec<u8>> {
     if format.raw {
         let frame = "while generating the eval command output";
-        let text = evaluator.coerce_to_string(value, Coercion::Plain, Pos::NONE, frame)?;
+        let text = evaluator.coerce_to_string(value, Coercion::Interpolation, Pos::NONE, frame)?;
         return Ok(text.bytes().to_vec());
     }
     let mut text = if format.json {

@@ -286,14 +286,14 @@ struct Teller {
 impl Progress for Teller {
     fn event(&self, event: Event<'_>) {
         match event {
-            Event::Recovered(back) => self.output.warn(render::went_back(back)),
+            Event::Recovered(back) => self.output.alert(render::went_back(back)),
             // What is in the way follows as the error.
             Event::Planned(plan) if !plan.conflicts.is_empty() => {}
             Event::Planned(plan) => self.output.say(render::plan(plan).trim_end()),
             Event::Step { name } => name.clone_into(&mut self.step.borrow_mut()),
             Event::Output { step, line } => self.output.say(format!("{step}> {line}")),
             Event::GoingBack { step } => {
-                self.output.warn(format!("step `{step}` failed: going back to the state before"));
+                self.output.alert(format!("step `{step}` failed: going back to the state before"));
             }
         }
     }

@@ -21,15 +21,16 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::evaluation::given_arguments;
 use crate::output::Output;
-use crate::settings::Settings;
+use crate::settings::{Loaded, Settings};
 use crate::store_place::StorePlace;
 use crate::world::World;
 
 /// Runs the command that the arguments name.
 pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result {
     let common = &arguments.common;
-    let (mut settings, warnings) = Settings::load(context)?;
-    for warning in warnings {
+    let Loaded { mut settings, warnings, unknown } = Settings::load(context)?;
+    let unknown = unknown.iter().map(|name| format!("unknown setting '{name}'"));
+    for warning in warnings.into_iter().chain(unknown) {
         output.warn(format!("warning: {warning}"));
     }
     common.apply(&mut settings)?;

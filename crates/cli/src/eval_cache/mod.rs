@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nival_formats::{HashAlgo, Hasher};
+use nival_store::Existing;
 
 pub(crate) use entry::Said;
 pub(crate) use folder::Folder;
@@ -67,7 +68,7 @@ pub(crate) fn slot(
     evaluation: &nival_eval::Settings,
     question: &[impl AsRef<[u8]>],
 ) -> Option<Slot> {
-    if !world.settings.eval_cache || world.debugger {
+    if !world.settings.eval_cache || world.debugger || world.existing == Existing::Replace {
         return None;
     }
     // A program is what its file is: there are no two builds that share answers.

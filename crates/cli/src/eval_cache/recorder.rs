@@ -502,7 +502,7 @@ impl Host for Recorder {
         self.watched(self.inner.copy_closure(from_store, path))
     }
 
-    fn resolve_search_entry(&self, value: &str) -> Result<Option<PathBuf>, HostError> {
+    fn resolve_search_entry(&self, value: &str) -> Result<PathBuf, HostError> {
         let resolved = self.watched(self.inner.resolve_search_entry(value))?;
         if value.contains(':') {
             self.expire();

@@ -80,13 +80,13 @@ impl Insight {
                 .map_err(|error| CommandError::failure(format!("writing the evaluation profile: {error}")))?;
         }
         if self.profile {
-            world.output.warn(self.profile());
+            world.output.alert(self.profile());
         }
         if self.statistics {
             let text = serde_json::to_string_pretty(&self.statistics(&world.context))
                 .map_err(CommandError::failure)?;
             match world.context.variable("NIX_SHOW_STATS_PATH").filter(|path| *path != "-") {
-                None => world.output.warn(text),
+                None => world.output.alert(text),
                 Some(path) => {
                     let path = world.context.absolute(path);
                     writeln!(create(&path)?, "{text}").map_err(|error| {

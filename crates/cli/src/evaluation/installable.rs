@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use nival_eval::host::Registries;
-use nival_eval::{EvalError, Evaluator, LockOptions, Value, parse_path};
+use nival_eval::{EvalError, Evaluator, LockOptions, Value, is_pseudo_url, parse_path};
 use nival_formats::FlakeRef;
 use nival_formats::flake_ref::ParsedFlakeRef;
 use nival_syntax::{Origin, Pos, Symbol, suggestions};
@@ -67,10 +67,14 @@ pub(crate) fn given_arguments(context: &Context, given: &SourceArguments) -> Res
 
 /// The contents of a file that the command line names as an argument.
 pub(crate) fn argument_file(context: &Context, file: &str) -> Result<Argument> {
-    let text = std::fs::read(context.absolute(file)).map_err(|error| {
-        CommandError::failure(format!("opening file '{file}': {}", crate::error::reason(&error)))
-    })?;
-    Ok(Argument::Text(text))
+    let failed = |error: std::io::Error| {
+        let reason = crate::error::reason(&error);
+        CommandError::failure(match error.kind() {
+            std::io::ErrorKind::IsADirectory => format!("read of 65536 bytes: {reason}"),
+            _ => format!("opening file \"{file}\": {reason}"),
+        })
+    };
+    Ok(Argument::Text(std::fs::read(context.absolute(file)).map_err(failed)?))
 }
 
 /// All of standard input.
@@ -305,10 +309,8 @@ pub(crate) fn file_argument(evaluator: &Evaluator, context: &Context, name: &str
         let found = evaluator.find_file(&evaluator.settings().search_path, name)?;
         return Ok(PathBuf::from(std::ffi::OsStr::from_bytes(found.bytes())));
     }
-    if (name.contains("://") || name.starts_with("channel:") || name.starts_with("flake:"))
-        && let Some(folder) = evaluator.host().resolve_search_entry(name)?
-    {
-        return Ok(folder);
+    if is_pseudo_url(name) || name.starts_with("flake:") {
+        return Ok(evaluator.host().resolve_search_entry(name)?);
     }
     Ok(context.absolute(name))
 }

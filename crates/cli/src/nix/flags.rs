@@ -3,13 +3,18 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use nival_eval::Verbosity;
+use nival_store::Existing;
 
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
 use crate::evaluation::{Argument, Arguments, argument_file, read_stdin};
 use crate::features;
-use crate::output::Output;
-use crate::settings::{Settings, flag_takes_value};
+use crate::output::{Loudness, Output};
+use crate::settings::{Loaded, Settings, flag_takes_value};
+use crate::store_place::StorePlace;
+
+/// How C++ Nix can be asked to tell of builds.
+const LOG_FORMATS: [&str; 5] = ["raw", "raw-with-logs", "internal-json", "bar", "bar-with-logs"];
 
 /// What is left of a command line.
 pub(super) struct CommandLine {
@@ -44,6 +49,24 @@ impl CommandLine {
         Some(if argument.starts_with('-') { Word::Flag(argument) } else { Word::Plain(argument) })
     }
 
+    /// Whether `--` has been met.
+    pub(super) fn takes_words_only(&self) -> bool {
+        self.only_words
+    }
+
+    /// The next argument, as the older programs read it: they know their own flags after `--`, too.
+    pub(super) fn next_argument(&mut self) -> Option<String> {
+        if self.only_words {
+            return self.rest.pop_front();
+        }
+        let argument = self.next()?;
+        if argument == "--" {
+            self.only_words = true;
+            return self.next_argument();
+        }
+        Some(argument)
+    }
+
     /// The next argument; `-ab` is taken apart to `-a -b`, `-j3` to `-j 3`.
     pub(super) fn next(&mut self) -> Option<String> {
         let argument = self.rest.pop_front()?;
@@ -65,7 +88,8 @@ impl CommandLine {
 
     /// The value of a flag of this program.
     pub(super) fn value(&mut self, flag: &str) -> Result<String> {
-        self.rest.pop_front().ok_or_else(|| misuse(format!("'{flag}' requires an argument")))
+        let next = if self.only_words { None } else { self.rest.pop_front() };
+        next.ok_or_else(|| misuse(format!("'{flag}' requires an argument")))
     }
 
     pub(super) fn values<const COUNT: usize>(&mut self, flag: &str) -> Result<[String; COUNT]> {
@@ -97,19 +121,22 @@ pub(super) struct Flags {
     pub(super) arguments: Arguments,
     /// How much is said: 3 is usual, 0 is errors only.
     pub(super) verbosity: u8,
+    /// What becomes of valid paths that evaluation adds again.
+    pub(super) existing: Existing,
     /// Whether what was evaluated and fetched before counts as out of date.
     pub(super) refresh: bool,
     /// The experimental features that flags need.
     pub(super) features: BTreeSet<&'static str>,
     /// Settings that need one of them.
     gated: Vec<(String, String)>,
+    /// Settings that there are none of.
+    unknown: BTreeSet<String>,
 }
 
 impl Flags {
     /// The same without a word of warning.
     pub(super) fn silent(context: &Context) -> Result<Self> {
-        let (settings, _) = Settings::load(context)?;
-        Ok(Self::over(settings))
+        Ok(Self::over(Settings::load(context)?.settings))
     }
 
     fn over(settings: Settings) -> Self {
@@ -121,22 +148,24 @@ impl Flags {
             include: Vec::new(),
             arguments,
             verbosity: 3,
+            existing: Existing::Keep,
             refresh: false,
             features: BTreeSet::new(),
             gated: Vec::new(),
+            unknown: BTreeSet::new(),
         }
     }
 
     /// The settings from files and environment, before any flag.
     pub(super) fn new(context: &Context, output: Output) -> Result<Self> {
-        let (mut settings, warnings) = Settings::load(context)?;
+        let Loaded { mut settings, warnings, unknown } = Settings::load(context)?;
         for warning in warnings {
             output.warn(format!("warning: {warning}"));
         }
         if matches!(context.variable("NIX_ABORT_ON_WARN"), Some("1" | "yes" | "true")) {
             settings.abort_on_warn = true;
         }
-        Ok(Self::over(settings))
+        Ok(Self { unknown, ..Self::over(settings) })
     }
 
     /// How much evaluation says of what it does.
@@ -150,6 +179,16 @@ impl Flags {
         }
     }
 
+    /// The output with as much talk as was asked for so far.
+    pub(super) fn output(&self, output: Output) -> Output {
+        let loudness = match self.verbosity {
+            0 => Loudness::Errors,
+            1 => Loudness::Warnings,
+            _ => Loudness::Usual,
+        };
+        Output { loudness, ..output }
+    }
+
     /// Takes a flag and its values, if it is one of the common ones.
     pub(super) fn take(
         &mut self,
@@ -158,6 +197,7 @@ impl Flags {
         context: &Context,
         output: Output,
     ) -> Result<bool> {
+        let output = self.output(output);
         match flag {
             "--arg" => {
                 let [name, text] = line.values(flag)?;
@@ -181,18 +221,21 @@ impl Flags {
             }
             "--store" => {
                 let [store] = line.values(flag)?;
-                self.store = Some(store);
+                self.store = Some(StorePlace::checked(store)?);
             }
             "--eval-store" => {
                 let [store] = line.values(flag)?;
-                self.eval_store = Some(store);
+                self.eval_store = Some(StorePlace::checked(store)?);
             }
             "--option" => {
                 let [name, value] = line.values(flag)?;
-                if let Err(error) = self.apply(&name, &value, output) {
+                if !Settings::knows(&name) {
+                    self.unknown.insert(name);
+                } else if let Err(error) = self.apply(&name, &value, output) {
                     output.warn(format!("warning: {}", error.message));
                 }
             }
+            "--repair" => self.existing = Existing::Replace,
             "--impure" => self.settings.pure_eval = false,
             "-j" => {
                 let [value] = line.values(flag)?;
@@ -205,7 +248,11 @@ impl Flags {
             "--debug" => self.verbosity = 6,
             "-Q" | "--no-build-output" => {}
             "--log-format" => {
-                let [_] = line.values(flag)?;
+                let [format] = line.values(flag)?;
+                if !LOG_FORMATS.contains(&format.as_str()) {
+                    let message = format!("option 'log-format' has an invalid value '{format}'");
+                    return Err(CommandError::failure(message));
+                }
             }
             _ => return self.take_setting(flag, line, output),
         }
@@ -248,6 +295,10 @@ impl Flags {
 
     /// Ends the reading of the command line: what its flags need must be on now.
     pub(super) fn finish(&mut self, output: Output) -> Result {
+        let output = self.output(output);
+        for name in std::mem::take(&mut self.unknown) {
+            output.warn(format!("warning: unknown setting '{name}'"));
+        }
         features::require(&self.settings, &self.features)?;
         for (name, value) in std::mem::take(&mut self.gated) {
             self.apply(&name, &value, output)?;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nival_eval::{Coercion, Evaluator, Value};
+use nival_eval::host::EMBEDDED;
+use nival_eval::{Coercion, EvalError, Evaluator, Value};
 use nival_syntax::{Origin, Pos, Symbol};
 
-use super::flags::{CommandLine, Flags, unrecognised};
+use super::flags::{CommandLine, Flags, misuse, unrecognised};
 use crate::building;
 use crate::context::Context;
 use crate::error::Result;
@@ -14,6 +15,9 @@ use crate::evaluation::{Arguments, Evaluated, Session, argument_values, file_arg
 use crate::output::Output;
 use crate::store_place::StorePlace;
 use crate::world::World;
+
+/// What `--help` prints.
+pub(crate) const HELP: &str = include_str!("instantiate_help.txt");
 
 /// What is done with each input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,14 +64,16 @@ struct Instantiate {
 pub(super) fn run(context: &Context, output: Output) -> Result {
     let mut flags = Flags::new(context, output)?;
     let Some(command) = parse(context, output, &mut flags)? else { return Ok(()) };
+    let output = flags.output(output);
     let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
-    let verbosity = flags.verbosity();
+    let (verbosity, existing) = (flags.verbosity(), flags.existing);
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
     world.as_reference = true;
     world.verbosity = verbosity;
+    world.existing = existing;
     world.read_only = command.dry_run || command.mode != Mode::Instantiate && !command.read_write;
     let world = Arc::new(world);
-    let inputs = command.inputs(context)?;
+    let inputs = command.inputs()?;
     let work = Work { command: &command, world: &world, arguments: &flags.arguments };
     let question = [format!("{} {command:?} {inputs:?} {:?}", context.directory.display(), flags.arguments)];
     let mut roots = 0;
@@ -104,11 +110,20 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
         attributes: Vec::new(),
         root: None,
     };
-    while let Some(argument) = line.next() {
+    while let Some(argument) = line.next_argument() {
         match argument.as_str() {
             "--version" => {
                 output.line(super::version("nix-instantiate"));
                 return Ok(None);
+            }
+            "--help" => {
+                output.data(HELP);
+                return Ok(None);
+            }
+            "--cores" | "--max-silent-time" | "--timeout" if !line.takes_words_only() => {
+                let [value] = line.values(&argument)?;
+                let number = number_with_unit(&value)?.to_string();
+                flags.settings.apply(argument.trim_start_matches('-'), &number).map_err(misuse)?;
             }
             "-" => command.stdin = true,
             "-E" | "--expr" => command.expressions = true,
@@ -127,6 +142,9 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
             "-A" | "--attr" => command.attributes.push(line.value(&argument)?),
             "--add-root" => command.root = Some(line.value(&argument)?),
             "--indirect" => {}
+            flag if flag.starts_with('-') && line.takes_words_only() => {
+                return Err(misuse(format!("unexpected argument '{flag}'")));
+            }
             flag if flag.starts_with('-') => {
                 if !flags.take(flag, &mut line, context, output)? {
                     return Err(unrecognised(flag));
@@ -143,20 +161,18 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
 }
 
 impl Instantiate {
-    fn inputs(&self, context: &Context) -> Result<Vec<Input>> {
+    fn inputs(&self) -> Result<Vec<Input>> {
         let mut inputs = Vec::new();
-        if self.stdin {
+        if self.stdin && self.mode != Mode::FindFile {
             inputs.push(Input::Stdin(read_stdin()?));
         } else if self.inputs.is_empty() && !self.expressions && self.mode != Mode::FindFile {
             inputs.push(Input::File("default.nix".into()));
         }
         let named = |text: &String| {
-            if self.expressions {
+            if self.expressions && self.mode != Mode::FindFile {
                 Input::Expression(text.clone())
-            } else if text.starts_with('<') || self.mode == Mode::FindFile {
-                Input::File(text.clone())
             } else {
-                Input::File(context.absolute(text).to_string_lossy().into_owned())
+                Input::File(text.clone())
             }
         };
         inputs.extend(self.inputs.iter().map(named));
@@ -177,6 +193,9 @@ impl Work<'_> {
         for input in inputs {
             if let (Mode::FindFile, Input::File(name)) = (self.command.mode, input) {
                 let found = evaluator.find_file(&evaluator.settings().search_path, name)?;
+                if found.bytes().starts_with(EMBEDDED.as_bytes()) && self.world.as_reference {
+                    return Err(EvalError::other(format!("'<{name}>' has no physical path")));
+                }
                 say(&line(found.bytes()));
                 continue;
             }
@@ -188,13 +207,13 @@ impl Work<'_> {
             for path in &self.command.attributes {
                 let value = evaluator.find_along_path(path, &arguments, root)?;
                 if self.command.mode == Mode::Evaluate {
-                    say(&self.show(evaluator, &arguments, value)?);
+                    self.show(evaluator, &arguments, value, say)?;
                     continue;
                 }
-                for package in evaluator.packages(value, &arguments)? {
+                evaluator.packages(value, &arguments, &mut |package| {
                     let path = self.world.store_dir().display(&package.derivation);
                     say(format!("{path}!{}", package.output).as_bytes());
-                }
+                })?;
             }
         }
         Ok(())
@@ -225,25 +244,27 @@ impl Work<'_> {
         evaluator: &Evaluator,
         arguments: &BTreeMap<Symbol, Value>,
         mut value: Value,
-    ) -> Evaluated<Vec<u8>> {
+        say: &mut Say<'_>,
+    ) -> Evaluated<()> {
         let Instantiate { strict, places, format, .. } = *self.command;
         if !arguments.is_empty() {
             value = evaluator.auto_call(arguments, value)?;
         }
-        Ok(match format {
+        match format {
             Format::Raw => {
                 let frame = "while generating the nix-instantiate output";
-                evaluator.coerce_to_string(value, Coercion::Plain, Pos::NONE, frame)?.bytes().to_vec()
+                say(evaluator.coerce_to_string(value, Coercion::Interpolation, Pos::NONE, frame)?.bytes());
             }
-            Format::Xml => evaluator.to_xml(value, strict, places)?,
-            Format::Json => line(&evaluator.to_json(value, strict)?),
+            Format::Xml => evaluator.to_xml(value, strict, places, say)?,
+            Format::Json => say(&line(&evaluator.to_json(value, strict)?)),
             Format::Expression => {
                 if strict {
                     value = evaluator.force_deep(value)?;
                 }
-                line(&evaluator.print_ambiguous(value)?)
+                say(&line(&evaluator.print_ambiguous(value)?));
             }
-        })
+        }
+        Ok(())
     }
 
     /// Writes the derivations so far and prints where the one is that was said.
@@ -252,11 +273,11 @@ impl Work<'_> {
         let mut shown = String::from_utf8_lossy(said).into_owned();
         let output = shown.rfind('!').map(|end| shown.split_off(end)).unwrap_or_default();
         *roots += 1;
-        match &self.command.root {
+        match self.command.root.as_ref().filter(|root| !root.is_empty()) {
             None if *roots == 1 && self.command.warns_of_collection => self.world.output.warn(
                 "warning: you did not specify '--add-root'; the result might be removed by the garbage collector",
             ),
-            Some(root) if self.world.keeps_what_is_added() => {
+            Some(root) if self.world.store_config().is_some() => {
                 let name = if *roots > 1 { format!("{root}-{roots}") } else { root.clone() };
                 let link = self.world.context.absolute(name);
                 building::make_result_link(self.world, &link, shown.as_ref())?;
@@ -270,6 +291,25 @@ impl Work<'_> {
         self.world.output.line(shown);
         Ok(())
     }
+}
+
+/// A number as the older flags take it: `2`, `4k`.
+fn number_with_unit(text: &str) -> Result<u64> {
+    let last =
+        text.chars().next_back().filter(char::is_ascii_alphabetic).map(|last| last.to_ascii_uppercase());
+    let shift = match last {
+        None => 0,
+        Some('K') => 10,
+        Some('M') => 20,
+        Some('G') => 30,
+        Some('T') => 40,
+        Some(other) => return Err(misuse(format!("invalid unit specifier '{other}'"))),
+    };
+    let number = &text[..text.len() - usize::from(last.is_some())];
+    let parsed = number.parse::<u64>().ok().filter(|_| !number.starts_with('+'));
+    parsed
+        .and_then(|parsed| parsed.checked_mul(1 << shift))
+        .ok_or_else(|| misuse(format!("'{number}' is not an integer")))
 }
 
 fn line(text: &[u8]) -> Vec<u8> {

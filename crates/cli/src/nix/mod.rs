@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use crate::context::Context;
 use crate::error::{Kind, Result};
-use crate::output::Output;
+use crate::output::{Loudness, Output};
 
 /// The release of C++ Nix that the programs of its names stand in for: scripts look for it in what `--version` says.
 const REFERENCE_VERSION: &str = "2.34.8";
@@ -37,7 +37,7 @@ pub(crate) fn program(context: &Context) -> Option<Program> {
 impl Program {
     /// Runs it; its errors read as those of C++ Nix.
     pub(crate) fn run(&self, context: &Context) -> ExitCode {
-        let output = Output { quiet: false, colour: false };
+        let output = Output { loudness: Loudness::Usual, colour: false };
         match (self.main)(context, output) {
             Ok(()) => ExitCode::SUCCESS,
             Err(mut error) => {
@@ -47,7 +47,7 @@ impl Program {
                     error.kind = Kind::Failure;
                     text = format!("{text}Try '{} --help' for more information.", self.name);
                 }
-                output.warn(text.trim_end_matches('\n'));
+                output.alert(text.trim_end_matches('\n'));
                 error.exit_code()
             }
         }

@@ -12,14 +12,14 @@ use crate::command::{self, eval, repl};
 use crate::context::Context;
 use crate::error::{CommandError, Result};
 use crate::features;
-use crate::output::Output;
+use crate::output::{Loudness, Output};
 use crate::store_place::StorePlace;
 use crate::world::World;
 
 /// Whether the command line is one for this module. Other sub-commands are read as those of `nival`, if what C++ Nix asks for
 /// its own is on.
 pub(super) fn takes(context: &Context) -> bool {
-    let quiet = Output { quiet: true, colour: false };
+    let quiet = Output { loudness: Loudness::Errors, colour: false };
     let (Ok(mut flags), mut line) = (Flags::silent(context), CommandLine::new(context)) else { return true };
     let mut subcommand = None;
     while let Some(word) = line.next_word() {
@@ -313,12 +313,13 @@ fn start_repl(context: &Context, output: Output, mut flags: Flags, mut arguments
 
 fn world(context: &Context, output: Output, flags: Flags) -> Result<World> {
     let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
-    let output = Output { quiet: flags.verbosity < 2, ..output };
+    let output = flags.output(output);
     let verbosity = flags.verbosity();
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
     world.as_reference = true;
     world.verbosity = verbosity;
     world.refresh = flags.refresh;
+    world.existing = flags.existing;
     Ok(world)
 }
 

@@ -71,16 +71,16 @@ impl Debugger for Stopper {
     fn stop(&self, evaluator: &Evaluator, stop: &Stop<'_>) -> Resume {
         let output = self.world.output;
         if stop.is_breakpoint {
-            output.warn("info: breakpoint reached\n");
+            output.alert("info: breakpoint reached\n");
         } else if let Some(error) = stop.error {
             let mut diagnostic = error.to_diagnostic();
             // They say where the error goes, and it has not gone anywhere yet.
             diagnostic.frames.clear();
             let text = render_diagnostic(&self.world, &diagnostic, true);
-            output.warn(format!("{}\n", text.trim_end()));
+            output.alert(format!("{}\n", text.trim_end()));
         }
         if stop.in_try && stop.error.is_some() {
-            output.warn("This exception occurred in a 'tryEval' call. Use --ignore-try to skip these.\n");
+            output.alert("This exception occurred in a 'tryEval' call. Use --ignore-try to skip these.\n");
         }
         if !self.has_greeted.swap(true, Ordering::Relaxed) {
             output.say(format!("{} debugger\nType :? for help.", super::program(&self.world)));

@@ -195,7 +195,7 @@ impl<'a> Repl<'a> {
             Problem::Command(error) => error.render(),
             Problem::Incomplete => return,
         };
-        self.world.output.warn(text.trim_end());
+        self.world.output.alert(text.trim_end());
     }
 
     fn answer(&mut self, text: &str) -> Answer<Step> {

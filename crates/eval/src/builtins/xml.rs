@@ -26,6 +26,13 @@ fn to_xml(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
 }
 
 fn write(ev: &Evaluator, value: Value, strict: bool, places: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
+    let mut writer = writer(ev, strict, places);
+    writer.value(value, pos)?;
+    writer.close();
+    Ok((writer.out, writer.context))
+}
+
+fn writer(ev: &Evaluator, strict: bool, places: bool) -> Writer<'_> {
     let mut writer = Writer {
         ev,
         strict,
@@ -37,16 +44,20 @@ fn write(ev: &Evaluator, value: Value, strict: bool, places: bool, pos: Pos) -> 
         seen: HashSet::new(),
     };
     writer.open("expr", &[]);
-    writer.value(value, pos)?;
-    writer.close();
-    Ok((writer.out, writer.context))
+    writer
 }
 
 impl Evaluator {
-    /// A value as XML. Unless `strict`, what isn't evaluated yet is shown as such; with `places`, attributes
-    /// and functions say where they are written.
-    pub fn to_xml(&self, value: Value, strict: bool, places: bool) -> Result<Vec<u8>> {
-        Ok(write(self, value, strict, places, Pos::NONE)?.0)
+    /// Writes a value as XML. Unless `strict`, what isn't evaluated yet is shown as such; with `places`, attributes
+    /// and functions say where they are written. What is written up to an error is closed and said, too.
+    pub fn to_xml(&self, value: Value, strict: bool, places: bool, say: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let mut writer = writer(self, strict, places);
+        let written = writer.value(value, Pos::NONE);
+        while !writer.open.is_empty() {
+            writer.close();
+        }
+        say(&writer.out);
+        written
     }
 }
 
@@ -81,7 +92,7 @@ impl Writer<'_> {
                 self.context = self.context.union(string.context());
                 self.empty("string", &[("value", string.bytes())]);
             }
-            View::Path(path) => self.empty("path", &[("value", path.bytes())]),
+            View::Path(path) => self.empty("path", &[("value", &crate::path::shown(path.bytes()))]),
             View::List(list) => {
                 self.open("list", &[]);
                 for element in list.iter() {
@@ -114,7 +125,7 @@ impl Writer<'_> {
         let Some(place) = pos.resolve().filter(|_| self.places) else { return Vec::new() };
         let mut shown = vec![("column", place.column.to_string()), ("line", place.line.to_string())];
         if let Some(path) = place.source.origin().path() {
-            shown.push(("path", path.to_owned()));
+            shown.push(("path", path.strip_prefix("«nix-internal»").unwrap_or(path).to_owned()));
         }
         shown
     }

@@ -28,8 +28,8 @@
 
   # Places
 
-  Traces of errors show the lines around `strict` and `outPath`. They are a part of what programs print,
-  and so these stand in the lines where C++ Nix 2.34 shows them.
+  Traces of errors show the lines around `strict` and `outPath`, and `toXML` tells where attributes are.
+  That is a part of what programs print, and so these stand in the lines where C++ Nix 2.34 shows them.
 */
 drvAttrs@{ outputs ? [ "out" ], ... }:
 let
@@ -37,13 +37,13 @@ let
   strict = derivationStrict drvAttrs;
 
   # What the sets of all outputs have in common: what was given, and these sets, by name and in a list.
-  commonAttrs = drvAttrs // builtins.listToAttrs byName // {
-    inherit drvAttrs;
-    all = map (output: output.value) byName;
-  };
-
-  # One set for each output, with its name,
-  # in the form that `listToAttrs` takes.
+  commonAttrs =
+    drvAttrs // builtins.listToAttrs byName
+    // {
+      all = map (output: output.value) byName;
+      inherit drvAttrs;
+    };
+  # One set for each output, with its name, in the form that `listToAttrs` takes.
   byName = map (outputName: {
     name = outputName;
     value = commonAttrs // {

@@ -381,15 +381,27 @@ impl Evaluator {
             to_path_buf(&crate::path::canonical(value.as_bytes()))
         } else {
             self.must_not_be_ahead()?;
-            let Some(path) = self.host().resolve_search_entry(value)? else { return Ok(None) };
-            path
+            match self.host().resolve_search_entry(value) {
+                Ok(path) => path,
+                Err(_) if is_pseudo_url(value) => {
+                    return self.warn_of_entry(value, &["cannot be downloaded", "does not exist"]);
+                }
+                Err(error) => return Err(error.into()),
+            }
         };
         if self.host().file_type(&path).is_ok_and(|kind| kind.is_some()) {
             return Ok(Some(path));
         }
+        self.warn_of_entry(value, &["does not exist"])
+    }
+
+    /// Says once why an entry is left out.
+    fn warn_of_entry(&self, value: &str, reasons: &[&str]) -> Result<Option<PathBuf>> {
         if !lock(&self.shared.files.missing_entries).contains(value) {
-            let warning = format!("Nix search path entry '{value}' does not exist, ignoring");
-            self.say(MessageKind::Warning, warning.as_bytes())?;
+            for reason in reasons {
+                let warning = format!("Nix search path entry '{value}' {reason}, ignoring");
+                self.say(MessageKind::Warning, warning.as_bytes())?;
+            }
             lock(&self.shared.files.missing_entries).insert(value.to_owned());
         }
         Ok(None)
@@ -506,6 +518,13 @@ impl Evaluator {
         lock(&self.shared.files.stored).insert(path.bytes().to_vec(), stored.clone());
         Ok(stored)
     }
+}
+
+/// Whether a text is taken for the URL of an archive, where files are named (C++ Nix, `eval-settings.cc`).
+pub fn is_pseudo_url(text: &str) -> bool {
+    const SCHEMES: [&str; 7] = ["http", "https", "file", "channel", "git", "s3", "ssh"];
+    text.starts_with("channel:")
+        || text.split_once("://").is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
 }
 
 /// Whether a URI is one of those that are allowed, or below one: `https://github.co` does not allow `https://github.com`.

@@ -24,6 +24,7 @@ use nival_syntax::{Pos, Symbol};
 pub use coerce::Coercion;
 pub(crate) use env::Env;
 pub use expect::describe_type;
+pub use files::is_pseudo_url;
 pub(crate) use force::{place, place_or};
 pub(crate) use globals::Globals;
 pub(crate) use inputs::{Sought, Tree};
