@@ -262,6 +262,8 @@ settings! {
     timeout: u64 = "timeout", "0";
     /// Whether there is a warning for each derivation that is built because an expression reads its output.
     trace_import_from_derivation: bool = "trace-import-from-derivation", "false";
+    /// Whether each call tells of its beginning and its end.
+    trace_function_calls: bool = "trace-function-calls", "false";
     /// Whether `builtins.traceVerbose` prints.
     trace_verbose: bool = "trace-verbose", "false";
     /// Whether there is a warning when a Git repository with uncommitted changes is used.
@@ -406,7 +408,6 @@ const ACCEPTED: &[(&str, &str)] = &[
     ("substituters", "https://cache.nixos.org/"),
     ("sync-before-registering", "false"),
     ("tarball-ttl", "3600"),
-    ("trace-function-calls", "false"),
     ("trust-tarballs-from-git-forges", "true"),
     ("trusted-public-keys", "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="),
     ("trusted-substituters", ""),

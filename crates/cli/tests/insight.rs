@@ -1,5 +1,5 @@
-//! Statistics, flamegraphs and profiles of an evaluation. Numbers and stacks of [`EXPRESSION`] were recorded from C++ Nix
-//! 2.34.8.
+//! Statistics, flamegraphs and profiles of an evaluation. Numbers and stacks of [`EXPRESSION`] and [`CALLEES`] were recorded from
+//! C++ Nix 2.34.8.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
@@ -32,6 +32,39 @@ DIR/m.nix:6:6;DIR/m.nix:6:9:f 2
 DIR/m.nix:6:6;DIR/m.nix:6:9:f;DIR/m.nix:4:21:add 2
 DIR/m.nix:6:86:primop foldl' 1
 DIR/m.nix:6:86:primop foldl';DIR/m.nix:3:9:add 3
+";
+
+const CALLEES: &str = r#"let
+  f = { __functor = self: x: x * self.by; by = 2; };
+  g = x: if x <= 0 then -x else g (x - 1);
+in
+[ (f 3) (g 1) (builtins.mapAttrs (n: v: v) { a = 1; }) (map (builtins.add 1) [ 1 ]) (builtins.sort (a: b: a < b) [ 2 1 ])
+  (builtins.tryEval (builtins.foldl' (a: x: throw "no") 0 [ f ])) ]
+"#;
+
+const STACKS_OF_CALLEES: &str = "\
+DIR/m.nix:5:10:g 1
+DIR/m.nix:5:10:g;DIR/m.nix:3:15:primop lessThan 1
+DIR/m.nix:5:10:g;DIR/m.nix:3:33:g 1
+DIR/m.nix:5:10:g;DIR/m.nix:3:33:g;DIR/m.nix:3:15:primop lessThan 1
+DIR/m.nix:5:10:g;DIR/m.nix:3:33:g;DIR/m.nix:3:15:primop lessThan;DIR/m.nix:3:38:primop sub 1
+DIR/m.nix:5:10:g;DIR/m.nix:3:33:g;DIR/m.nix:3:25:primop sub 1
+DIR/m.nix:5:16:primop mapAttrs 1
+DIR/m.nix:5:4:functor 1
+DIR/m.nix:5:4:functor;DIR/m.nix:2:9 1
+DIR/m.nix:5:4:functor;DIR/m.nix:2:9;DIR/m.nix:2:32:primop mul 1
+DIR/m.nix:5:57:primop map 1
+DIR/m.nix:5:57:primop map;DIR/m.nix:5:62:primop add 1
+DIR/m.nix:5:86:primop sort 1
+DIR/m.nix:5:86:primop sort;DIR/m.nix:5:101 1
+DIR/m.nix:5:86:primop sort;DIR/m.nix:5:101;DIR/m.nix:5:109:primop lessThan 1
+DIR/m.nix:6:4:primop tryEval 1
+DIR/m.nix:6:4:primop tryEval;DIR/m.nix:6:22:primop foldl' 1
+DIR/m.nix:6:4:primop tryEval;DIR/m.nix:6:22:primop foldl';DIR/m.nix:6:39 1
+DIR/m.nix:6:4:primop tryEval;DIR/m.nix:6:22:primop foldl';DIR/m.nix:6:39;DIR/m.nix:6:45:primop throw 1
+primop add 1
+«none»:0 1
+«none»:0;«none»:0 1
 ";
 
 const KEYS: [&str; 17] = [
@@ -117,6 +150,19 @@ fn every_call_in_a_flamegraph() {
         assert_eq!(shown, STACKS.lines().collect::<Vec<_>>());
         assert!(folded.lines().any(|line| line.contains("primop derivationStrict:d 1")), "{folded}");
     }
+}
+
+#[test]
+fn every_kind_of_callee_in_a_flamegraph() {
+    let stage = Stage::new();
+    stage.write("m.nix", CALLEES);
+    let mut command = stage.command(&EVALUATE);
+    command.args(["--option", "eval-profiler", "flamegraph", "--option", "eval-profiler-frequency", "0"]);
+    let answer = "[ 6 0 { a = 1; } [ 2 ] [ 1 2 ] { success = false; value = false; } ]\n";
+    assert_eq!(good(command.output().unwrap()), [answer, ""]);
+    let folded = fs::read_to_string(stage.path("nix.profile")).unwrap();
+    let folded = folded.replace(stage.path("").to_str().unwrap().trim_end_matches('/'), "DIR");
+    assert_eq!(folded.lines().collect::<Vec<_>>(), STACKS_OF_CALLEES.lines().collect::<Vec<_>>());
 }
 
 #[test]

@@ -45,7 +45,7 @@ const FLAKE_WITH_INPUT: &str =
 
 /// A watch of everything, which must change no answer.
 fn watch() -> Arc<Watch> {
-    Arc::new(Watch::new(Wanted { calls: true, stacks: Some(Duration::ZERO), times: true }))
+    Arc::new(Watch::new(Wanted { calls: true, stacks: Some(Duration::ZERO), times: true, traces: false }))
 }
 
 /// How the answers of a table were recorded: its first line.

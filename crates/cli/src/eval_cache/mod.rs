@@ -51,6 +51,7 @@ const NEUTRAL_SETTINGS: &[&str] = &[
     "sandbox-paths",
     "system-features",
     "timeout",
+    "trace-function-calls",
 ];
 
 /// The place of one command's answer.

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use nival_eval::Statistics;
 use nival_eval::watch::{Counter, Kind, Spent, Wanted, Watch};
+use nival_eval::{Statistics, Verbosity};
 use nival_syntax::{Pos, Symbol};
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
 use crate::error::{CommandError, Result};
+use crate::output::Loudness;
 use crate::settings::EvalProfiler;
 use crate::world::World;
 
@@ -55,11 +56,13 @@ impl Insight {
                 (Some(create(&path)?), Some(period))
             }
         };
-        if !statistics && !profile && stacks.is_none() {
+        let is_quiet = world.output.loudness < Loudness::Usual || world.verbosity < Verbosity::Usual;
+        let traces = settings.trace_function_calls && !is_quiet;
+        if !statistics && !profile && stacks.is_none() && !traces {
             return Ok(None);
         }
         Ok(Some(Self {
-            watch: Arc::new(Watch::new(Wanted { calls, stacks, times: profile })),
+            watch: Arc::new(Watch::new(Wanted { calls, stacks, times: profile, traces })),
             memory: OnceLock::new(),
             statistics,
             calls,

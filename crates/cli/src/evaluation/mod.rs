@@ -178,7 +178,7 @@ impl<'a> Session<'a> {
         mut sink: impl FnMut(&[u8]) -> Result + Send,
     ) -> Result {
         let slot = match Insight::wanted(self.world, self.profile)? {
-            None if self.world.verbosity == Verbosity::Usual => {
+            None if self.world.verbosity <= Verbosity::Usual => {
                 eval_cache::slot(self.world, &self.settings, question)
             }
             // What the user wants to look at has to happen.

@@ -171,7 +171,8 @@ impl Flags {
     /// How much evaluation says of what it does.
     pub(super) fn verbosity(&self) -> Verbosity {
         match self.verbosity {
-            0..=3 => Verbosity::Usual,
+            0..=2 => Verbosity::Quiet,
+            3 => Verbosity::Usual,
             4 => Verbosity::Talkative,
             5 => Verbosity::Chatty,
             6 => Verbosity::Debug,

@@ -54,7 +54,7 @@ pub(crate) fn check(program: &str, cases: &str) {
         let got = child.wait_with_output().unwrap();
         let text =
             |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(directory.to_str().unwrap(), "/DIR");
-        let (stdout, stderr) = (text(got.stdout), text(got.stderr));
+        let (stdout, stderr) = (text(got.stdout), without_times(&text(got.stderr)));
         if (got.status.code(), &stdout, &stderr) != (Some(case.code), &case.stdout, &case.stderr) {
             wrong.push(format!(
                 "{:?} {:?}\nexpected {}:\n{}{}\ngot {}:\n{stdout}{stderr}\n",
@@ -63,4 +63,13 @@ pub(crate) fn check(program: &str, cases: &str) {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.concat());
+}
+
+/// What `trace-function-calls` says, but for when it was.
+fn without_times(text: &str) -> String {
+    let without = |line: &str| {
+        let untimed = line.strip_prefix("function-trace ").and_then(|_| line.rsplit_once(" at "));
+        untimed.map_or_else(|| line.to_owned(), |(line, _)| format!("{line}\n"))
+    };
+    text.split_inclusive('\n').map(without).collect()
 }

@@ -4,9 +4,17 @@
 //! noticed: whatever goes wrong in the argument is handed over as a thunk that failed, so that the function
 //! words its error as ever. Functions that are not listed get thunks.
 
-/// The number of that argument.
-pub(crate) fn evaluated_first(builtin: &str) -> Option<usize> {
-    Some(match builtin {
+/// Such an argument.
+#[derive(Clone, Copy)]
+pub(crate) struct First {
+    /// Its number.
+    pub(crate) argument: usize,
+    /// Whether it is evaluated one call deeper than the function, as by what makes a string of it.
+    pub(crate) is_deeper: bool,
+}
+
+pub(crate) fn evaluated_first(builtin: &str) -> Option<First> {
+    let argument = match builtin {
         "abort"
         | "attrNames"
         | "attrValues"
@@ -59,5 +67,17 @@ pub(crate) fn evaluated_first(builtin: &str) -> Option<usize> {
         | "warn" => 0,
         "addErrorContext" | "elem" | "elemAt" | "filter" | "genList" | "map" | "mapAttrs" | "sort" => 1,
         _ => return None,
-    })
+    };
+    let is_deeper = matches!(
+        builtin,
+        "abort"
+            | "baseNameOf"
+            | "deepSeq"
+            | "stringLength"
+            | "throw"
+            | "toJSON"
+            | "toString"
+            | "unsafeDiscardStringContext"
+    );
+    Some(First { argument, is_deeper })
 }

@@ -6,7 +6,7 @@ use nival_syntax::{ExprId, Pos};
 use super::operand::Operand;
 use super::resolve::VarRef;
 use super::{Frame, Lazy, Unit, lazy};
-use crate::builtins::evaluated_first;
+use crate::builtins::{First, evaluated_first};
 use crate::code::{Op, Run};
 use crate::error::Result;
 use crate::evaluator::{Env, Evaluator};
@@ -100,14 +100,20 @@ fn call_builtin<const N: usize>(
     ev: &Evaluator,
     env: Env,
     builtin: &'static Builtin,
-    first: Option<usize>,
+    first: Option<First>,
     arguments: &[Lazy; N],
     pos: Pos,
 ) -> Result<Value> {
     let _depth = ev.enter(pos)?;
     let mut values = [Value::NULL; N];
     for (index, (value, lazy)) in values.iter_mut().zip(arguments).enumerate() {
-        *value = if first == Some(index) { lazy.evaluate(ev, env) } else { lazy.make(ev, env) };
+        *value = match first {
+            Some(First { argument, is_deeper: false }) if argument == index => lazy.evaluate(ev, env),
+            Some(First { argument, .. }) if argument == index && ev.check_depth(pos).is_ok() => {
+                ev.deeper(|| lazy.evaluate(ev, env))
+            }
+            _ => lazy.make(ev, env),
+        };
     }
     ev.call_builtin(builtin, &values, pos)
 }
@@ -128,7 +134,7 @@ impl Run for CallMany {
 
 struct CallBuiltin<const N: usize> {
     builtin: &'static Builtin,
-    first: Option<usize>,
+    first: Option<First>,
     arguments: [Lazy; N],
     pos: Pos,
 }

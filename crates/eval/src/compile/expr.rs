@@ -253,10 +253,18 @@ struct SearchPath {
 
 impl Run for SearchPath {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        if self.find.is_none() && self.entries.is_none() {
+        if self.find.is_none() && self.entries.is_none() && !ev.is_observed() {
+            ev.check_depth(self.pos)?;
             let name = self.name.as_str().map_or_else(String::new, |name| name.to_text().into_owned());
             let found: Str = ev
-                .find_file(&ev.settings().search_path, &name)
+                .deeper(|| {
+                    let entries = &ev.settings().search_path;
+                    // What they say is made a string of in the reference.
+                    if !entries.is_empty() {
+                        ev.check_depth(Pos::NONE)?;
+                    }
+                    ev.find_file(entries, &name)
+                })
                 .frame(crate::FrameText::Builtin("findFile"), self.pos)?;
             return Ok(ev.path(found.bytes()));
         }

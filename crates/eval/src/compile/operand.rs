@@ -41,6 +41,24 @@ impl Operand {
     }
 }
 
+impl Operand {
+    /// As [`Run::run`], for the argument of an operator that is a call of a built-in function: what has to be evaluated is so
+    /// inside of that call, for which there is room.
+    #[inline(always)]
+    pub(super) fn run_inside(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let (place, pos) = match *self {
+            Operand::Local { index, pos } => (env.slot(index), pos),
+            Operand::Outer { depth, index, pos } => (env.outer(u32::from(depth)).slot(index), pos),
+            Operand::Value(value) => return Ok(value),
+            Operand::Op(op) => return ev.deeper(|| op.run(ev, env)),
+        };
+        match place.known() {
+            Some(value) => Ok(value),
+            None => ev.deeper(|| ev.force_place(place, pos)),
+        }
+    }
+}
+
 impl Run for Operand {
     #[inline(always)]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {

@@ -3,11 +3,11 @@
 use nival_syntax::ast::BinaryOp;
 use nival_syntax::{ExprId, Pos, Symbol};
 
-use super::expr::run_bool;
+use super::expr::{Constant, run_bool};
 use super::operand::Operand;
 use super::{Frame, Lazy, Unit, implicit, lazy};
 use crate::code::{Op, Run};
-use crate::error::{FrameText, Result};
+use crate::error::{EvalError, FrameText, InFrame, Result};
 use crate::evaluator::{Env, Evaluator};
 use crate::value::{List, ListBuilder, Tag, Value, View};
 
@@ -28,7 +28,7 @@ pub(super) fn compile(
             _ => (left, right),
         };
         let negate = matches!(op, BinaryOp::LessOrEqual | BinaryOp::GreaterOrEqual);
-        if let Some(function) = implicit(ev, unit, id, name) {
+        if let Some(function) = function_to_call(ev, unit, id, name) {
             let arguments = [first, second].map(|id| lazy(ev, unit, id, Frame::Complete));
             return Op::new(heap, CallOperator { function, arguments, negate, pos });
         }
@@ -63,12 +63,19 @@ pub(super) fn compile(
 pub(super) fn compile_negate(ev: &Evaluator, unit: &'static Unit, id: ExprId, operand: ExprId) -> Op {
     let pos = unit.pos(id);
     let zero = ev.int(0);
-    if let Some(function) = implicit(ev, unit, id, Symbol::SUB) {
+    if let Some(function) = function_to_call(ev, unit, id, Symbol::SUB) {
         let arguments = [Lazy::Value(zero), lazy(ev, unit, operand, Frame::Complete)];
         return Op::new(&ev.heap, CallOperator { function, arguments, negate: false, pos });
     }
     let sides = Sides { left: Operand::Value(zero), right: Operand::compile(ev, unit, operand), pos };
     Op::new(&ev.heap, Arithmetic::<SUBTRACT>(sides))
+}
+
+/// The function of an operator, if it has to be called: it is another one than the built-in one, or somebody wants to see
+/// the call.
+fn function_to_call(ev: &Evaluator, unit: &'static Unit, id: ExprId, name: Symbol) -> Option<Op> {
+    let built_in = || Some(Op::new(&ev.heap, Constant(ev.global(name).ok()?)));
+    implicit(ev, unit, id, name).or_else(|| if ev.is_observed() { built_in() } else { None })
 }
 
 struct Sides {
@@ -137,14 +144,17 @@ impl Run for Equal {
         let right = self.sides.right.run(ev, env)?;
         let equal = match (left.tag(), right.tag()) {
             // `null`, `true`, `false` and small integers are what their word says.
-            (Tag::Immediate, _) | (_, Tag::Immediate) | (Tag::Int, Tag::Int) => left == right,
+            (Tag::Immediate, _) | (_, Tag::Immediate) | (Tag::Int, Tag::Int) => {
+                ev.check_depth(self.sides.pos)?;
+                left == right
+            }
             _ => ev.equal(left, right, self.sides.pos)?,
         };
         Ok(Value::bool(equal != self.negate))
     }
 }
 
-/// An operator for which something other than the built-in function is in scope.
+/// An operator that is called as the function that it is.
 struct CallOperator {
     function: Op,
     arguments: [Lazy; 2],
@@ -155,12 +165,16 @@ struct CallOperator {
 impl Run for CallOperator {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let function = self.function.run(ev, env)?;
-        let arguments = [self.arguments[0].make(ev, env), self.arguments[1].make(ev, env)];
-        let value = ev.call(function, &arguments, self.pos)?;
-        if !self.negate {
-            return Ok(value);
+        if let View::Lambda(lambda) = function.view() {
+            lambda.code().see();
         }
-        let holds = ev.force_bool(value, self.pos, "in the argument of the not operator")?;
+        let arguments = [self.arguments[0].make(ev, env), self.arguments[1].make(ev, env)];
+        let result = ev.call(function, &arguments, self.pos);
+        if !self.negate {
+            return result;
+        }
+        let frame = "in the argument of the not operator";
+        let holds = ev.force_bool(result.frame(frame, self.pos)?, self.pos, frame)?;
         Ok(Value::bool(!holds))
     }
 }
@@ -175,17 +189,19 @@ impl Run for Less {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let Sides { left, right, pos } = self.sides;
         let compare = || {
-            let left = left.run(ev, env)?;
-            let right = right.run(ev, env)?;
-            ev.less_than(left, right, pos, "")
-        };
-        match compare() {
-            Ok(less) => Ok(Value::bool(less != self.negate)),
-            Err(error) => {
-                let error = error.with_frame(FrameText::Builtin("lessThan"), pos);
-                let frame = if self.negate { "in the argument of the not operator" } else { "" };
-                Err(error.with_frame(frame, pos))
+            let left = left.run_inside(ev, env)?;
+            let right = right.run_inside(ev, env)?;
+            match (left.view(), right.view()) {
+                (View::Int(left), View::Int(right)) => Ok(left < right),
+                _ => ev.deeper(|| ev.less_than(left, right, Pos::NONE, "")),
             }
+        };
+        let in_call = |error: EvalError| error.with_frame(FrameText::Builtin("lessThan"), pos);
+        let less = ev.check_depth(pos).and_then(|()| compare().map_err(in_call));
+        match less {
+            Ok(less) => Ok(Value::bool(less != self.negate)),
+            Err(error) if self.negate => Err(error.with_frame("in the argument of the not operator", pos)),
+            Err(error) => Err(error),
         }
     }
 }
@@ -205,7 +221,8 @@ impl<const OPERATION: u8> Run for Arithmetic<OPERATION> {
             MULTIPLY => (Symbol::MUL, "mul"),
             _ => (Symbol::DIV, "div"),
         };
-        let operands = left.run(ev, env).and_then(|left| Ok((left, right.run(ev, env)?)));
+        ev.check_depth(pos)?;
+        let operands = left.run_inside(ev, env).and_then(|left| Ok((left, right.run_inside(ev, env)?)));
         let (left, right) = operands.map_err(|error| error.with_frame(FrameText::Builtin(name), pos))?;
         if let (View::Int(left), View::Int(right)) = (left.view(), right.view()) {
             let result = match OPERATION {

@@ -19,7 +19,7 @@ pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, kind: Con
     let pos = unit.pos(id);
     let parts = unit.ast.parts(parts);
     let piece = |part: &Part| match constant_bytes(unit, part.expr) {
-        Some(bytes) => Piece::Text(constant_text(ev, bytes)),
+        Some(bytes) => Piece::Text(constant_text(ev, bytes), part.pos),
         None => Piece::Expr(Operand::compile(ev, unit, part.expr), part.pos),
     };
     match (kind, parts) {
@@ -40,7 +40,7 @@ pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, kind: Con
 }
 
 enum Piece {
-    Text(Str),
+    Text(Str, Pos),
     Expr(Operand, Pos),
 }
 
@@ -51,19 +51,17 @@ impl Run for Interpolate {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let first = ev.pieces.borrow().len();
         for piece in &self.0 {
-            let piece = match piece {
-                Piece::Text(text) => *text,
-                Piece::Expr(op, pos) => {
-                    let text = op
-                        .run(ev, env)
-                        .and_then(|value| ev.coerce_to_string(value, Coercion::Interpolation, *pos, FRAME));
-                    match text {
-                        Ok(text) => text,
-                        Err(error) => {
-                            ev.pieces.borrow_mut().truncate(first);
-                            return Err(error);
-                        }
-                    }
+            let text = match piece {
+                Piece::Text(text, pos) => ev.check_depth(*pos).map(|()| *text),
+                Piece::Expr(op, pos) => op
+                    .run(ev, env)
+                    .and_then(|value| ev.coerce_to_string(value, Coercion::Interpolation, *pos, FRAME)),
+            };
+            let piece = match text {
+                Ok(text) => text,
+                Err(error) => {
+                    ev.pieces.borrow_mut().truncate(first);
+                    return Err(error);
                 }
             };
             ev.pieces.borrow_mut().push(piece);
@@ -124,6 +122,7 @@ impl Run for Add {
                 }
             }
             View::Path(path) => {
+                ev.check_depth(self.positions.0)?;
                 let right = self.right.run(ev, env)?;
                 let right = ev.coerce_to_string(right, Coercion::Plain, self.positions.1, FRAME)?;
                 append_to_path(ev, &[path.bytes(), right.bytes()].concat(), right.context(), self.pos)

@@ -13,6 +13,45 @@ impl Evaluator {
     /// Calls a function with arguments. The result is evaluated.
     pub fn call(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
         let _depth = self.enter(pos)?;
+        match &self.watch {
+            None => self.apply(function, arguments, pos),
+            Some(watch) => {
+                watch.call(self, function, arguments, pos, || self.apply(function, arguments, pos))
+            }
+        }
+    }
+
+    /// Calls a function with one argument, and what that gives with another: in the reference the first call is what the
+    /// second one evaluates to know its function.
+    pub(super) fn call_in_call(
+        &self,
+        function: Value,
+        first: Value,
+        second: Value,
+        pos: Pos,
+    ) -> Result<Value> {
+        let _depth = self.enter(pos)?;
+        if let View::Lambda(lambda) = function.settled().view()
+            && lambda.code().arity > 1
+            && self.watch.is_none()
+        {
+            self.check_depth(pos)?;
+            return self.apply(function, &[first, second], pos);
+        }
+        let work = || {
+            let function = self.call(function, &[first], pos)?;
+            self.apply(function, &[second], pos)
+        };
+        match &self.watch {
+            None => work(),
+            // What it calls is not known before.
+            Some(watch) => watch.call(self, Value::NULL, &[second], pos, work),
+        }
+    }
+
+    /// What is inside of a call.
+    #[inline]
+    fn apply(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
         let mut current = self.force(function, pos)?;
         if let View::Lambda(lambda) = current.view()
             && lambda.code().takes_plainly(arguments.len())
@@ -132,7 +171,7 @@ impl Evaluator {
         pos: Pos,
     ) -> Result<Value> {
         // The reference gives its built-in functions no position either: messages depend on it.
-        let result = (builtin.run)(self, arguments, Pos::NONE).and_then(|value| self.force(value, pos));
+        let result = (builtin.run)(self, arguments, Pos::NONE).and_then(|value| self.force(value, Pos::NONE));
         match result {
             Err(error) if builtin.traced => Err(error.with_frame(FrameText::Builtin(builtin.name), pos)),
             result => result,

@@ -44,7 +44,8 @@ impl Evaluator {
         pos: Pos,
         frame: impl Into<FrameText> + Clone,
     ) -> Result<Str> {
-        let value = self.force(value, pos)?;
+        self.check_depth(pos)?;
+        let value = if value.is_forced() { value } else { self.deeper(|| self.force(value, pos))? };
         match value.view() {
             View::String(string) => Ok(string),
             View::Path(path) if how.copies() => {

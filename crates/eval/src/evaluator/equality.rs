@@ -62,6 +62,7 @@ impl Evaluator {
                     // Most often both are one value, which is evaluated.
                     let known = one.known();
                     if known.is_some() && known == other.known() {
+                        self.check_depth(pos)?;
                         continue;
                     }
                     if !self.same_or_equal(one.get(), other.get(), pos)? {
@@ -86,7 +87,8 @@ impl Evaluator {
     /// One object that was computed in two places is two elements (see [`Thunk::finish`](crate::value::Thunk::finish)).
     pub(crate) fn same_or_equal(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
         if is_same_element(left, right) {
-            self.force(left, pos)?;
+            self.check_depth(pos)?;
+            self.deeper(|| self.force(left, pos))?;
             return Ok(true);
         }
         self.equal(left, right, pos)

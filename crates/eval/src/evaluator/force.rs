@@ -83,7 +83,7 @@ impl Evaluator {
             Arguments::Index(index) => self.call(function, &[self.int(index as i64)], pos),
             Arguments::Value(value) => self.call(function, &[value], pos),
             Arguments::NameAndValue(name, value) => {
-                self.call(function, &[self.name_string(name), value], pos)
+                self.call_in_call(function, self.name_string(name), value, pos)
             }
         }
     }

@@ -40,6 +40,7 @@ use crate::host::Host;
 use crate::memory::{self, Heap};
 use crate::stack;
 use crate::value::{MergePlans, Str, Value};
+use crate::watch::Watch;
 
 /// How many evaluators there can be at a time.
 const MAX_EVALUATORS: u32 = 1 << 10;
@@ -55,8 +56,8 @@ pub struct Evaluator {
     pub(crate) pieces: RefCell<Vec<Str>>,
     /// This evaluator's number, above zero.
     owner: u32,
-    depth: Cell<u32>,
-    max_depth: u32,
+    /// How many more calls may be inside of each other; below zero there is one too many.
+    calls_left: Cell<i64>,
     /// The lowest address that the stack may reach. Another thread sets it to the highest to stop this one.
     stack_limit: &'static AtomicUsize,
     /// Its queue, if it is of the crew.
@@ -67,6 +68,8 @@ pub struct Evaluator {
     elements: Cell<u16>,
     /// The offers with what it does ahead of need, and began before something of that had to wait.
     stuck_in: RefCell<Vec<u64>>,
+    /// Who is told of every call, if anybody.
+    pub(crate) watch: Option<Arc<Watch>>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -129,13 +132,13 @@ impl Evaluator {
             name_strings: RefCell::default(),
             pieces: RefCell::default(),
             owner,
-            depth: Cell::new(0),
-            max_depth: shared.0.settings.max_call_depth,
+            calls_left: Cell::new(shared.0.settings.max_call_depth.into()),
             stack_limit,
             place: None,
             helpers: RefCell::default(),
             elements: Cell::new(0),
             stuck_in: RefCell::default(),
+            watch: shared.0.settings.watch.clone(),
             shared: shared.0.clone(),
         }
     }
@@ -148,6 +151,11 @@ impl Evaluator {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// Whether somebody wants to see every call, also those that need not be made.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.watch.is_some() || self.settings().debugging.is_some()
     }
 
     /// Whether errors keep a frame for each call.
@@ -173,12 +181,28 @@ impl Evaluator {
     /// Goes one call deeper, until the guard is dropped.
     #[inline(always)]
     pub(crate) fn enter(&self, pos: Pos) -> Result<DepthGuard<'_>> {
-        let depth = self.depth.get();
-        if depth > self.max_depth || self.is_at_the_stacks_end() {
+        let left = self.calls_left.get();
+        if left < 0 || self.is_at_the_stacks_end() {
             return Err(self.stack_end(pos));
         }
-        self.depth.set(depth + 1);
-        Ok(DepthGuard(&self.depth))
+        self.calls_left.set(left - 1);
+        Ok(DepthGuard(&self.calls_left))
+    }
+
+    /// Whether there may be one more call: for those of which nothing is to be seen but that they can be one too many.
+    #[inline(always)]
+    pub(crate) fn check_depth(&self, pos: Pos) -> Result<()> {
+        if self.calls_left.get() < 0 { Err(self.stack_end(pos)) } else { Ok(()) }
+    }
+
+    /// Does something one call deeper, where [`Evaluator::check_depth`] found room.
+    #[inline(always)]
+    pub(crate) fn deeper<T>(&self, work: impl FnOnce() -> T) -> T {
+        let left = self.calls_left.get();
+        self.calls_left.set(left - 1);
+        let result = work();
+        self.calls_left.set(left);
+        result
     }
 
     #[inline(always)]
@@ -212,12 +236,12 @@ impl Drop for Evaluator {
 #[derive(Clone)]
 pub struct SharedState(Arc<Shared>);
 
-pub(crate) struct DepthGuard<'a>(&'a Cell<u32>);
+pub(crate) struct DepthGuard<'a>(&'a Cell<i64>);
 
 impl Drop for DepthGuard<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.set(self.0.get() + 1);
     }
 }
 

@@ -27,7 +27,7 @@ use crate::memory;
 use crate::value::{List, Thunk, Value, View};
 
 /// By how many calls evaluation ahead of need keeps away from the limit.
-const DEPTH_TO_SPARE: u32 = 16;
+const CALLS_TO_SPARE: i64 = 16;
 
 /// The stack of a helping thread: what needs more is left to the program's own.
 const STACK_BYTES: usize = 1 << 30;
@@ -72,7 +72,7 @@ pub(crate) enum Need {
 struct Task {
     value: Value,
     need: Need,
-    depth: u32,
+    calls_left: i64,
     /// The number of the offer that it was in.
     offer: u64,
 }
@@ -100,7 +100,7 @@ struct Offers {
 struct Standing {
     number: u64,
     need: Need,
-    depth: u32,
+    calls_left: i64,
     /// What nobody took, the farthest last.
     values: Vec<Value>,
 }
@@ -150,13 +150,13 @@ impl Queue {
         self.offers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, need: Need, depth: u32, values: impl Iterator<Item = Value>) {
+    fn put(&self, need: Need, calls_left: i64, values: impl Iterator<Item = Value>) {
         let offers = &mut *self.lock();
         let mut room = offers.room.pop().unwrap_or_default();
         room.extend(values);
         self.length.fetch_add(room.len(), Ordering::Relaxed);
         offers.latest += 1;
-        offers.standing.push(Standing { number: offers.latest, need, depth, values: room });
+        offers.standing.push(Standing { number: offers.latest, need, calls_left, values: room });
     }
 
     /// Takes something that is in none of these offers.
@@ -166,10 +166,10 @@ impl Queue {
         }
         let mut offers = self.lock();
         let mut others = offers.standing.iter_mut().filter(|offer| !but_not_of.contains(&offer.number));
-        others.find_map(|Standing { number, need, depth, values }| {
+        others.find_map(|Standing { number, need, calls_left, values }| {
             let value = values.pop()?;
             self.length.fetch_sub(1, Ordering::Relaxed);
-            Some(Task { value, need: *need, depth: *depth, offer: *number })
+            Some(Task { value, need: *need, calls_left: *calls_left, offer: *number })
         })
     }
 
@@ -249,7 +249,7 @@ impl Evaluator {
         if queue.length.load(Ordering::Relaxed) >= LONGEST_QUEUE {
             return None;
         }
-        queue.put(need, self.depth.get(), std::iter::once(next).chain(later));
+        queue.put(need, self.calls_left.get(), std::iter::once(next).chain(later));
         self.start_a_helper();
         Some(queue)
     }
@@ -301,7 +301,7 @@ impl Evaluator {
     fn run_ahead(&self, task: Task) {
         self.stuck_in.borrow_mut().push(task.offer);
         // Who runs ahead gives up a little before `max-call-depth`: it must not get further than who needs the value.
-        let depth = self.depth.replace(task.depth + DEPTH_TO_SPARE);
+        let calls_left = self.calls_left.replace(task.calls_left - CALLS_TO_SPARE);
         let was_ahead = self.set_ahead(true);
         // An error leaves everything as it was: see above.
         let _ = match task.need {
@@ -311,7 +311,7 @@ impl Evaluator {
             Need::Deep => self.force_deep(task.value).map(|_| ()),
         };
         self.set_ahead(was_ahead);
-        self.depth.set(depth);
+        self.calls_left.set(calls_left);
         self.stuck_in.borrow_mut().pop();
     }
 

@@ -57,9 +57,11 @@ pub struct Settings {
     pub debugging: Option<Arc<Debugging>>,
 }
 
-/// How much is said of what is being done: the levels above the usual one (C++ Nix, `libutil/include/nix/util/logging.hh`).
+/// How much is said of what is being done: the levels from the usual one on, and less (C++ Nix, `libutil/include/nix/util/logging.hh`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Verbosity {
+    /// Less than usual.
+    Quiet,
     /// Nothing more than usual.
     Usual,
     /// Which files are evaluated.

@@ -4,6 +4,7 @@
 //! so that evaluation without one runs no instruction more. The nodes are in `nodes`; they tell the watch of each
 //! function that is entered and left. A watch follows one thread.
 
+mod call;
 mod clocks;
 mod nodes;
 mod stacks;
@@ -30,6 +31,8 @@ pub struct Wanted {
     pub stacks: Option<Duration>,
     /// Where the time goes.
     pub times: bool,
+    /// A message for each call that begins or ends.
+    pub traces: bool,
 }
 
 /// Watches an evaluation.

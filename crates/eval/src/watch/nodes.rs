@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::ast::{AttrKind, BinaryOp, Expr, LambdaId, SetId};
-use nival_syntax::{Ast, ExprId, Pos, Source, Symbol};
+use nival_syntax::{Ast, ExprId, Pos, Source};
 
 use super::clocks::Kind;
-use super::stacks::Frame;
 use super::{Counter, Function, Watch, lock};
 use crate::code::{Code, Op, Run};
 use crate::compile::{self, Lazy, Unit};
 use crate::error::Result;
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Builtin, Value, View};
+use crate::value::{Value, View};
 
 /// The code of an expression, which tells of itself.
 pub(crate) fn expression(ev: &Evaluator, watch: &Arc<Watch>, unit: &'static Unit, id: ExprId) -> Op {
@@ -33,6 +32,8 @@ pub(crate) fn expression(ev: &Evaluator, watch: &Arc<Watch>, unit: &'static Unit
             return Op::new(&ev.heap, Update { watch: Arc::clone(watch), op });
         }
         Expr::Binary { op: BinaryOp::ConcatLists, .. } => vec![(Counter::ListConcats, 1)],
+        Expr::Binary { op, left, right } if op.function().is_some() => put_off(unit, [left, right]),
+        Expr::Negate(operand) => put_off(unit, [operand]),
         Expr::Select { path, .. } => vec![(Counter::Lookups, ast.path(path).len())],
         Expr::List(elements) => {
             let mut counts = put_off(unit, ast.list(elements).iter().copied());
@@ -223,16 +224,7 @@ impl Run for Body {
         for function in &self.functions {
             function.calls.fetch_add(1, Ordering::Relaxed);
         }
-        let Some(period) = watch.wanted.stacks else { return self.inner.run(ev, env) };
-        let Function { name, pos, .. } = self.functions[0];
-        {
-            let stacks = &mut lock(&watch.moving).stacks;
-            let site = if stacks.call_site.is_none() { *pos } else { stacks.call_site };
-            stacks.enter(Frame::Function(site, *name), period);
-        }
-        let result = self.inner.run(ev, env);
-        lock(&watch.moving).stacks.leave();
-        result
+        self.inner.run(ev, env)
     }
 }
 
@@ -247,121 +239,14 @@ struct Call {
 
 impl Run for Call {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let watch = &*self.watch;
         for (counter, number) in &self.counts {
-            watch.add(*counter, *number);
+            self.watch.add(*counter, *number);
         }
-        let function = ev.force(self.function.run(ev, env)?, self.pos)?;
+        let function = self.function.run(ev, env)?;
+        if let View::Lambda(lambda) = function.view() {
+            lambda.code().see();
+        }
         let arguments: Vec<Value> = self.arguments.iter().map(|argument| argument.make(ev, env)).collect();
-        let Some((builtin, first, runs)) = built_in(function, &arguments) else {
-            if watch.wanted.stacks.is_some() {
-                lock(&watch.moving).stacks.call_site = self.pos;
-            }
-            return ev.call(function, &arguments, self.pos);
-        };
-        if runs {
-            watch.add(Counter::BuiltinCalls, 1);
-        }
-        if runs && watch.wanted.calls {
-            *lock(&watch.builtin_calls).entry(builtin.name).or_default() += 1;
-        }
-        let is_named = runs && (watch.wanted.times || watch.wanted.stacks.is_some());
-        let derivation =
-            (is_named && builtin.name == "derivationStrict").then(|| derivation_name(ev, first)).flatten();
-        let clock = (runs && watch.wanted.times)
-            .then(|| watch.start_clock(ev, builtin, first, derivation.as_deref()));
-        if let Some(period) = watch.wanted.stacks {
-            let frame = match derivation {
-                Some(name) => Frame::Derivation(self.pos, name),
-                None => Frame::Builtin(self.pos, builtin.name),
-            };
-            lock(&watch.moving).stacks.enter(frame, period);
-        }
-        let result = ev.call(function, &arguments, self.pos);
-        if watch.wanted.stacks.is_some() {
-            lock(&watch.moving).stacks.leave();
-        }
-        if let Some(Some(kind)) = clock {
-            lock(&watch.moving).clocks.leave(kind);
-        }
-        result
-    }
-}
-
-/// The built-in function that is called, if it is one, its first argument, and whether it has all arguments now and runs.
-fn built_in(function: Value, arguments: &[Value]) -> Option<(&'static Builtin, Value, bool)> {
-    match function.view() {
-        View::Builtin(builtin) => Some((builtin, *arguments.first()?, arguments.len() >= builtin.arity())),
-        View::Partial(partial) => {
-            let (before, builtin) = (partial.arguments(), partial.builtin());
-            let runs = before.len() + arguments.len() >= builtin.arity();
-            Some((builtin, before.iter().next()?, runs))
-        }
-        _ => None,
-    }
-}
-
-/// The name of a derivation, which is evaluated for it: that is also the first thing that the call does.
-fn derivation_name(ev: &Evaluator, attrs: Value) -> Option<String> {
-    let View::Attrs(attrs) = ev.force(attrs, Pos::NONE).ok()?.view() else { return None };
-    text(ev, attrs.get(Symbol::intern("name"))?)
-}
-
-fn text(ev: &Evaluator, value: Value) -> Option<String> {
-    let value = ev.force(value, Pos::NONE).ok()?;
-    match value.view() {
-        View::String(text) => Some(String::from_utf8_lossy(text.bytes()).into_owned()),
-        _ => None,
-    }
-}
-
-impl Watch {
-    /// Options and modules make themselves known by what their errors say; packages by their derivations.
-    fn start_clock(
-        &self,
-        ev: &Evaluator,
-        builtin: &Builtin,
-        first: Value,
-        derivation: Option<&str>,
-    ) -> Option<Kind> {
-        let (kind, name) = match derivation {
-            Some(name) => (Kind::Package, name.to_owned()),
-            None if builtin.name == "addErrorContext" => named_in_context(&text(ev, first)?)?,
-            None => return None,
-        };
-        let clocks = &mut lock(&self.moving).clocks;
-        let id = clocks.id(kind, &name);
-        clocks.enter(kind, id);
-        Some(kind)
-    }
-}
-
-/// What a context of `lib.evalModules` is about.
-fn named_in_context(context: &str) -> Option<(Kind, String)> {
-    let quoted = |text: &str, end: &[char]| text.split(end).next().map(str::to_owned);
-    if let Some(rest) = context.strip_prefix("while evaluating the option `") {
-        return Some((Kind::Option, quoted(rest, &['\'', '`'])?));
-    }
-    if let Some(rest) = context.strip_prefix("while evaluating definitions from `") {
-        return Some((Kind::Module, quoted(rest, &['\'', '`'])?));
-    }
-    None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn contexts_of_the_module_system() {
-        let table = [
-            ("while evaluating the option `a.b':", Some((Kind::Option, "a.b"))),
-            ("while evaluating definitions from `/x/y.nix':", Some((Kind::Module, "/x/y.nix"))),
-            ("while evaluating something else", None),
-        ];
-        for (context, expected) in table {
-            let expected = expected.map(|(kind, name)| (kind, name.to_owned()));
-            assert_eq!(named_in_context(context), expected, "{context}");
-        }
+        ev.call(function, &arguments, self.pos)
     }
 }

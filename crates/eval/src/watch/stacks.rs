@@ -11,6 +11,10 @@ pub(super) enum Frame {
     /// Where it is called (where it is, if that isn't known), and what it was bound to.
     Function(Pos, Option<Symbol>),
     Builtin(Pos, &'static str),
+    /// A set with `__functor`.
+    Functor(Pos),
+    /// What is no function, or not known to be one yet.
+    Other(Pos),
     /// The call that makes a derivation, with its name.
     Derivation(Pos, String),
 }
@@ -20,7 +24,8 @@ impl Frame {
     fn show(&self) -> String {
         let at = |pos: &Pos| if pos.is_none() { String::new() } else { format!("{}:", pos.display()) };
         match self {
-            Frame::Function(pos, None) => pos.display(),
+            Frame::Function(pos, None) | Frame::Other(pos) => pos.display(),
+            Frame::Functor(pos) => format!("{}:functor", pos.display()),
             Frame::Function(pos, Some(name)) => format!("{}:{name}", pos.display()),
             Frame::Builtin(pos, name) => format!("{}primop {name}", at(pos)),
             Frame::Derivation(pos, name) => format!("{}primop derivationStrict:{name}", at(pos)),
@@ -30,8 +35,6 @@ impl Frame {
 
 #[derive(Debug)]
 pub(super) struct Stacks {
-    /// Where the call is that is about to happen.
-    pub(super) call_site: Pos,
     ids: HashMap<Frame, u32>,
     frames: Vec<Frame>,
     stack: Vec<u32>,
@@ -42,7 +45,6 @@ pub(super) struct Stacks {
 impl Stacks {
     pub(super) fn new() -> Self {
         Self {
-            call_site: Pos::NONE,
             ids: HashMap::new(),
             frames: Vec::new(),
             stack: Vec::new(),
@@ -63,7 +65,6 @@ impl Stacks {
             }
         };
         self.stack.push(id);
-        self.call_site = Pos::NONE;
         if period.is_zero() {
             self.look();
             return;
@@ -86,7 +87,6 @@ impl Stacks {
 
     pub(super) fn leave(&mut self) {
         self.stack.pop();
-        self.call_site = Pos::NONE;
     }
 
     pub(super) fn folded(&self) -> Vec<(String, u64)> {
