@@ -98,7 +98,7 @@ pub enum ErrorKind {
     Host,
     /// The user wants it to end.
     Interrupted,
-    /// Evaluation ahead of need that came to nothing. No caller ever sees it.
+    /// Evaluation that came to nothing: it was ahead of need, or is tried in another way. No caller ever sees it.
     Abandoned,
     /// What the reference takes for a mistake in the command line.
     Usage,

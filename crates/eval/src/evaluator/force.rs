@@ -67,7 +67,7 @@ impl Evaluator {
             Err(error) => Err(error),
             Ok(()) => match suspension.work(thunk) {
                 Work::Code(code, env) => code.run(self, env),
-                Work::Element(element) => self.compute_element(element, pos),
+                Work::Element(element) => self.compute_element(element, thunk, suspension, pos),
             },
         };
         match result {
@@ -77,7 +77,42 @@ impl Evaluator {
     }
 
     #[inline(never)]
-    fn compute_element(&self, element: Element, pos: Pos) -> Result<Value> {
+    fn compute_element(
+        &self,
+        element: Element,
+        thunk: Thunk,
+        suspension: Suspension,
+        pos: Pos,
+    ) -> Result<Value> {
+        if self.is_going_round() {
+            thunk.restore(suspension);
+        } else {
+            thunk.mark_as_element(self.owner);
+        }
+        match self.apply_element(element, pos) {
+            Err(error) if error.kind() == ErrorKind::Abandoned && self.going_round.get() == Some(thunk) => {
+                self.go_round(element, thunk, suspension, pos)
+            }
+            result => result,
+        }
+    }
+
+    /// An element that needs itself: the reference does not see that, and calls its function until there is no room.
+    #[cold]
+    fn go_round(&self, element: Element, thunk: Thunk, suspension: Suspension, pos: Pos) -> Result<Value> {
+        thunk.restore(suspension);
+        let result = self.apply_element(element, pos);
+        self.going_round.set(None);
+        result
+    }
+
+    /// Whether an element that needs itself is computed again and again.
+    #[inline]
+    pub(super) fn is_going_round(&self) -> bool {
+        self.going_round.get().is_some()
+    }
+
+    fn apply_element(&self, element: Element, pos: Pos) -> Result<Value> {
         let function = element.function();
         match element.arguments() {
             Arguments::Index(index) => self.call(function, &[self.int(index as i64)], pos),
@@ -108,7 +143,13 @@ impl Evaluator {
                 State::Done(value) => break Ok(value),
                 State::Failed(error) => break Err(error.clone()),
                 State::Suspended => break self.compute(thunk, pos),
-                State::Claimed(owner) if owner == self.owner => break Err(self.recursion(pos)),
+                State::Claimed(owner) if owner == self.owner => {
+                    if thunk.is_claimed_element() && !self.is_ahead() {
+                        self.going_round.set(Some(thunk));
+                        break Err(super::parallel::abandoned());
+                    }
+                    break Err(self.recursion(pos));
+                }
                 State::Claimed(owner) => {
                     waiting_for.store(owner, Ordering::SeqCst);
                     memory::pause();
@@ -171,7 +212,9 @@ impl Evaluator {
     fn fail(&self, thunk: Thunk, suspension: Suspension, error: EvalError) -> EvalError {
         match error.kind() {
             _ if self.is_ahead() => thunk.restore(suspension),
-            ErrorKind::StackOverflow | ErrorKind::Interrupted | ErrorKind::Host => thunk.restore(suspension),
+            ErrorKind::StackOverflow | ErrorKind::Interrupted | ErrorKind::Host | ErrorKind::Abandoned => {
+                thunk.restore(suspension);
+            }
             _ => thunk.fail(&self.heap, error.share()),
         }
         error

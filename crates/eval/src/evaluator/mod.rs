@@ -39,7 +39,7 @@ use crate::error::{FrameText, Result};
 use crate::host::Host;
 use crate::memory::{self, Heap};
 use crate::stack;
-use crate::value::{MergePlans, Str, Value};
+use crate::value::{MergePlans, Str, Thunk, Value};
 use crate::watch::Watch;
 
 /// How many evaluators there can be at a time.
@@ -64,6 +64,8 @@ pub struct Evaluator {
     place: Option<usize>,
     /// The threads that it started to help it.
     helpers: RefCell<parallel::Helpers>,
+    /// The element that needs itself, while this is being found out.
+    going_round: Cell<Option<Thunk>>,
     /// Numbers of elements that are in no place of their own.
     elements: Cell<u16>,
     /// The offers with what it does ahead of need, and began before something of that had to wait.
@@ -136,6 +138,7 @@ impl Evaluator {
             stack_limit,
             place: None,
             helpers: RefCell::default(),
+            going_round: Cell::new(None),
             elements: Cell::new(0),
             stuck_in: RefCell::default(),
             watch: shared.0.settings.watch.clone(),

@@ -397,10 +397,12 @@ impl Evaluator {
     }
 }
 
-/// The end of an attempt to run ahead. It is never seen.
+/// The end of an attempt. It is never seen, by debuggers neither.
 #[cold]
 pub(super) fn abandoned() -> EvalError {
-    EvalError::new(ErrorKind::Abandoned, "evaluation ahead of need was given up")
+    let error = EvalError::new(ErrorKind::Abandoned, "evaluation was given up");
+    error.is_new_to_debugger();
+    error
 }
 
 /// Whether there is something to do for a value.

@@ -5,7 +5,7 @@
 //! word of a place is one of
 //! - zero: nothing was put in yet,
 //! - a value (any tag but that of thunks),
-//! - a small number: the evaluator with that number is at work on it,
+//! - a small number: the evaluator with that number is at work on it, which may be marked as an element,
 //! - the address of another place: a value that was copied from there before it was computed,
 //! - a [`Closure`]: code and frame, or why it failed, or what an element that `map` or its like made is made of
 //!   (see [`super::element`]).
@@ -25,8 +25,10 @@ use crate::memory::{CLOSURES_FROM, Closure, Heap};
 #[repr(transparent)]
 pub(crate) struct Slot(AtomicU64);
 
-/// Evaluator numbers are below this, addresses above.
+/// Evaluator numbers, and the mark beside them, are below this, addresses above.
 const OWNER_LIMIT: u64 = 1 << 15;
+/// Beside the number of an evaluator: it is at work on an element.
+const ELEMENT: u64 = 1 << 14;
 
 /// The number of a closure that failed. Those of elements come before.
 const FAILED: u64 = Kind::COUNT as u64;
@@ -125,6 +127,12 @@ impl Slot {
 #[derive(Clone, Copy)]
 pub(crate) struct Thunk(&'static Slot);
 
+impl PartialEq for Thunk {
+    fn eq(&self, other: &Thunk) -> bool {
+        std::ptr::eq(self.0, other.0)
+    }
+}
+
 impl Thunk {
     /// The thunk a value points to.
     #[inline(always)]
@@ -156,7 +164,7 @@ impl Thunk {
             // SAFETY: a word with a tag is a value.
             State::Done(unsafe { Value::from_bits(word) })
         } else if word < CLOSURES_FROM {
-            State::Claimed((word >> TAG_BITS) as u32)
+            State::Claimed((word >> TAG_BITS & !ELEMENT) as u32)
         } else {
             // SAFETY: other words of thunks are closures, and `fail` makes those with this number, of errors.
             unsafe {
@@ -189,6 +197,18 @@ impl Thunk {
     /// Whether someone is at work on it.
     pub(crate) fn is_claimed(self) -> bool {
         matches!(self.state(), State::Claimed(_))
+    }
+
+    /// Says that what is computed is an element.
+    #[inline(always)]
+    pub(crate) fn mark_as_element(self, owner: u32) {
+        self.0.0.store((u64::from(owner) | ELEMENT) << TAG_BITS, Ordering::Release);
+    }
+
+    /// Whether someone is at work on it, and it is an element.
+    pub(crate) fn is_claimed_element(self) -> bool {
+        let word = self.0.0.load(Ordering::Acquire);
+        word & TAG_MASK == 0 && word < OWNER_LIMIT << TAG_BITS && word >> TAG_BITS & ELEMENT != 0
     }
 
     /// Tries to become the one who computes it.
