@@ -87,6 +87,11 @@ impl Code {
         Code { op: AtomicPtr::new(op.0.as_ptr()), source: None, expr: ExprId::default() }
     }
 
+    /// The expression that it is made of.
+    pub(crate) fn place(&self) -> Option<(&'static Unit, ExprId)> {
+        Some((self.source?, self.expr))
+    }
+
     pub(crate) fn keep(self, heap: &Heap) -> &'static Code {
         // SAFETY: what the heap keeps is never moved or freed.
         unsafe { heap.keep_code(self).as_ref() }
@@ -115,6 +120,7 @@ impl Code {
 /// with all of them at once, nothing is made in between.
 pub(crate) struct LambdaCode {
     pub(crate) unit: &'static Unit,
+    pub(crate) expr: ExprId,
     pub(crate) id: LambdaId,
     /// What it was bound to, for messages.
     pub(crate) name: Option<Symbol>,

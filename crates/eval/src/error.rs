@@ -264,6 +264,20 @@ impl EvalError {
         matches!(self.0.kind, ErrorKind::Throw | ErrorKind::Assertion | ErrorKind::SearchPath)
     }
 
+    /// Whether the outermost frame begins so.
+    pub(crate) fn frame_says(&self, text: &str) -> bool {
+        self.outermost().is_some_and(|link| link.text.format().starts_with(text))
+    }
+
+    /// What the innermost frame says.
+    pub(crate) fn innermost_frame(&self) -> Option<String> {
+        let mut link = self.outermost()?;
+        while let Some(inner) = link.inner {
+            link = inner;
+        }
+        Some(link.text.format())
+    }
+
     /// All that is known, for showing.
     pub fn to_diagnostic(&self) -> Diagnostic {
         let problem = &*self.0.problem;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nival_eval::Evaluator;
 use nival_eval::debug::{Debugger, Resume, StackFrame, Stop};
+use nival_eval::{ErrorKind, Evaluator};
 use nival_syntax::{Pos, raw_text};
 
+use super::hints::coloured;
 use super::{Answer, Repl, Step};
 use crate::evaluation::render_diagnostic;
 use crate::world::World;
@@ -72,10 +73,7 @@ impl Debugger for Stopper {
         let output = self.world.output;
         if stop.is_breakpoint {
             output.alert("info: breakpoint reached\n");
-        } else if let Some(error) = stop.error {
-            let mut diagnostic = error.to_diagnostic();
-            // They say where the error goes, and it has not gone anywhere yet.
-            diagnostic.frames.clear();
+        } else if let Some(diagnostic) = stop.diagnostic() {
             let text = render_diagnostic(&self.world, &diagnostic, true);
             output.alert(format!("{}\n", text.trim_end()));
         }
@@ -134,6 +132,8 @@ impl Repl<'_> {
 
     fn shown(&self, index: usize, frame: &StackFrame) -> String {
         let [before, name, after] = &frame.text;
+        let is_worded = frame.is_error && self.colours() && !self.stop.is_some_and(is_thrown);
+        let before = if is_worded { coloured(before) } else { before.clone() };
         let error = if frame.is_error { self.coloured(RED, "error: ") } else { String::new() };
         let name = if name.is_empty() { String::new() } else { self.coloured(MAGENTA, name) };
         let index = self.coloured(BLUE, &index.to_string());
@@ -156,13 +156,22 @@ impl Repl<'_> {
         text
     }
 
+    fn built_in_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.evaluator.global_names().map(|name| name.to_string()).collect();
+        // By name where the reference has none of it.
+        names.sort_by_cached_key(|name| {
+            (BUILT_IN.iter().position(|known| known == name).unwrap_or(BUILT_IN.len()), name.clone())
+        });
+        names
+    }
+
     fn shown_scopes(&self, frame: &StackFrame) -> String {
         let listed = |names: &mut dyn Iterator<Item = String>| {
             self.coloured(MAGENTA, &names.map(|name| name + " ").collect::<String>())
         };
         let mut text = String::new();
         let scopes = frame.scopes(self.evaluator);
-        for (level, scope) in scopes.iter().enumerate() {
+        for (level, scope) in scopes.inner.iter().enumerate() {
             let names = listed(&mut scope.names.iter().map(|name| name.to_identifier()));
             text.push_str(&format_scope(level, "static: ", &names));
             if let Some(with) = &scope.with {
@@ -172,16 +181,20 @@ impl Repl<'_> {
             }
             text.push('\n');
         }
-        let mut built_in: Vec<String> = self.evaluator.global_names().map(|name| name.to_string()).collect();
-        built_in.retain(|name| !name.starts_with("__"));
-        // By name where the reference has none of it.
-        built_in.sort_by_cached_key(|name| {
-            (BUILT_IN.iter().position(|known| known == name).unwrap_or(BUILT_IN.len()), name.clone())
-        });
-        text.push_str(&format_scope(scopes.len(), "", &listed(&mut built_in.into_iter())));
+        let outermost = match scopes.outermost {
+            Some(names) => names.iter().map(|name| name.to_identifier()).collect(),
+            None => self.built_in_names(),
+        };
+        let outermost = outermost.into_iter().filter(|name| !name.starts_with("__"));
+        text.push_str(&format_scope(scopes.inner.len(), "", &listed(&mut { outermost })));
         text.push('\n');
         text
     }
+}
+
+/// Whether the words of an error are the user's own.
+fn is_thrown(stop: &Stop<'_>) -> bool {
+    stop.error.is_some_and(|error| error.kind() == ErrorKind::Throw)
 }
 
 fn format_line(number: u32, line: &str) -> String {

@@ -5,6 +5,7 @@ mod commands;
 mod debugger;
 mod documentation;
 mod editing;
+mod hints;
 mod input;
 mod interrupt;
 

@@ -41,7 +41,10 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
 pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId, body: ExprId) -> Op {
     let place = Place::of(unit, id);
     let frame = Filling::compile(ev, unit, set, place, false);
-    let body = expression(ev, unit, body);
+    let mut body = expression(ev, unit, body);
+    if let Some(debugging) = &ev.settings().debugging {
+        body = crate::debug::in_let(ev, debugging, unit, id, body);
+    }
     match place {
         Place::OwnFrame(_) => Op::new(&ev.heap, Let { frame, body }),
         Place::InFrame(_) => Op::new(&ev.heap, LetInFrame { frame, body }),

@@ -234,15 +234,15 @@ impl Run for AssertOf {
         if let Some((left, right)) = node.equality {
             let left = left.run(ev, env)?;
             let right = right.run(ev, env)?;
-            ev.explain_inequality(left, right, node.unit.pos(self.condition_id)).map_err(
-                |error| match error.kind() {
-                    ErrorKind::Assertion | ErrorKind::Throw => error.with_frame(
-                        format!("while evaluating the condition of the assertion '{condition}'"),
-                        node.pos,
-                    ),
-                    _ => error,
-                },
-            )?;
+            let pos = node.unit.pos(self.condition_id);
+            ev.explain_inequality(left, right, pos).map_err(|error| match error.kind() {
+                _ if crate::debug::leaves_at(ev, &error) => error,
+                ErrorKind::Assertion | ErrorKind::Throw => error.with_frame(
+                    format!("while evaluating the condition of the assertion '{condition}'"),
+                    node.pos,
+                ),
+                _ => error,
+            })?;
         }
         Err(EvalError::new(ErrorKind::Assertion, format!("assertion '{condition}' failed")).at(node.pos))
     }

@@ -38,6 +38,7 @@ pub(super) fn lambda_code(
         let has_formals = lambda.formals.is_some();
         let code = LambdaCode {
             unit,
+            expr,
             id,
             name: lambda.name,
             pos: unit.pos(expr),
@@ -121,7 +122,7 @@ impl BoundFormal {
     fn default(&self, ev: &Evaluator, code: &LambdaCode, env: Env, index: u32, pos: Pos) -> Result<()> {
         match &self.default {
             Some(default) => default.put(ev, env, env.slot(index)),
-            None => return Err(missing(code, self.name, pos)),
+            None => return Err(missing(ev, code, env, self.name, pos)),
         }
         Ok(())
     }
@@ -179,6 +180,7 @@ impl Binder {
             }
         }
         if !self.ellipsis && used != attrs.len() {
+            crate::debug::unfit_argument(ev, code, env.outer(1));
             return Err(self.unexpected(code, attrs, pos));
         }
         Ok(())
@@ -202,7 +204,8 @@ impl Binder {
 }
 
 #[cold]
-fn missing(code: &LambdaCode, name: Symbol, pos: Pos) -> EvalError {
+fn missing(ev: &Evaluator, code: &LambdaCode, env: Env, name: Symbol, pos: Pos) -> EvalError {
+    crate::debug::unfit_argument(ev, code, env.outer(1));
     let message = format!(
         "function '{}' called without required argument '{}'",
         function_name(code),

@@ -24,8 +24,10 @@ use nival_syntax::{
 
 pub(crate) use expr::{expression, plain_expression, position_value};
 pub(crate) use lambda::{Binder, BoundFormal, binder};
+pub(crate) use operand::Operand;
 pub(crate) use ops::concat;
-pub(crate) use resolve::{ResolverRoom, scopes_at};
+pub(crate) use resolve::{NamedScope, ResolverRoom, scopes_at};
+pub(crate) use select::compile_from as select_from;
 
 use crate::code::{Code, LambdaCode, Op};
 use crate::error::{EvalError, Result};

@@ -11,7 +11,7 @@ use crate::evaluator::{Env, Evaluator};
 use crate::value::Value;
 
 #[derive(Clone, Copy)]
-pub(super) enum Operand {
+pub(crate) enum Operand {
     /// A variable of the frame.
     Local { index: u32, pos: Pos },
     /// A variable of a frame further out.

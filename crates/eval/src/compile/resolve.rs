@@ -118,6 +118,8 @@ struct Resolver<'a> {
     /// The chain for the current `withs`, if one was made.
     chain: Option<u32>,
     result: Resolved,
+    /// Whether each scope has a frame of its own, as somebody wants to look at them.
+    is_debugged: bool,
     /// The expression at which somebody wants to know what is in scope.
     wanted: Option<ExprId>,
     /// Where the variables of each scope begin, and its `with`; only if somebody wants to know.
@@ -178,6 +180,7 @@ impl<'a> Resolver<'a> {
                 globals: Vec::new(),
                 with_chains: Vec::new(),
             },
+            is_debugged: ev.settings().debugging.is_some(),
             wanted: None,
             scopes: Vec::new(),
             found: Vec::new(),
@@ -322,7 +325,7 @@ impl<'a> Resolver<'a> {
 
     fn expr(&mut self, id: ExprId) -> Result<()> {
         let ast = self.ast;
-        if self.wanted == Some(id) {
+        if self.wanted == Some(id) && !matches!(ast.expr(id), Expr::Let { .. }) {
             self.note_scopes();
         }
         match ast.expr(id) {
@@ -377,10 +380,8 @@ impl<'a> Resolver<'a> {
 
     /// A body: what runs once for each frame.
     fn body(&mut self, id: ExprId) -> Result<()> {
-        if self.wanted == Some(id) {
-            self.note_scopes();
-        }
         match self.ast.expr(id) {
+            _ if self.is_debugged => self.expr(id),
             Expr::Let { .. } | Expr::With { .. } => {
                 self.ev.check_stack(self.ast.pos(id))?;
                 self.before_binding(id)?;
@@ -413,6 +414,10 @@ impl<'a> Resolver<'a> {
         match self.ast.expr(id) {
             Expr::Let { bindings, body } => {
                 self.recursive(bindings)?;
+                if self.wanted == Some(id) {
+                    // What it binds is in scope in a `let` for the reference.
+                    self.note_scopes();
+                }
                 self.body(body)
             }
             Expr::With { body, .. } => {
@@ -443,7 +448,10 @@ impl<'a> Resolver<'a> {
             for default in formals.iter().filter_map(|formal| formal.default) {
                 self.expr(default)?;
             }
-            let Expr::Lambda(inner) = self.ast.expr(lambda.body) else { return self.body(lambda.body) };
+            let inner = match self.ast.expr(lambda.body) {
+                Expr::Lambda(inner) if !self.is_debugged => inner,
+                _ => return self.body(lambda.body),
+            };
             self.room.vars[lambda.body.index()] = VarRef::InFrame(self.size);
             lambda = self.ast.lambda(inner);
         }

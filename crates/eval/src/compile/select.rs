@@ -20,9 +20,20 @@ pub(super) fn compile(
     path: PathId,
     default: Option<ExprId>,
 ) -> Op {
+    compile_from(ev, unit, id, Operand::compile(ev, unit, subject), path, default)
+}
+
+/// The same, where it is known how to come to what is selected from.
+pub(crate) fn compile_from(
+    ev: &Evaluator,
+    unit: &'static Unit,
+    id: ExprId,
+    subject: Operand,
+    path: PathId,
+    default: Option<ExprId>,
+) -> Op {
     let pos = unit.pos(id);
     let path = unit.ast.path(path);
-    let subject = Operand::compile(ev, unit, subject);
     if let ([AttrName::Static(name)], None) = (path, default) {
         return Op::new(&ev.heap, SelectOne::new(subject, *name, pos));
     }

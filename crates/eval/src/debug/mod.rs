@@ -4,19 +4,22 @@
 //! They are in `nodes` and keep a stack of what is being evaluated, with the frames of variables. What the variables
 //! of a frame are called is found out only when somebody asks, from the tree. Debugging follows one thread.
 
+mod fake;
 mod nodes;
 mod stop;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use nodes::{body, expression, in_file};
-pub use stop::{Resume, ScopeNames, StackFrame, Stop};
+pub(crate) use fake::unfit_argument;
+pub(crate) use nodes::{body, expression, in_attribute, in_file, in_let};
+pub use stop::{Resume, ScopeNames, Scopes, StackFrame, Stop};
 
 use nival_syntax::Pos;
 
 use crate::error::{ErrorKind, EvalError, FrameText, Result};
 use crate::evaluator::Evaluator;
+use crate::value::Value;
 use nodes::Entry;
 
 /// Who is called when evaluation stops.
@@ -41,10 +44,14 @@ pub struct Debugging {
     debugger: Box<dyn Debugger>,
     pub(crate) at: StopAt,
     stack: Mutex<Vec<Entry>>,
+    /// What selections that are about to begin select from.
+    subjects: Mutex<Vec<Value>>,
     /// Whether to stop at the next step.
     steps: AtomicBool,
     /// Whether somebody is looking around, or will not any more.
     is_quiet: AtomicBool,
+    /// Whether somebody will not look around any more.
+    has_left: AtomicBool,
     /// How many `tryEval` there are around.
     tries: AtomicU32,
 }
@@ -62,14 +69,20 @@ impl Debugging {
             debugger,
             at,
             stack: Mutex::default(),
+            subjects: Mutex::default(),
             steps: AtomicBool::new(false),
             is_quiet: AtomicBool::new(false),
+            has_left: AtomicBool::new(false),
             tries: AtomicU32::new(0),
         })
     }
 
     fn stack(&self) -> MutexGuard<'_, Vec<Entry>> {
         self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subjects(&self) -> MutexGuard<'_, Vec<Value>> {
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops, unless somebody has stopped already. Says whether evaluation may go on.
@@ -83,13 +96,18 @@ impl Debugging {
         let resume = self.debugger.stop(ev, &stop);
         self.steps.store(resume == Resume::Step, Ordering::Relaxed);
         self.is_quiet.store(resume == Resume::Quit, Ordering::Relaxed);
+        self.has_left.store(resume == Resume::Quit, Ordering::Relaxed);
         resume != Resume::Quit
     }
 
-    /// Something failed: stops where it did first.
-    fn failed(&self, ev: &Evaluator, error: &EvalError) {
+    /// Something failed: stops where it did first, after that place was put on the stack, if it belongs there.
+    fn failed(&self, ev: &Evaluator, error: &EvalError, origin: impl FnOnce() -> Option<Entry>) {
+        if !error.is_new_to_debugger() || !fake::stops(error) {
+            return;
+        }
+        self.stack().extend(origin());
         let is_ignored = self.at.no_tries && self.tries.load(Ordering::Relaxed) > 0;
-        if !is_ignored && error.is_new_to_debugger() {
+        if !is_ignored {
             self.stop(ev, Some(error), false);
         }
     }
@@ -104,6 +122,14 @@ pub(crate) fn breakpoint(ev: &Evaluator) -> Result<()> {
     }
     let call = debugging.stack().last().map_or(Pos::NONE, |entry| entry.place.unit.ast.pos(entry.place.id));
     Err(reached.with_frame(FrameText::Builtin("break"), call))
+}
+
+/// Stops for an error, and says whether the user wants to leave. The reference then throws one of no special kind, which who
+/// looks for a failed assertion does not see.
+pub(crate) fn leaves_at(ev: &Evaluator, error: &EvalError) -> bool {
+    let Some(debugging) = &ev.settings().debugging else { return false };
+    debugging.failed(ev, error, || None);
+    debugging.has_left.load(Ordering::Relaxed)
 }
 
 /// Stops after a message, if that is wanted.

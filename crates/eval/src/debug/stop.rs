@@ -1,12 +1,13 @@
 //! What a debugger sees when evaluation has stopped.
 
 use nival_syntax::ast::{AttrName, Expr};
-use nival_syntax::{Pos, Symbol, print};
+use nival_syntax::{Diagnostic, Frame, Pos, Symbol, print};
 
+use super::fake::{self, Birth, BirthPlace};
 use super::nodes::{Entry, Kind};
-use crate::compile;
+use crate::compile::{self, NamedScope};
 use crate::error::EvalError;
-use crate::evaluator::Evaluator;
+use crate::evaluator::{Env, Evaluator};
 use crate::interactive::Variables;
 use crate::value::{Value, View};
 
@@ -44,6 +45,14 @@ pub struct StackFrame {
     entry: Entry,
 }
 
+/// What is in scope.
+pub struct Scopes {
+    /// From the innermost outwards.
+    pub inner: Vec<ScopeNames>,
+    /// The names around all these; the built-in ones if there are none.
+    pub outermost: Option<Vec<Symbol>>,
+}
+
 /// Variables that came into scope together.
 pub struct ScopeNames {
     /// Their names.
@@ -61,28 +70,51 @@ impl<'a> Stop<'a> {
     ) -> Stop<'a> {
         let mut frames = Vec::new();
         if let (Some(error), Some(entry)) = (error, entries.last()) {
-            let own = if is_breakpoint { Pos::NONE } else { error.pos() };
-            let around = entry.place.unit.ast.pos(entry.place.id);
-            let pos = if own.is_none() && !is_breakpoint { around } else { own };
-            let text = [error.message().to_owned(), String::new(), String::new()];
-            frames.push(StackFrame { text, pos, is_error: true, entry: entry.clone() });
+            let around = fake::position(&entry.place.unit.ast, entry.place.id);
+            let own = match Birth::of(error).place {
+                _ if is_breakpoint => Pos::NONE,
+                BirthPlace::Own => error.pos(),
+                BirthPlace::Nowhere => Pos::NONE,
+                BirthPlace::Around => around,
+            };
+            if !around.is_none() {
+                let text = [error.message().to_owned(), String::new(), String::new()];
+                frames.push(StackFrame { text, pos: own, is_error: true, entry: *entry });
+            }
         }
-        frames.extend(entries.iter().rev().filter_map(StackFrame::of));
-        if let (true, Some(entry)) = (frames.is_empty(), entries.last()) {
-            let text = ["while evaluating an expression".to_owned(), String::new(), String::new()];
-            let pos = entry.place.unit.ast.pos(entry.place.id);
-            frames.push(StackFrame { text, pos, is_error: false, entry: entry.clone() });
-        }
+        frames.extend(entries.iter().rev().map(StackFrame::of));
         Stop { frames, error, is_breakpoint, in_try }
+    }
+
+    /// The error as it is before it goes anywhere.
+    pub fn diagnostic(&self) -> Option<Diagnostic> {
+        let error = self.error?;
+        let mut diagnostic = error.to_diagnostic();
+        let birth = Birth::of(error);
+        let innermost = birth.has_frame.then(|| {
+            let innermost = diagnostic.frames.pop();
+            // One that says nothing is left out here, and what comes then was put on later.
+            let later = ["while calling the '", "in genericClosure element "];
+            let own = innermost.filter(|frame| !later.iter().any(|text| frame.text.starts_with(text)));
+            own.unwrap_or_else(|| Frame { text: String::new(), pos: Pos::NONE, always: false })
+        });
+        diagnostic.frames = innermost.into_iter().collect();
+        if matches!(birth.place, BirthPlace::Nowhere) {
+            diagnostic.pos = Pos::NONE;
+        }
+        Some(diagnostic)
     }
 }
 
 impl StackFrame {
-    fn of(entry: &Entry) -> Option<StackFrame> {
+    fn of(entry: &Entry) -> StackFrame {
         let ast = &entry.place.unit.ast;
-        let pos = ast.pos(entry.place.id);
+        let pos = fake::position(ast, entry.place.id);
         let (text, pos) = match &entry.place.kind {
-            Kind::Expression => return None,
+            Kind::Fake => (["Fake frame for debugging purposes", "", ""].map(str::to_owned), pos),
+            Kind::Attribute(name, pos) => {
+                (["while evaluating the attribute '".to_owned(), name.to_identifier(), "'".to_owned()], *pos)
+            }
             Kind::Call => (["while calling a function", "", ""].map(str::to_owned), pos),
             Kind::Let => (["while evaluating a '", "let", "' expression"].map(str::to_owned), Pos::NONE),
             Kind::Selection => {
@@ -102,40 +134,42 @@ impl StackFrame {
                 (["while evaluating the file '".to_owned(), path, "':".to_owned()], pos)
             }
         };
-        Some(StackFrame { text, pos, is_error: false, entry: entry.clone() })
+        let is_error = matches!(entry.place.kind, Kind::Fake);
+        StackFrame { text, pos, is_error, entry: *entry }
     }
 
-    /// What is in scope, the innermost first; the built-in names are not among them.
-    pub fn scopes(&self, evaluator: &Evaluator) -> Vec<ScopeNames> {
-        let scopes = compile::scopes_at(evaluator, self.entry.place.unit, self.entry.place.id);
-        scopes
-            .into_iter()
-            .rev()
-            .map(|scope| ScopeNames {
-                names: {
-                    let mut names: Vec<Symbol> = scope.variables.iter().map(|variable| variable.0).collect();
-                    // In the order in which names were first met, as the reference has them.
-                    names.sort_by_key(|name| name.id());
-                    names
+    /// What is in scope.
+    pub fn scopes(&self, evaluator: &Evaluator) -> Scopes {
+        let mut inner = Vec::new();
+        for (scope, env) in self.frames_of_scopes(evaluator).into_iter().rev() {
+            let mut names: Vec<Symbol> = scope.variables.iter().map(|variable| variable.0).collect();
+            // In the order in which names were first met, as the reference has them.
+            names.sort_by_key(|name| name.id());
+            let with = match (scope.with, env) {
+                (Some((_, index)), Some(env)) => match value(env, index).map(Value::view) {
+                    Some(View::Attrs(attrs)) => Some(attrs.iter().map(|attr| attr.name).collect()),
+                    _ => None,
                 },
-                with: scope.with.and_then(|(depth, index)| {
-                    let View::Attrs(attrs) = self.value(depth, index)?.view() else { return None };
-                    Some(attrs.iter().map(|attr| attr.name).collect())
-                }),
-            })
-            .collect()
+                _ => None,
+            };
+            inner.push(ScopeNames { names, with });
+        }
+        let steps_out = fake::steps_out(evaluator, &self.entry);
+        let rest = inner.split_off(inner.len().saturating_sub(steps_out));
+        Scopes { inner, outermost: rest.into_iter().next().map(|scope| scope.names) }
     }
 
     /// The variables in scope with their values.
     pub fn variables(&self, evaluator: &Evaluator) -> Variables {
         let mut variables = Variables::default();
-        for scope in compile::scopes_at(evaluator, self.entry.place.unit, self.entry.place.id) {
-            for (name, depth, index) in scope.variables {
-                if let Some(value) = self.value(depth, index) {
+        for (scope, env) in self.frames_of_scopes(evaluator) {
+            let Some(env) = env else { continue };
+            for (name, _, index) in scope.variables {
+                if let Some(value) = value(env, index) {
                     variables.set(name, value);
                 }
             }
-            let with = scope.with.and_then(|(depth, index)| self.value(depth, index));
+            let with = scope.with.and_then(|(_, index)| value(env, index));
             if let Some(View::Attrs(attrs)) = with.map(Value::view) {
                 for attr in attrs {
                     variables.set(attr.name, attr.value);
@@ -145,7 +179,21 @@ impl StackFrame {
         variables
     }
 
-    fn value(&self, depth: u32, index: u32) -> Option<Value> {
-        self.entry.env.outer(depth).slot(index).get_if_set().map(Value::settled)
+    /// The scopes from the outermost inwards, each with its frame, if that is there already.
+    fn frames_of_scopes(&self, evaluator: &Evaluator) -> Vec<(NamedScope, Option<Env>)> {
+        let Entry { place, env } = self.entry;
+        let steps_out = fake::steps_out(evaluator, &self.entry) as u32;
+        let scopes = compile::scopes_at(evaluator, place.unit, place.id);
+        let frame = |scope: NamedScope| {
+            let of_variables = scope.variables.first().map(|variable| variable.1);
+            let depth = of_variables.or(scope.with.map(|with| with.0));
+            let env = depth.and_then(|depth| depth.checked_sub(steps_out)).map(|depth| env.outer(depth));
+            (scope, env)
+        };
+        scopes.into_iter().map(frame).collect()
     }
+}
+
+fn value(env: Env, index: u32) -> Option<Value> {
+    env.slot(index).get_if_set().map(Value::settled)
 }

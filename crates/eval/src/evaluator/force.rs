@@ -8,6 +8,7 @@ use nival_syntax::Pos;
 
 use super::{Env, Evaluator, Need};
 use crate::code::Code;
+use crate::debug;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::memory;
 use crate::value::{Arguments, Element, Slot, State, Suspension, Thunk, Value, View, Work};
@@ -234,7 +235,7 @@ impl Evaluator {
             View::Attrs(attrs) if seen.insert(value.to_bits()) => {
                 let _offer = self.offer(Need::Deep, attrs.iter().map(|attr| attr.value));
                 for attr in attrs {
-                    self.force_deep_in(attr.value, seen)
+                    debug::in_attribute(self, attr, || self.force_deep_in(attr.value, seen))
                         .map_err(|error| error.with_frame(super::attribute_frame(attr.name), attr.pos()))?;
                 }
             }

@@ -194,6 +194,23 @@ impl Thunk {
         }
     }
 
+    /// Its code and frame, where it is some that nobody began with.
+    pub(crate) fn code(self) -> Option<(&'static Code, Env)> {
+        let word = self.0.0.load(Ordering::Acquire);
+        if word & TAG_MASK != 0 || word < CLOSURES_FROM {
+            return None;
+        }
+        // SAFETY: such words of thunks are closures, and what has no number is a suspension.
+        let suspension = unsafe { Suspension(Closure::from_bits(word)) };
+        if suspension.0.number().is_some() {
+            return None;
+        }
+        match suspension.work(self) {
+            Work::Code(code, env) => Some((code, env)),
+            Work::Element(_) => None,
+        }
+    }
+
     /// Whether someone is at work on it.
     pub(crate) fn is_claimed(self) -> bool {
         matches!(self.state(), State::Claimed(_))
