@@ -216,6 +216,56 @@ impl Context {
     }
 }
 
+/// Collects what many strings refer to. To unite them one by one would keep each set on the way for ever.
+#[derive(Default)]
+pub(crate) struct Contexts {
+    first: Context,
+    others: Vec<Context>,
+}
+
+impl Contexts {
+    /// So few are united one by one: such unions are mostly known.
+    const FEW: usize = 3;
+
+    #[inline]
+    pub(crate) fn add(&mut self, context: Context) {
+        if context.is_empty() || context == self.first {
+            return;
+        }
+        if self.first.is_empty() {
+            self.first = context;
+        } else if self.others.last() != Some(&context) {
+            self.others.push(context);
+        }
+    }
+
+    /// What is in any of them.
+    pub(crate) fn union(&self) -> Context {
+        if self.others.len() <= Self::FEW {
+            return self.others.iter().fold(self.first, |union, other| union.union(*other));
+        }
+        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+        let ids = self.element_ids(&table);
+        table.set(&ids)
+    }
+
+    /// The elements of all of them, in no order.
+    pub(crate) fn unsorted_elements(&self) -> Vec<&'static ContextElement> {
+        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
+        self.element_ids(&table).iter().map(|id| table.elements[*id as usize]).collect()
+    }
+
+    fn element_ids(&self, table: &Table) -> Vec<u32> {
+        let mut ids = table.ids(self.first).to_vec();
+        for other in &self.others {
+            ids.extend_from_slice(table.ids(*other));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
 /// Two sorted sets in one.
 fn merged(left: &[u32], right: &[u32]) -> Vec<u32> {
     let mut all = Vec::with_capacity(left.len() + right.len());
@@ -289,6 +339,14 @@ mod tests {
         assert_eq!(Context::EMPTY.union(a), a);
         assert_ne!(a, b);
         assert_eq!(a.union(b).elements().len(), 2);
+        let d = path("d");
+        let mut contexts = Contexts::default();
+        for context in [Context::EMPTY, a, a, c, b, a.union(b), d, c] {
+            contexts.add(context);
+        }
+        assert_eq!(contexts.union(), a.union(b).union(c).union(d));
+        assert_eq!(contexts.unsorted_elements().len(), 4);
+        assert_eq!(Contexts::default().union(), Context::EMPTY);
         let again: Context = b.union(a).elements().into_iter().cloned().collect();
         assert_eq!(again, a.union(b));
     }

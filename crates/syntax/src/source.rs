@@ -2,6 +2,7 @@
 //! a single `u32` which [`resolve`](Pos::resolve) turns back into file, line and column.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{OnceLock, RwLock};
 
 /// A byte in some source, or no place at all ([`Pos::NONE`]).
@@ -99,9 +100,11 @@ pub struct Source {
     origin: Origin,
     text: Vec<u8>,
     base: u32,
-    /// Offsets at which lines start, found when first asked for.
+    /// How many lines end before each block of [`BLOCK`] bytes, counted when first asked for.
     lines: OnceLock<Vec<u32>>,
 }
+
+const BLOCK: usize = 512;
 
 /// All of the position numbers are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,34 +159,60 @@ impl Source {
 
     /// Line `number`, counted from one, without its line ending.
     pub fn line(&self, number: u32) -> Option<&[u8]> {
-        let lines = self.lines();
-        let index = number.checked_sub(1)? as usize;
-        let start = *lines.get(index)? as usize;
-        let end = lines.get(index + 1).map_or(self.text.len(), |next| *next as usize);
+        let start = self.line_start(number.checked_sub(1)?)?;
+        let end = self.line_start(number).unwrap_or(self.text.len());
         let line = &self.text[start..end];
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
     fn place(&'static self, offset: usize) -> Place {
-        let lines = self.lines();
-        let line = lines.partition_point(|start| *start as usize <= offset);
-        let start = lines[line - 1] as usize;
-        Place { source: self, line: line as u32, column: (offset - start) as u32 + 1 }
+        let block = offset / BLOCK;
+        let before = self.lines_before_blocks()[block] as usize + self.line_ends(block * BLOCK..offset);
+        let start = self.line_start(before as u32).unwrap_or(0);
+        Place { source: self, line: before as u32 + 1, column: (offset - start) as u32 + 1 }
+    }
+
+    /// Where the line begins that so many come before.
+    fn line_start(&self, before: u32) -> Option<usize> {
+        let Some(skipped) = before.checked_sub(1) else { return Some(0) };
+        let blocks = self.lines_before_blocks();
+        let block = blocks.partition_point(|lines| *lines < before) - 1;
+        let skipped = skipped - blocks[block];
+        let mut ends = (block * BLOCK..self.text.len()).filter(|index| self.is_line_end(*index));
+        Some(ends.nth(skipped as usize)? + 1)
     }
 
     /// Lines end with `\n`, `\r\n` or a lone `\r`, as in C++ Nix (position.cc).
-    fn lines(&self) -> &[u32] {
+    fn is_line_end(&self, index: usize) -> bool {
+        let next = self.text.get(index + 1).copied().unwrap_or(0);
+        is_line_end(self.text[index], next)
+    }
+
+    fn line_ends(&self, range: Range<usize>) -> usize {
+        let next = self.text.get(range.start + 1..).unwrap_or_default();
+        let pairs = self.text[range.clone()].iter().zip(next);
+        let last = !range.is_empty() && range.end == self.text.len() && self.is_line_end(range.end - 1);
+        pairs.filter(|(byte, next)| is_line_end(**byte, **next)).count() + usize::from(last)
+    }
+
+    /// How many lines end before each block, and before the end.
+    fn lines_before_blocks(&self) -> &[u32] {
         self.lines.get_or_init(|| {
-            let mut lines = vec![0];
-            for (index, byte) in self.text.iter().enumerate() {
-                if *byte == b'\n' || *byte == b'\r' && self.text.get(index + 1) != Some(&b'\n') {
-                    lines.push(index as u32 + 1);
-                }
+            let starts = (0..=self.text.len()).step_by(BLOCK);
+            let mut lines = 0;
+            let mut before = Vec::with_capacity(self.text.len() / BLOCK + 1);
+            for start in starts {
+                before.push(lines);
+                lines += self.line_ends(start..self.text.len().min(start + BLOCK)) as u32;
             }
-            lines
+            before
         })
     }
+}
+
+fn is_line_end(byte: u8, next: u8) -> bool {
+    byte == b'\n' || byte == b'\r' && next != b'\n'
 }
 
 /// A resolved position. Displays as `origin:line:column`.
@@ -220,6 +249,32 @@ mod tests {
         assert_eq!(source.line(3), Some(&b"d"[..]));
         assert_eq!(source.line(0), None);
         assert_eq!(source.line(5), None);
+    }
+
+    #[test]
+    fn lines_of_long_texts() {
+        let pieces = ["\n", "\r\n", "\r", "a", "some words", "", " = \r", "\n\n", "\r\r\n"];
+        let mut text = Vec::new();
+        let mut state = 1_u32;
+        for _ in 0..700 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            text.extend_from_slice(pieces[state as usize >> 8 & 7].as_bytes());
+            text.resize(text.len() + usize::from(state >> 24 == 7) * 1500, b'x');
+        }
+        for end in [0, 1, 511, 512, 513, 1024, text.len()] {
+            let source = Source::add(Origin::String, &text[..end]).expect("room");
+            let (mut line, mut column) = (1, 1);
+            for offset in 0..=end {
+                let place = source.pos(offset).resolve().expect("a place");
+                assert_eq!((place.line, place.column), (line, column), "offset {offset} of {end}");
+                column += 1;
+                if offset < end && source.is_line_end(offset) {
+                    (line, column) = (line + 1, 1);
+                }
+            }
+            assert!(source.line(line).is_some());
+            assert_eq!(source.line(line + 1), None);
+        }
     }
 
     #[test]

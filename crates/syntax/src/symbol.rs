@@ -7,7 +7,6 @@
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::ptr;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, OnceLock};
 
@@ -117,6 +116,15 @@ impl Symbol {
         match WELL_KNOWN.get(index as usize) {
             Some(text) => text,
             None => slot(index).read(),
+        }
+    }
+
+    /// The first eight bytes as a number, with zeros behind a shorter name: what decides the order of most.
+    pub fn first_bytes(self) -> u64 {
+        let index = self.0.get() - 1;
+        match WELL_KNOWN.get(index as usize) {
+            Some(text) => first_bytes(text),
+            None => slot(index).first_bytes(),
         }
     }
 
@@ -308,13 +316,37 @@ impl Recent {
 
 /// One symbol's bytes, published once: their count, then themselves. Slots lie in buckets of
 /// doubling size that never move.
+#[derive(Default)]
 struct Slot {
     text: AtomicPtr<u8>,
+    /// What decides the order of most names: to be had without another look into memory.
+    first: AtomicU64,
 }
 
 const COUNT: usize = size_of::<usize>();
 
+/// The first eight bytes as a number.
+fn first_bytes(text: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    let length = text.len().min(first.len());
+    first[..length].copy_from_slice(&text[..length]);
+    u64::from_be_bytes(first)
+}
+
 impl Slot {
+    fn put(&self, text: *mut u8, bytes: &[u8]) {
+        self.first.store(first_bytes(bytes), Ordering::Relaxed);
+        self.text.store(text, Ordering::Release);
+    }
+
+    fn first_bytes(&self) -> u64 {
+        if self.text.load(Ordering::Acquire).is_null() {
+            // As in `read`.
+            return first_bytes(self.read());
+        }
+        self.first.load(Ordering::Relaxed)
+    }
+
     fn read(&self) -> &'static [u8] {
         loop {
             let text = self.text.load(Ordering::Acquire);
@@ -342,7 +374,7 @@ fn slot(index: u32) -> &'static Slot {
     let shifted = u64::from(index) + (1 << FIRST_BUCKET_BITS);
     let bits = shifted.ilog2();
     let bucket = BUCKETS[(bits - FIRST_BUCKET_BITS) as usize]
-        .get_or_init(|| (0..1_u64 << bits).map(|_| Slot { text: AtomicPtr::new(ptr::null_mut()) }).collect());
+        .get_or_init(|| (0..1_u64 << bits).map(|_| Slot::default()).collect());
     &bucket[(shifted - (1 << bits)) as usize]
 }
 
@@ -394,7 +426,7 @@ impl Table {
         }
         let index = NEXT.fetch_add(1, Ordering::Relaxed);
         let id = index.checked_add(1).and_then(NonZeroU32::new).expect("memory ends before 2^32 symbols do");
-        slot(index).text.store(writer.keep(bytes), Ordering::Release);
+        slot(index).put(writer.keep(bytes), bytes);
         shard.insert(&mut writer, hash, id.get());
         Symbol(id)
     }

@@ -15,7 +15,7 @@ use nival_formats::{
 use nival_syntax::{Origin, Pos, Symbol};
 
 use super::{text, utf8};
-use crate::context::{Context, ContextElement, DerivationRef};
+use crate::context::{Context, ContextElement, Contexts, DerivationRef};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need, Verbosity};
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Str, Value, View};
@@ -177,7 +177,7 @@ struct Parts<'a> {
     system: String,
     builder: Option<Str>,
     spec: OutputSpec,
-    context: Context,
+    contexts: Contexts,
     /// The members of a JSON object, where the attributes are structured.
     members: Option<Vec<u8>>,
     structured_attrs: Option<StructuredAttrs>,
@@ -201,7 +201,7 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         system: String::new(),
         builder: None,
         spec: OutputSpec { names: BTreeSet::from(["out".to_owned()]), ..OutputSpec::default() },
-        context: Context::EMPTY,
+        contexts: Contexts::default(),
         members: structured.then(Vec::new),
         structured_attrs: None,
     };
@@ -223,7 +223,7 @@ impl Parts<'_> {
     fn finish(mut self) -> Result<Value> {
         let (ev, name) = (self.ev, self.name);
         let invalid = |message: String| EvalError::other(message).at(self.pos);
-        let (input_derivations, input_sources) = inputs(ev, self.context)?;
+        let (input_derivations, input_sources) = inputs(ev, &self.contexts)?;
         let builder = self.builder.map_or(&[][..], Str::bytes);
         if builder.is_empty() {
             return Err(invalid("required attribute 'builder' missing".into()));
@@ -384,7 +384,7 @@ impl Parts<'_> {
                 for argument in ev.force_list(value, pos, "")?.iter() {
                     let frame = "while evaluating an element of the argument list";
                     let argument = ev.coerce_to_string(argument, Coercion::Derivation, pos, frame)?;
-                    self.context = self.context.union(argument.context());
+                    self.contexts.add(argument.context());
                     self.args.push(argument);
                 }
                 Ok(())
@@ -398,7 +398,7 @@ impl Parts<'_> {
     fn take_variable(&mut self, key: &'static [u8], value: Value) -> Result<()> {
         let ev = self.ev;
         let string = ev.coerce_to_string(value, Coercion::Derivation, self.pos, "")?;
-        self.context = self.context.union(string.context());
+        self.contexts.add(string.context());
         let bytes = string.bytes();
         if key == STRUCTURED_ATTRS_VARIABLE.as_bytes() {
             let text = format!(
@@ -437,13 +437,12 @@ impl Parts<'_> {
             members.push(if members.is_empty() { b'{' } else { b',' });
             json::write_bytes(members, key);
             members.push(b':');
-            let references = super::json::write_to(members, ev, value, true, pos)?;
-            self.context = self.context.union(references);
+            super::json::write_to(members, &mut self.contexts, ev, value, true, pos)?;
         }
         match key {
             b"builder" => {
                 let builder = ev.force_string(value, pos, "")?;
-                self.context = self.context.union(builder.context());
+                self.contexts.add(builder.context());
                 self.builder = Some(builder);
             }
             b"outputs" => {
@@ -519,9 +518,9 @@ fn object(mut members: Vec<u8>) -> Result<String> {
 type Inputs = (BTreeMap<StorePath, InputOutputs>, BTreeSet<StorePath>);
 
 /// What the strings of the attributes refer to becomes the inputs.
-fn inputs(ev: &Evaluator, context: Context) -> Result<Inputs> {
+fn inputs(ev: &Evaluator, contexts: &Contexts) -> Result<Inputs> {
     let (mut derivations, mut sources): Inputs = Inputs::default();
-    for element in context.unsorted_elements() {
+    for element in contexts.unsorted_elements() {
         match element {
             ContextElement::Path(path) => {
                 sources.insert(path.clone());

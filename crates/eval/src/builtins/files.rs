@@ -305,10 +305,19 @@ fn read_dir(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let path = ev.realise_file(arguments[0], pos)?;
     let entries = ev.read_dir(&path)?;
     let mut attrs = AttrsBuilder::with_capacity(entries.len());
+    let mut last = None;
     for (name, kind) in entries {
-        attrs.add(Symbol::intern(name), ev.string(kind.name()));
+        // Most folders have one kind of thing in them.
+        let shown = match last {
+            Some((last, shown)) if last == kind => shown,
+            _ => ev.name_string(Symbol::intern(kind.name())),
+        };
+        last = Some((kind, shown));
+        attrs.add(Symbol::intern(name), shown);
     }
-    Ok(ev.attrs(attrs))
+    let entries = attrs.build(&ev.heap);
+    ev.note_listing(&path, entries);
+    Ok(entries.into())
 }
 
 fn read_file_type(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {

@@ -2,7 +2,7 @@
 
 use nival_syntax::{Pos, Symbol};
 
-use crate::context::{Context, ContextElement};
+use crate::context::{Context, ContextElement, Contexts};
 use crate::error::{EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need, describe_type};
 use crate::json::{self, JsonError, JsonValue, Utf8Error};
@@ -89,23 +89,25 @@ fn to_json(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
 /// A value as JSON, and what its strings and paths refer to.
 fn write(ev: &Evaluator, value: Value, strict: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
     let mut out = Vec::new();
-    let context = write_to(&mut out, ev, value, strict, pos)?;
-    Ok((out, context))
+    let mut contexts = Contexts::default();
+    write_to(&mut out, &mut contexts, ev, value, strict, pos)?;
+    Ok((out, contexts.union()))
 }
 
-/// Appends a value as JSON; tells what its strings and paths refer to.
+/// Appends a value as JSON, and what its strings and paths refer to.
 pub(super) fn write_to(
     out: &mut Vec<u8>,
+    contexts: &mut Contexts,
     ev: &Evaluator,
     value: Value,
     strict: bool,
     pos: Pos,
-) -> Result<Context> {
-    let mut writer = Writer { ev, strict, is_nested: false, out, context: Context::EMPTY, invalid: None };
+) -> Result<()> {
+    let mut writer = Writer { ev, strict, is_nested: false, out, contexts, invalid: None };
     writer.value(value, pos)?;
     match writer.invalid {
         Some(invalid) => Err(EvalError::other(format!("JSON serialization error: {invalid}"))),
-        None => Ok(writer.context),
+        None => Ok(()),
     }
 }
 
@@ -123,7 +125,7 @@ struct Writer<'a> {
     /// Whether the outermost value was met already.
     is_nested: bool,
     out: &'a mut Vec<u8>,
-    context: Context,
+    contexts: &'a mut Contexts,
     /// The first string that isn't UTF-8: an error only once everything has been evaluated.
     invalid: Option<Utf8Error>,
 }
@@ -140,13 +142,13 @@ impl Writer<'_> {
             View::Int(value) => self.out.extend_from_slice(value.to_string().as_bytes()),
             View::Float(value) => json::write_float(self.out, value),
             View::String(string) => {
-                self.context = self.context.union(string.context());
+                self.contexts.add(string.context());
                 self.string(string.bytes());
             }
             View::Path(path) => {
                 let stored = ev.copy_to_store(path)?;
                 let name = ev.host().store_dir().display(&stored);
-                self.context = self.context.union(Context::of(ContextElement::Path(stored)));
+                self.contexts.add(Context::of(ContextElement::Path(stored)));
                 self.string(name.as_bytes());
             }
             View::List(list) => self.list(list, pos)?,
@@ -186,7 +188,7 @@ impl Writer<'_> {
             let text = self.ev.call(to_string, &[value], pos)?;
             let frame = "while evaluating the result of the `__toString` attribute";
             let text = self.ev.coerce_to_string(text, Coercion::Plain, pos, frame)?;
-            self.context = self.context.union(text.context());
+            self.contexts.add(text.context());
             self.string(text.bytes());
             return Ok(());
         }

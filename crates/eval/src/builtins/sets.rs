@@ -76,7 +76,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 return Ok(attrs.into());
             }
             let kept: Vec<Attr> = attrs.iter().filter(|attr| !names.contains(&attr.name)).collect();
-            Ok(ev.attrs_from_sorted(&kept))
+            Ok(attrs.part(&ev.heap, &kept).into())
         },
     )
     .global(),
@@ -104,7 +104,12 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                     names.peek() == Some(&attr.name)
                 }));
             }
-            Ok(if both.len() == right.most() { right.into() } else { ev.attrs_from_sorted(&both) })
+            Ok(match left.flat_keys() {
+                _ if both.len() == right.most() => right.into(),
+                // Functions are mostly given all that they ask for.
+                Some(keys) if both.len() == left.most() => right.part_with(&ev.heap, keys, &both).into(),
+                _ => right.part(&ev.heap, &both).into(),
+            })
         },
     ),
     Builtin::new(

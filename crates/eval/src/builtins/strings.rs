@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use nival_syntax::Pos;
 
-use crate::context::Context;
+use crate::context::{Context, Contexts};
 use crate::ere::{Group, Regex, RegexError};
 use crate::error::{EvalError, Result};
 use crate::evaluator::{Coercion, Evaluator, Need};
@@ -126,7 +126,8 @@ fn concat_strings_sep(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<V
     let frame = "while evaluating the second argument (the list of strings to concat) passed to \
                  builtins.concatStringsSep";
     let list = ev.force_list(arguments[1], pos, frame)?;
-    let mut context = separator.context();
+    let mut contexts = Contexts::default();
+    contexts.add(separator.context());
     let separator = separator.bytes();
     let mut length = separator.len() * list.len().saturating_sub(1);
     let mut pieces: Vec<Str> = Vec::with_capacity(list.len());
@@ -135,10 +136,11 @@ fn concat_strings_sep(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<V
         let frame = "while evaluating one element of the list of strings to concat passed to \
                      builtins.concatStringsSep";
         let piece = ev.coerce_to_string(element, Coercion::Interpolation, pos, frame)?;
-        context = context.union(piece.context());
+        contexts.add(piece.context());
         length += piece.bytes().len();
         pieces.push(piece);
     }
+    let context = contexts.union();
     if let [piece] = pieces[..]
         && piece.context() == context
     {

@@ -66,7 +66,7 @@ fn names(ev: &Evaluator, unit: &Unit, id: ExprId, set: SetId) -> (Names, Box<[u3
     let sorted: Vec<Symbol> = order.iter().map(|index| attrs[*index as usize].name).collect();
     let positions: Vec<Pos> = order.iter().map(|index| attrs[*index as usize].pos).collect();
     let origins = Origins::listed(&ev.heap, unit.ast.pos(id), &positions);
-    (Names { keys: Keys::of(&sorted), origins }, order)
+    (Names { keys: Keys::of(&ev.heap, &sorted), origins }, order)
 }
 
 fn value(ev: &Evaluator, unit: &'static Unit, attr: &AttrNode, frame: Frame) -> Lazy {

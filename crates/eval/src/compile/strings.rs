@@ -7,7 +7,7 @@ use super::expr::{constant_bytes, constant_text};
 use super::operand::Operand;
 use super::{Unit, expression};
 use crate::code::{Op, Run};
-use crate::context::Context;
+use crate::context::{Context, Contexts};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Coercion, Env, Evaluator, describe_type};
 use crate::path::canonical;
@@ -79,8 +79,11 @@ pub(crate) fn join(ev: &Evaluator, pieces: &[Str]) -> Str {
         return *only;
     }
     let length = pieces.iter().map(|piece| piece.bytes().len()).sum();
-    let context = pieces.iter().fold(Context::EMPTY, |context, piece| context.union(piece.context()));
-    Str::build(&ev.heap, length, context, |to| {
+    let mut contexts = Contexts::default();
+    for piece in pieces {
+        contexts.add(piece.context());
+    }
+    Str::build(&ev.heap, length, contexts.union(), |to| {
         let mut start = 0;
         for piece in pieces {
             let bytes = piece.bytes();

@@ -6,7 +6,7 @@ use nival_formats::StorePath;
 use nival_syntax::{Pos, Symbol, print};
 
 use super::{Evaluator, Need};
-use crate::context::{Context, ContextElement};
+use crate::context::{Context, ContextElement, Contexts};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 use crate::host::MessageKind;
 use crate::path;
@@ -76,7 +76,7 @@ impl Evaluator {
                 let _depth = self.enter(pos)?;
                 let _offer = self.offer(Need::Text(how), list.iter());
                 let mut bytes = Vec::new();
-                let mut context = Context::EMPTY;
+                let mut contexts = Contexts::default();
                 let last = list.len().wrapping_sub(1);
                 for (index, element) in list.iter().enumerate() {
                     let frame_of_element = "while evaluating one element of the list";
@@ -84,14 +84,14 @@ impl Evaluator {
                         .coerce_to_string(element, how, pos, frame_of_element)
                         .frame(frame.clone(), pos)?;
                     bytes.extend_from_slice(text.bytes());
-                    context = context.union(text.context());
+                    contexts.add(text.context());
                     // An empty list within a list leaves no space, as in the reference.
                     let is_empty_list = element.as_list().is_some_and(crate::value::List::is_empty);
                     if index < last && !is_empty_list {
                         bytes.push(b' ');
                     }
                 }
-                Ok(self.text(bytes, context))
+                Ok(self.text(bytes, contexts.union()))
             }
             _ => Err(self.not_a_string(value).with_frame(frame, pos)),
         }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nival_formats::url::{Strictness, Url};
 use nival_formats::{ContentAddressMethod, StorePath};
-use nival_syntax::{Expr, Origin, Pos, Source, print};
+use nival_syntax::{Expr, Origin, Pos, Source, Symbol, print};
 
 use super::{Env, Evaluator, SearchEntry, Sought, Verbosity};
 use crate::code::Run;
@@ -16,7 +16,7 @@ use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::hash::WordHash;
 use crate::host::{EMBEDDED, FileType, MessageKind, SourceRequest};
 use crate::path::{split_last, to_bytes, to_path, to_path_buf};
-use crate::value::{Str, Value};
+use crate::value::{Attrs, Str, Value};
 
 /// `<nix/fetchurl.nix>`, which is a part of the language.
 const FETCHURL: &[u8] = include_bytes!("../embedded/fetchurl.nix");
@@ -33,6 +33,8 @@ pub(crate) struct Files {
     values: Mutex<HashMap<Box<[u8]>, Value, WordHash>>,
     /// Folders with all links in their names followed; nothing for those that stay what they are.
     directories: Mutex<HashMap<Box<[u8]>, Option<PathBuf>, WordHash>>,
+    /// What `readDir` said of folders without links in their names.
+    listed: Mutex<HashMap<Box<[u8]>, Attrs, WordHash>>,
     /// Copies of paths in the store.
     stored: Mutex<HashMap<Vec<u8>, StorePath>>,
     /// Entries of the search path that a warning was given of.
@@ -89,6 +91,7 @@ impl Evaluator {
         let files = &self.shared.files;
         lock(&files.values).clear();
         lock(&files.directories).clear();
+        lock(&files.listed).clear();
         lock(&files.stored).clear();
     }
 
@@ -128,7 +131,7 @@ impl Evaluator {
     }
 
     /// Parses and evaluates a file with variables of its own, as `scopedImport` does; nothing is remembered.
-    pub fn eval_file_in_scope(&self, path: &Path, scope: crate::value::Attrs) -> Result<Value> {
+    pub fn eval_file_in_scope(&self, path: &Path, scope: Attrs) -> Result<Value> {
         self.talk(Verbosity::Talkative, || evaluating(path))?;
         let unit = self.parse_import(path, &Scope::of(scope))?;
         let env = Env::new(&self.heap, Env::ROOT, scope.len() as u32);
@@ -293,7 +296,12 @@ impl Evaluator {
 
     fn try_resolve_links<'p>(&self, path: &'p Path) -> Result<Cow<'p, Path>> {
         let path = self.resolve_ancestors(path)?;
-        match self.host().file_type(&path).map_err(|error| self.file_error(&path, Sought::Kind, &error))? {
+        let kind = if self.is_listed_as_folder(&path) {
+            Some(FileType::Directory)
+        } else {
+            self.host().file_type(&path).map_err(|error| self.file_error(&path, Sought::Kind, &error))?
+        };
+        match kind {
             Some(FileType::Symlink) => return Ok(self.resolve_links(&path)?.into()),
             // Files in it will be asked for next.
             Some(FileType::Directory) => {
@@ -303,6 +311,19 @@ impl Evaluator {
             _ => {}
         }
         Ok(path)
+    }
+
+    /// Keeps what a folder has, so that the folders in it need not be looked at.
+    pub(crate) fn note_listing(&self, folder: &Path, entries: Attrs) {
+        lock(&self.shared.files.listed).insert(folder.as_os_str().as_encoded_bytes().into(), entries);
+    }
+
+    fn is_listed_as_folder(&self, path: &Path) -> bool {
+        let Some((folder, name)) = split_last(path) else { return false };
+        let listed = lock(&self.shared.files.listed).get(folder.as_os_str().as_encoded_bytes()).copied();
+        let kind =
+            listed.and_then(|entries| entries.get(Symbol::intern(name.as_os_str().as_encoded_bytes())));
+        kind.and_then(Value::as_str).is_some_and(|kind| kind.bytes() == FileType::Directory.name().as_bytes())
     }
 
     /// The path with all symbolic links in it followed. What isn't there is left as it is.

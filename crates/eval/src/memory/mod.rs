@@ -177,6 +177,23 @@ impl Heap {
         place
     }
 
+    /// Puts something on the heap, where it stays with all it refers to, and entries right behind it (see [`behind`]).
+    pub(crate) fn keep_before<T, E: Copy>(&self, thing: T, entries: &[E]) -> &'static T {
+        const { assert!(align_of::<T>() <= 8 && align_of::<E>() <= align_of::<T>()) };
+        let words = (size_of::<T>() + size_of_val(entries)).div_ceil(8);
+        let place = if words * 8 > GRANULE / 2 {
+            NonNull::from(vec![0_u64; words].leak()).cast::<T>()
+        } else {
+            self.keep_in::<u64>(&self.kept, words).cast::<T>()
+        };
+        // SAFETY: the place is fresh, large enough for both and aligned to words.
+        unsafe {
+            place.write(thing);
+            place.add(1).cast::<E>().copy_from_nonoverlapping(NonNull::from(entries).cast(), entries.len());
+            place.as_ref()
+        }
+    }
+
     /// Puts entries that don't refer to objects on the heap, where they stay. They are never dropped.
     fn keep_slice<T: Copy>(&self, entries: &[T]) -> &'static [T] {
         let place = self.keep_in::<T>(&self.tables, entries.len());
@@ -215,6 +232,17 @@ impl Heap {
         [&self.objects, &self.bytes, &self.kept, &self.tables, &self.large_objects, &self.large_bytes]
             .into_iter()
     }
+}
+
+/// The entries behind something that [`Heap::keep_before`] keeps.
+///
+/// # Safety
+/// There must be so many entries of this type.
+#[inline(always)]
+pub(crate) unsafe fn behind<T, E>(thing: &T, count: usize) -> &[E] {
+    let first = std::ptr::from_ref(thing).expose_provenance() + size_of::<T>();
+    // SAFETY: as the caller vouches; they are never written again.
+    unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(first), count) }
 }
 
 impl Drop for Heap {

@@ -14,7 +14,7 @@ use nival_syntax::{Pos, Symbol};
 use super::keys::{Keys, Origins};
 use super::{Slot, Value};
 use crate::hash::WordHash;
-use crate::memory::Heap;
+use crate::memory::{self, Heap};
 
 /// An attribute set.
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ impl Attr {
 
     /// Where it was written.
     pub fn pos(&self) -> Pos {
-        self.origins.pos(self.index as usize)
+        self.origins.pos(self.index as usize, self.name)
     }
 }
 
@@ -94,6 +94,10 @@ impl Flat {
 
     pub(crate) fn slots(&self) -> &'static [Slot] {
         self.slots
+    }
+
+    pub(super) fn origins(&self) -> Origins {
+        self.origins
     }
 
     #[inline]
@@ -291,25 +295,46 @@ impl Attrs {
         flat.keys.name_order().iter().map(move |index| flat.attr(*index as usize))
     }
 
+    /// Where a layered set has its flat form, or zero.
+    fn flat_form(self) -> &'static AtomicU64 {
+        // SAFETY: the fourth word of a layered set is only accessed as an atomic.
+        unsafe { self.0.add(3).cast::<AtomicU64>().as_ref() }
+    }
+
     /// The flat form, which a layered set gets when it is first asked for.
     pub(crate) fn flatten(self) -> Flat {
         let (base, top) = match self.form() {
             Form::Flat(flat) => return flat,
             Form::Layered { base, top, .. } => (base, top),
         };
-        // SAFETY: the fourth word of a layered set is only accessed as an atomic.
-        let known = unsafe { self.0.add(3).cast::<AtomicU64>().as_ref() };
+        let known = self.flat_form();
         let bits = known.load(Ordering::Acquire);
         if bits != 0 {
             // SAFETY: only the set below is ever stored, and it is flat.
             return Attrs(unsafe { Value::from_bits(bits) }.object()).flatten();
         }
-        let (base, top) = (base.flatten(), top.flatten());
-        let plan = MergePlan::leak(base.keys, top.keys);
-        let merged = FLAT_FORMS.with(|heap| merge(heap, plan, base, top));
+        let entries = overlaid(base.entries(), &top.entries());
+        let names: Vec<Symbol> = entries.iter().map(|(name, _)| *name).collect();
+        let merged = FLAT_FORMS.with(|heap| {
+            let values = entries.iter().map(|(_, slot)| slot.get());
+            Attrs::from_values(heap, Keys::of(heap, &names), Origins::within(self), values)
+        });
         // Two threads may do it at once: either result will do.
         known.store(Value::from(merged).to_bits(), Ordering::Release);
         merged.flatten()
+    }
+
+    /// The names and places of all attributes, sorted. Layers within layers get no flat form of their own.
+    fn entries(self) -> Vec<Entry> {
+        match self.form() {
+            Form::Layered { base, top, .. } if self.flat_form().load(Ordering::Relaxed) == 0 => {
+                overlaid(base.entries(), &top.entries())
+            }
+            _ => {
+                let flat = self.flatten();
+                flat.keys.names().iter().copied().zip(flat.slots).collect()
+            }
+        }
     }
 
     /// `self // other`
@@ -329,7 +354,7 @@ impl Attrs {
         if std::ptr::eq(left.keys, right.keys) {
             return other;
         }
-        merge(heap, plans.get(left.keys, right.keys), left, right)
+        merge(heap, plans.get(heap, left.keys, right.keys), left, right)
     }
 
     /// Layers that are not much larger than what comes on top of them become one with it, so that there are
@@ -341,7 +366,7 @@ impl Attrs {
                 || other.most() < LARGE && upper.most() < top.most() * LAYER_RATIO)
         {
             let (upper, over) = (upper.flatten(), top.flatten());
-            top = merge(heap, plans.get(upper.keys, over.keys), upper, over);
+            top = merge(heap, plans.get(heap, upper.keys, over.keys), upper, over);
             base = lower;
         }
         let depth = base.depth().max(top.depth()) + 1;
@@ -379,8 +404,49 @@ impl Attrs {
         } else {
             Origins::single(braces)
         };
-        Attrs::from_values(heap, Keys::of(&names), origins, attrs.iter().map(|attr| attr.value))
+        Attrs::from_values(heap, Keys::of(heap, &names), origins, attrs.iter().map(|attr| attr.value))
     }
+
+    /// Some attributes of this set, sorted by symbol. Where they were written is looked up here if it is asked for.
+    pub(crate) fn part(self, heap: &Heap, attrs: &[Attr]) -> Attrs {
+        let names: Vec<Symbol> = attrs.iter().map(|attr| attr.name).collect();
+        self.part_with(heap, Keys::of(heap, &names), attrs)
+    }
+
+    /// The same, where the names are known.
+    pub(crate) fn part_with(self, heap: &Heap, keys: &'static Keys, attrs: &[Attr]) -> Attrs {
+        Attrs::from_values(heap, keys, Origins::within(self), attrs.iter().map(|attr| attr.value))
+    }
+
+    pub(super) fn has_origins(self) -> bool {
+        match self.form() {
+            Form::Flat(flat) => flat.origins != Origins::NONE,
+            Form::Layered { .. } => true,
+        }
+    }
+}
+
+type Entry = (Symbol, &'static Slot);
+
+/// What is in either; where both have a name, what is in the second.
+fn overlaid(below: Vec<Entry>, above: &[Entry]) -> Vec<Entry> {
+    let mut all = Vec::with_capacity(below.len() + above.len());
+    let mut rest = above;
+    for entry in below {
+        while let Some((first, others)) = rest.split_first().filter(|(first, _)| first.0 < entry.0) {
+            all.push(*first);
+            rest = others;
+        }
+        match rest.split_first().filter(|(first, _)| first.0 == entry.0) {
+            Some((first, others)) => {
+                all.push(*first);
+                rest = others;
+            }
+            None => all.push(entry),
+        }
+    }
+    all.extend_from_slice(rest);
+    all
 }
 
 fn merge(heap: &Heap, plan: &'static MergePlan, left: Flat, right: Flat) -> Attrs {
@@ -388,7 +454,7 @@ fn merge(heap: &Heap, plan: &'static MergePlan, left: Flat, right: Flat) -> Attr
     let (attrs, slots) = Attrs::unfilled(heap, plan.keys, origins);
     // Which side it is can't be guessed, so there is no branch for it.
     let sides = [left.slots, right.slots];
-    for (slot, pick) in slots.iter().zip(&plan.picks) {
+    for (slot, pick) in slots.iter().zip(plan.picks()) {
         slot.set(sides[(pick & 1) as usize][(pick >> 1) as usize].get());
     }
     attrs
@@ -440,21 +506,32 @@ impl IntoIterator for Attrs {
     }
 }
 
-/// How sets with two kinds of names are merged by `//`: worked out once for each pair.
+/// How sets with two kinds of names are merged by `//`: worked out once for each pair. For each name its index on the
+/// left times two, or on the right times two plus one, follows in memory.
+#[repr(C)]
 pub(super) struct MergePlan {
     keys: &'static Keys,
-    /// For each name its index on the left times two, or on the right times two plus one.
-    picks: Box<[u32]>,
+    /// Where the attributes of the last set that was merged this way were written, see [`Origins::merged`].
+    last: AtomicU64,
 }
 
 impl MergePlan {
+    fn picks(&self) -> &[u32] {
+        // SAFETY: `keep`, which makes all plans, puts one behind the plan for each name.
+        unsafe { memory::behind(self, self.keys.names().len()) }
+    }
+
     /// Whether an attribute comes from the right side, and its index there or on the left.
     pub(super) fn pick(&self, index: usize) -> (bool, usize) {
-        let pick = self.picks[index];
+        let pick = self.picks()[index];
         (pick & 1 == 1, (pick >> 1) as usize)
     }
 
-    fn leak(left: &'static Keys, right: &'static Keys) -> &'static MergePlan {
+    pub(super) fn last(&self) -> &AtomicU64 {
+        &self.last
+    }
+
+    fn keep(heap: &Heap, left: &'static Keys, right: &'static Keys) -> &'static MergePlan {
         let (low_names, high_names) = (left.names(), right.names());
         let capacity = low_names.len() + high_names.len();
         let (mut names, mut picks) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
@@ -470,7 +547,7 @@ impl MergePlan {
         picks.extend((low..low_names.len()).map(|index| (index as u32) << 1));
         names.extend_from_slice(&high_names[high..]);
         picks.extend((high..high_names.len()).map(|index| (index as u32) << 1 | 1));
-        Box::leak(Box::new(MergePlan { keys: Keys::of(&names), picks: picks.into() }))
+        heap.keep_before(MergePlan { keys: Keys::of(heap, &names), last: AtomicU64::new(0) }, &picks)
     }
 }
 
@@ -479,9 +556,9 @@ impl MergePlan {
 pub(crate) struct MergePlans(RefCell<HashMap<(usize, usize), &'static MergePlan, WordHash>>);
 
 impl MergePlans {
-    fn get(&self, left: &'static Keys, right: &'static Keys) -> &'static MergePlan {
+    fn get(&self, heap: &Heap, left: &'static Keys, right: &'static Keys) -> &'static MergePlan {
         let key = (std::ptr::from_ref(left).addr(), std::ptr::from_ref(right).addr());
-        self.0.borrow_mut().entry(key).or_insert_with(|| MergePlan::leak(left, right))
+        self.0.borrow_mut().entry(key).or_insert_with(|| MergePlan::keep(heap, left, right))
     }
 }
 

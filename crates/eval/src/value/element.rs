@@ -135,7 +135,7 @@ impl Attrs {
 
     /// A set of what the function makes of names and the values in a list.
     pub(crate) fn zipped(heap: &Heap, function: Value, names: &[Symbol], values: List) -> Attrs {
-        let (result, places) = Attrs::unfilled(heap, Keys::of(names), Origins::NONE);
+        let (result, places) = Attrs::unfilled(heap, Keys::of(heap, names), Origins::NONE);
         share(heap, Kind::Zipped, [function, values.into(), result.into()], places);
         result
     }

@@ -6,53 +6,81 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
-use std::sync::{LazyLock, OnceLock, PoisonError, RwLock};
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{LazyLock, PoisonError, RwLock};
 
 use nival_syntax::{Pos, Symbol};
 
+use super::Attrs;
 use super::attrs::MergePlan;
 use crate::hash::WordHash;
-use crate::memory::Heap;
+use crate::memory::{self, Heap};
 
-/// The names of an attribute set, sorted by symbol number. Equal names are one object, but for huge sets.
-#[repr(align(16))]
+/// The names of an attribute set, sorted by symbol number. Equal names are one object, but for huge sets. The names
+/// themselves follow in memory.
+#[repr(C)]
 pub(crate) struct Keys {
-    names: Box<[Symbol]>,
-    name_order: OnceLock<Box<[u32]>>,
-    filter: OnceLock<Filter>,
+    count: usize,
+    name_order: Late<u32>,
+    filter: Late<u64>,
+}
+
+/// A table that is made when it is first asked for, if ever. How long it is follows from the number of names.
+struct Late<T>(AtomicPtr<T>);
+
+impl<T> Late<T> {
+    const fn new() -> Late<T> {
+        Late(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    /// # Safety
+    /// What `make` returns must have this length, each time.
+    #[inline]
+    unsafe fn get(&self, length: usize, make: impl FnOnce() -> Vec<T>) -> &[T] {
+        let mut table = self.0.load(Ordering::Acquire);
+        if table.is_null() {
+            // Two threads may do it at once: either result will do.
+            table = make().leak().as_mut_ptr();
+            self.0.store(table, Ordering::Release);
+        }
+        // SAFETY: only tables that are never freed are stored, and the caller vouches for the length.
+        unsafe { std::slice::from_raw_parts(table, length) }
+    }
 }
 
 /// A bit for each name at a place that its number says: tells of most other names that they are not there. Sets in layers
 /// are mostly asked for what another layer has.
-struct Filter {
-    bits: Box<[u64]>,
-}
+struct Filter<'a>(&'a [u64]);
 
-impl Filter {
+impl Filter<'_> {
     /// So many bits for a name.
     const BITS: usize = 8;
 
-    fn of(names: &[Symbol]) -> Filter {
-        let mut filter =
-            Filter { bits: vec![0; (names.len() * Self::BITS).div_ceil(64).next_power_of_two()].into() };
+    fn words(names: usize) -> usize {
+        (names * Self::BITS).div_ceil(64).next_power_of_two()
+    }
+
+    fn bits(names: &[Symbol]) -> Vec<u64> {
+        let mut bits = vec![0; Self::words(names.len())];
         for name in names {
-            let (word, bit) = filter.place(*name);
-            filter.bits[word] |= bit;
+            let (word, bit) = Self::place(bits.len(), *name);
+            bits[word] |= bit;
         }
-        filter
+        bits
     }
 
     #[inline]
-    fn place(&self, name: Symbol) -> (usize, u64) {
+    fn place(words: usize, name: Symbol) -> (usize, u64) {
         // Numbers that follow each other, as those of names that were met together do, come to lie in one word.
         let id = name.id() as usize;
-        ((id / 64) & (self.bits.len() - 1), 1 << (id % 64))
+        ((id / 64) & (words - 1), 1 << (id % 64))
     }
 
     #[inline]
     fn may_have(&self, name: Symbol) -> bool {
-        let (word, bit) = self.place(name);
-        self.bits[word] & bit != 0
+        let (word, bit) = Self::place(self.0.len(), name);
+        self.0[word] & bit != 0
     }
 }
 
@@ -70,8 +98,8 @@ const INTERNED_UP_TO: usize = 4096;
 /// Where there are more names than this, it is first asked whether a name can be among them.
 const FILTERED_FROM: usize = 64;
 
-/// Fewer names than this are looked through one by one.
-const SEARCHED_UP_TO: usize = 6;
+/// So many names are all compared: that takes no jump that could be guessed wrong.
+const COMPARED_UP_TO: usize = 16;
 const FOUND_BITS: u32 = 12;
 const ABSENT: u32 = u32::MAX;
 
@@ -92,10 +120,10 @@ thread_local! {
 
 impl Keys {
     /// The one object for these names, which must be sorted and distinct.
-    pub(crate) fn of(names: &[Symbol]) -> &'static Keys {
+    pub(crate) fn of(heap: &Heap, names: &[Symbol]) -> &'static Keys {
         debug_assert!(names.is_sorted());
         if names.len() > INTERNED_UP_TO {
-            return Keys::leak(names);
+            return Keys::keep(heap, names);
         }
         if let Some(keys) = TABLE.read().unwrap_or_else(PoisonError::into_inner).get(names) {
             return keys;
@@ -104,32 +132,29 @@ impl Keys {
         if let Some(keys) = table.get(names) {
             return keys;
         }
-        let keys = Keys::leak(names);
-        table.insert(&keys.names, keys);
+        let keys = Keys::keep(heap, names);
+        table.insert(keys.names(), keys);
         keys
     }
 
-    fn leak(names: &[Symbol]) -> &'static Keys {
-        Box::leak(Box::new(Keys {
-            names: names.into(),
-            name_order: OnceLock::new(),
-            filter: OnceLock::new(),
-        }))
+    fn keep(heap: &Heap, names: &[Symbol]) -> &'static Keys {
+        heap.keep_before(Keys { count: names.len(), name_order: Late::new(), filter: Late::new() }, names)
     }
 
     #[inline(always)]
     pub(crate) fn names(&self) -> &[Symbol] {
-        &self.names
+        // SAFETY: `keep`, which makes all keys, puts so many names behind them.
+        unsafe { memory::behind(self, self.count) }
     }
 
     #[inline]
     pub(crate) fn find(&'static self, name: Symbol) -> Option<usize> {
-        if self.names.len() <= SEARCHED_UP_TO {
-            return self.names.iter().position(|other| *other == name);
+        let names = self.names();
+        if names.len() <= COMPARED_UP_TO {
+            let index = names.iter().map(|other| usize::from(*other < name)).sum();
+            return (names.get(index) == Some(&name)).then_some(index);
         }
-        if self.names.len() >= FILTERED_FROM
-            && !self.filter.get_or_init(|| Filter::of(&self.names)).may_have(name)
-        {
+        if names.len() >= FILTERED_FROM && !self.filter().may_have(name) {
             return None;
         }
         FOUND.with(|found| {
@@ -140,38 +165,36 @@ impl Keys {
             if last.keys == keys && last.name == name.id() {
                 return (last.index != ABSENT).then_some(last.index as usize);
             }
-            let index = self.names.binary_search(&name).ok();
+            let index = names.binary_search(&name).ok();
             let stored = index.map_or(ABSENT, |index| index as u32);
             place.set(Found { keys, name: name.id(), index: stored });
             index
         })
     }
 
+    fn filter(&self) -> Filter<'_> {
+        let names = self.names();
+        // SAFETY: the filter has as many words as there are for so many names.
+        Filter(unsafe { self.filter.get(Filter::words(names.len()), || Filter::bits(names)) })
+    }
+
     /// The indices of the names in the order of their bytes.
     pub(crate) fn name_order(&self) -> &[u32] {
-        self.name_order.get_or_init(|| {
-            let start = |index: u32| first_bytes(self.names[index as usize].as_bytes());
-            let mut order: Vec<(u64, u32)> =
-                (0..self.names.len() as u32).map(|index| (start(index), index)).collect();
-            order.sort_unstable();
-            // What the first bytes don't decide is seldom, and together now.
-            let bytes = |index: u32| self.names[index as usize].as_bytes();
-            for same in order.chunk_by_mut(|low, high| low.0 == high.0).filter(|same| same.len() > 1) {
-                same.sort_unstable_by(|low, high| bytes(low.1).cmp(bytes(high.1)));
-            }
-            order.into_iter().map(|(_, index)| index).collect()
-        })
+        // SAFETY: there is one index for each name.
+        unsafe { self.name_order.get(self.count, || in_order(self.names())) }
     }
 }
 
-/// What decides the order of most names, as a number.
-fn first_bytes(name: &[u8]) -> u64 {
-    match name.first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => {
-            (0..8).fold(0, |first, index| first << 8 | name.get(index).map_or(0, |byte| u64::from(*byte)))
-        }
+fn in_order(names: &[Symbol]) -> Vec<u32> {
+    let mut order: Vec<(u64, u32)> =
+        names.iter().zip(0..).map(|(name, index)| (name.first_bytes(), index)).collect();
+    order.sort_unstable();
+    // What the first bytes don't decide is seldom, and together now.
+    let bytes = |index: u32| names[index as usize].as_bytes();
+    for same in order.chunk_by_mut(|low, high| low.0 == high.0).filter(|same| same.len() > 1) {
+        same.sort_unstable_by(|low, high| bytes(low.1).cmp(bytes(high.1)));
     }
+    order.into_iter().map(|(_, index)| index).collect()
 }
 
 /// Where the attributes of a set were written. Few are ever asked for, so a merged set only remembers of
@@ -180,6 +203,7 @@ fn first_bytes(name: &[u8]) -> u64 {
 pub(crate) struct Origins(u64);
 
 const TAG_MASK: u64 = 3;
+const WITHIN: u64 = 0;
 const LISTED: u64 = 1;
 const MERGED: u64 = 2;
 const SINGLE: u64 = 3;
@@ -213,12 +237,31 @@ impl Origins {
         if pos.is_none() { Origins::NONE } else { Origins(u64::from(pos.id()) << SINGLE_SHIFT | SINGLE) }
     }
 
+    /// Where they are in a set of which these are some.
+    pub(super) fn within(set: Attrs) -> Origins {
+        if set.has_origins() {
+            Origins(set.object().as_ptr().expose_provenance() as u64 | WITHIN)
+        } else {
+            Origins::NONE
+        }
+    }
+
     pub(super) fn merged(heap: &Heap, plan: &'static MergePlan, left: Origins, right: Origins) -> Origins {
         if left == Origins::NONE && right == Origins::NONE {
             return Origins::NONE;
         }
-        let merged = heap.put(Merged { plan, left, right });
-        Origins(merged.as_ptr().expose_provenance() as u64 | MERGED)
+        // Most sets that are merged in one place were made in one place each.
+        let last = plan.last().load(Ordering::Acquire);
+        if last != 0 {
+            // SAFETY: only addresses of what is merged below are stored, and what refers to it is kept.
+            let last_merged = unsafe { &*std::ptr::with_exposed_provenance::<Merged>(last as usize) };
+            if last_merged.left == left && last_merged.right == right {
+                return Origins(last | MERGED);
+            }
+        }
+        let merged = heap.put(Merged { plan, left, right }).as_ptr().expose_provenance() as u64;
+        plan.last().store(merged, Ordering::Release);
+        Origins(merged | MERGED)
     }
 
     pub(crate) fn to_bits(self) -> u64 {
@@ -236,15 +279,18 @@ impl Origins {
         match self.0 & TAG_MASK {
             // SAFETY: the position of the braces comes first.
             LISTED => unsafe { *std::ptr::with_exposed_provenance::<Pos>((self.0 & !TAG_MASK) as usize) },
-            SINGLE => self.pos(0),
+            SINGLE => self.pos(0, Symbol::EMPTY),
             _ => Pos::NONE,
         }
     }
 
-    /// Where the attribute with this index was written.
-    pub(crate) fn pos(self, index: usize) -> Pos {
+    /// Where the attribute with this index and name was written.
+    pub(crate) fn pos(self, index: usize, name: Symbol) -> Pos {
         let (mut origins, mut index) = (self, index);
         loop {
+            if origins == Origins::NONE {
+                return Pos::NONE;
+            }
             let address = (origins.0 & !TAG_MASK) as usize;
             match origins.0 & TAG_MASK {
                 LISTED => {
@@ -260,7 +306,14 @@ impl Origins {
                     index = from;
                 }
                 SINGLE => return Pos::from_id((origins.0 >> SINGLE_SHIFT) as u32),
-                _ => return Pos::NONE,
+                _ => {
+                    let object = std::ptr::with_exposed_provenance_mut(address);
+                    // SAFETY: the address is that of a set, and so not null.
+                    let set = Attrs::of_object(unsafe { NonNull::new_unchecked(object) });
+                    let Some((flat, from)) = set.lookup(name) else { return Pos::NONE };
+                    origins = flat.origins();
+                    index = from;
+                }
             }
         }
     }
@@ -274,10 +327,11 @@ mod tests {
     fn equal_names_are_one_object() {
         let mut names = ["b", "a", "c"].map(Symbol::intern);
         names.sort_unstable();
-        assert!(std::ptr::eq(Keys::of(&names), Keys::of(&names.clone())));
-        assert!(!std::ptr::eq(Keys::of(&names), Keys::of(&names[1..])));
-        let sorted: Vec<Symbol> =
-            Keys::of(&names).name_order().iter().map(|index| names[*index as usize]).collect();
+        let heap = Heap::new();
+        let keys = Keys::of(&heap, &names);
+        assert!(std::ptr::eq(keys, Keys::of(&heap, &names.clone())));
+        assert!(!std::ptr::eq(keys, Keys::of(&heap, &names[1..])));
+        let sorted: Vec<Symbol> = keys.name_order().iter().map(|index| names[*index as usize]).collect();
         assert_eq!(sorted, ["a", "b", "c"].map(Symbol::intern));
     }
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     Derivation, DerivationError, DerivationKind, DerivationOutput, Draft, HashModulo, HashModuloMemo,
     Outputs,
-    modulo::{HashedInputs, hash_missing_inputs, is_floating, sha256_of},
+    modulo::{HashedInputs, hash_missing_inputs, is_floating},
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
-    hash::Hash,
+    hash::{Hash, sha256_of, sha256_of_both},
     store_path::{References, StoreDir, StorePath},
 };
 
@@ -38,13 +38,20 @@ impl Derivation {
     /// The `.drv` file and what there is to know of it.
     pub fn file(&self, store: &StoreDir) -> Result<DerivationFile, DerivationError> {
         let draft = self.draft(store)?;
-        draft.file_of(store, draft.print(store)?)
+        let contents = draft.print(store)?;
+        let hash = Hash::sha256(&contents);
+        draft.file_of(store, contents, hash)
     }
 }
 
 impl Draft<'_> {
-    fn file_of(&self, store: &StoreDir, contents: Vec<u8>) -> Result<DerivationFile, DerivationError> {
-        let address = ContentAddress { method: ContentAddressMethod::Text, hash: Hash::sha256(&contents) };
+    fn file_of(
+        &self,
+        store: &StoreDir,
+        contents: Vec<u8>,
+        hash: Hash,
+    ) -> Result<DerivationFile, DerivationError> {
+        let address = ContentAddress { method: ContentAddressMethod::Text, hash };
         let references = self.input_sources.iter().chain(self.input_derivations.keys()).cloned().collect();
         let references = References { others: references, itself: false };
         let path = store.content_addressed_path(&format!("{}.drv", self.name), &address, &references)?;
@@ -102,7 +109,7 @@ impl Draft<'_> {
                 let rest = self.print_rest(store, Outputs::Masked)?;
                 if !inputs.is_deferred {
                     let head = self.print_outputs(store, Outputs::Masked);
-                    self.set_output_paths(store, &sha256_of([&head, &inputs.text, rest.text()]))?;
+                    self.set_output_paths(store, &sha256_of(&[&head, &inputs.text, rest.text()]))?;
                 }
                 rest
             }
@@ -118,13 +125,13 @@ impl Draft<'_> {
         let start = contents.len();
         rest.print_filled(store, self, &mut contents);
 
-        let hash = match (self.fixed_hash(store, kind), inputs) {
-            (Some(hash), _) => hash,
-            (None, Some(inputs)) => sha256_of([&head, &inputs.text, &contents[start..]]),
+        let (file_hash, hash) = match (self.fixed_hash(store, kind), inputs) {
+            (Some(hash), _) => (Hash::sha256(&contents), hash),
+            (None, Some(inputs)) => sha256_of_both(&[&contents], &[&head, &inputs.text, &contents[start..]]),
             (None, None) => return Err(DerivationError::FixedOutputName),
         };
         let is_deferred = is_floating(kind) || inputs.is_some_and(|inputs| inputs.is_deferred);
-        let file = self.file_of(store, contents)?;
+        let file = self.file_of(store, contents, file_hash)?;
         memo.insert(file.path.clone(), HashModulo { hash, is_deferred, outputs: self.output_names() });
         Ok(file)
     }

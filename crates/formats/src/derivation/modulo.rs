@@ -16,7 +16,7 @@ use super::{
     aterm::{HashedInput, print_hashed_inputs},
 };
 use crate::{
-    hash::{Hash, HashAlgo, Hasher},
+    hash::{Hash, sha256_of},
     store_path::{StoreDir, StorePath},
 };
 
@@ -131,7 +131,7 @@ fn hash_with_known_inputs(
         return Ok(HashModulo { hash, is_deferred: false, outputs: draft.output_names() });
     }
     let inputs = HashedInputs::print_known(store, &draft, memo)?;
-    let hash = sha256_of([
+    let hash = sha256_of(&[
         &draft.print_outputs(store, outputs),
         &inputs.text,
         draft.print_rest(store, outputs)?.text(),
@@ -162,14 +162,6 @@ impl Draft<'_> {
 
 pub(super) fn is_floating(kind: DerivationKind) -> bool {
     matches!(kind, DerivationKind::Floating | DerivationKind::Impure)
-}
-
-pub(super) fn sha256_of<const N: usize>(parts: [&[u8]; N]) -> Hash {
-    let mut hasher = Hasher::new(HashAlgo::Sha256);
-    for part in parts {
-        hasher.update(part);
-    }
-    hasher.finish()
 }
 
 /// The input derivations as they are hashed.

@@ -3,11 +3,15 @@
 //! Rules and messages are those of C++ Nix 2.34 `libutil/hash.cc`. BLAKE3 sits behind an experimental feature
 //! there; whether it is enabled is for the caller to ask.
 
+mod pair;
+
 use std::{cmp::Ordering, fmt, io, str::FromStr};
 
 use sha2::Digest as _;
 
 use crate::nix32;
+
+pub(crate) use pair::{sha256_of, sha256_of_both};
 
 /// A hash algorithm that Nix knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
