@@ -49,6 +49,18 @@ fn nobody_sees_that_there_are_several_threads() {
         "builtins.zipAttrsWith (n: v: work (builtins.length v)) (map (i: { ${toString (work i)} = i; }) [ 14 3 12 5 13 7 ])",
         "builtins.toJSON (map (i: { a.b.c = work i; d = [ (work (i + 1)) { __toString = s: \"x\"; e = throw \"no\"; } ]; }) [ 9 12 5 13 ])",
         "builtins.toJSON [ (work 13) { outPath = work 14; x = throw \"no\"; } { a = work 12; b = work; c = throw \"later\"; } ]",
+        // Calls of which each needs what the last one gave.
+        "builtins.foldl' (acc: i: let w = work i; in if w > 1 then acc + w else acc) 0 [ 14 13 15 14 3 12 5 13 7 14 9 15 ]",
+        "builtins.foldl' (acc: i: builtins.seq (work i) (builtins.trace \"${toString i} ${toString acc}\" (acc + i))) 0 \
+         [ 14 13 14 13 12 5 13 9 15 ]",
+        "builtins.foldl' (acc: i: let t = builtins.tryEval (if i == 5 then throw \"x\" else work i); in \
+         if t.success then acc ++ [ t.value ] else acc) [ ] [ 14 13 14 13 5 12 5 13 9 5 ]",
+        "let s = builtins.mapAttrs (n: work) { a = 14; b = 13; c = 14; d = 13; e = 12; f = 13; g = 15; }; in \
+         builtins.foldl' (acc: n: let v = s.${n}; in builtins.seq v { sum = acc.sum + v; }) { sum = 0; } (builtins.attrNames s)",
+        "builtins.foldl' (acc: i: if work i == 233 then throw \"after ${toString acc}\" else acc + i) 0 [ 14 12 15 14 12 13 14 13 ]",
+        "builtins.foldl' (acc: i: work i) 0 [ 14 13 14 13 12 13 14 ]",
+        "let s = builtins.foldl' (acc: i: let w = work i; in if i == 5 then s else acc + w) 0 [ 14 14 14 14 13 5 13 ]; in s",
+        "builtins.foldl' (acc: i: builtins.foldl' (acc: j: let w = work (i + j); in acc + w) acc [ 3 2 4 3 2 3 ]) 0 [ 10 9 10 9 8 7 ]",
         // Messages come in the order of the program, each once.
         "builtins.genList (i: builtins.trace \"${toString i}\" (work (i + 5))) 9",
         "let w = builtins.warn \"once\" (work 12); in [ (work 8) w w { a = w; b = builtins.trace \"b\" w; } ]",

@@ -119,11 +119,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 pos,
                 "while evaluating the third argument passed to builtins.foldlStrict",
             )?;
-            let mut current = arguments[1];
-            for element in list.iter() {
-                current = ev.new_element(ev.call(function, &[current, element], pos)?);
-            }
-            ev.force(current, pos)
+            ev.fold(function, arguments[1], list, pos)
         },
     ),
     Builtin::new(

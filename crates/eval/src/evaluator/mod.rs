@@ -7,6 +7,7 @@ mod env;
 mod equality;
 mod expect;
 mod files;
+mod fold;
 mod force;
 mod globals;
 mod inequality;

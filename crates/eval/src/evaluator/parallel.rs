@@ -206,6 +206,12 @@ impl Evaluator {
         Offer(self.place.and_then(|place| self.offer_from(place, need, values)))
     }
 
+    /// Whether there are other threads to offer something to.
+    #[inline]
+    pub(crate) fn has_company(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Calls a function with each element of a list and hands both the element and the result on. Where there are
     /// other threads, later results are offered meanwhile.
     pub(crate) fn call_for_each(
@@ -227,7 +233,7 @@ impl Evaluator {
         prepare: impl Fn(Value) -> Result<()>,
         mut hand_on: impl FnMut(Value, Value) -> Result<()>,
     ) -> Result<()> {
-        if self.place.is_none() || !(2..=LONGEST_LIST).contains(&list.len()) {
+        if !self.has_company() || !(2..=LONGEST_LIST).contains(&list.len()) {
             return list.iter().try_for_each(|element| {
                 prepare(element)?;
                 hand_on(element, self.call(function, &[element], pos)?)
