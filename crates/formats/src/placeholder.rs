@@ -7,12 +7,12 @@ use std::fmt;
 use crate::{
     hash::Hash,
     nix32,
-    store_path::{StorePath, StorePathError, output_path_name},
+    store_path::{StorePath, StorePathError, name_bytes, output_path_name},
 };
 
 /// What `builtins.placeholder "out"` gives: stands for an output of the derivation it is in.
 pub fn output_placeholder(output: &str) -> String {
-    format!("/{}", Hash::sha256(format!("nix-output:{output}").as_bytes()).to_nix32())
+    format!("/{}", Hash::sha256(&name_bytes(&format!("nix-output:{output}"))).to_nix32())
 }
 
 /// Stands for an output of another derivation whose path depends on what it will contain.

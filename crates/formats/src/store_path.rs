@@ -3,7 +3,7 @@
 //! Sources: C++ Nix 2.34 `libstore/path.cc`, `libstore/store-dir-config.cc` and the manual page
 //! "Complete Store Path Calculation".
 
-use std::{collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
@@ -42,7 +42,7 @@ pub enum StorePathError {
     IllegalCharacter {
         /// The whole name.
         name: String,
-        /// The first wrong character.
+        /// The first wrong character; the first byte of one that is not ASCII, as [`stand_in`] gives it.
         character: char,
     },
     /// The name of a path is wrong.
@@ -107,9 +107,37 @@ pub fn check_name(name: &str) -> Result<(), StorePathError> {
     if name.bytes().all(|byte| LEGAL[usize::from(byte)]) {
         return Ok(());
     }
-    let legal = |c: char| u8::try_from(c).is_ok_and(|byte| LEGAL[usize::from(byte)]);
-    let character = name.chars().find(|c| !legal(*c)).unwrap_or(char::REPLACEMENT_CHARACTER);
+    let first = name_bytes(name).iter().copied().find(|byte| !LEGAL[usize::from(*byte)]);
+    let character = first.map_or(char::REPLACEMENT_CHARACTER, stand_in);
     Err(StorePathError::IllegalCharacter { name: name.into(), character })
+}
+
+/// Messages may hold any bytes. One that is no text by itself stands in them as a private character, with this number plus
+/// its own.
+const STAND_INS: u32 = 0x10_ff00 - 0x80;
+
+/// A byte in a message: an ASCII character, or what stands for any other byte.
+pub fn stand_in(byte: u8) -> char {
+    if byte.is_ascii() {
+        char::from(byte)
+    } else {
+        char::from_u32(STAND_INS + u32::from(byte)).unwrap_or('?')
+    }
+}
+
+/// The bytes of a name that may have such characters in it.
+pub(crate) fn name_bytes(name: &str) -> Cow<'_, [u8]> {
+    if name.is_ascii() {
+        return Cow::Borrowed(name.as_bytes());
+    }
+    let mut bytes = Vec::with_capacity(name.len());
+    for character in name.chars() {
+        match u32::from(character).checked_sub(STAND_INS) {
+            Some(byte @ 0x80..=0xff) => bytes.push(byte as u8),
+            _ => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+    Cow::Owned(bytes)
 }
 
 /// The bytes that names are made of.
@@ -285,9 +313,10 @@ impl StoreDir {
             fingerprint.extend_from_slice(piece.as_bytes());
         }
         inner.write_base16(&mut fingerprint);
-        for piece in [":", &self.0, ":", name] {
+        for piece in [":", &self.0, ":"] {
             fingerprint.extend_from_slice(piece.as_bytes());
         }
+        fingerprint.extend_from_slice(&name_bytes(name));
         StorePath::from_digest(&Hash::sha256(&fingerprint).compress(), name)
     }
 

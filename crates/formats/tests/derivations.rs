@@ -281,7 +281,8 @@ prop_compose! {
         outputs in prop::collection::btree_map("[a-z]{1,4}", output(), 0..3),
         input_derivations in prop::collection::btree_map(store_path(".drv"), inputs(), 0..3),
         input_sources in prop::collection::btree_set(store_path(""), 0..3),
-        system: String,
+        // Systems are not escaped.
+        system in "[ -!#-Z_-~é\n]{0,8}",
         builder: Vec<u8>,
         args: Vec<Vec<u8>>,
         env: BTreeMap<Vec<u8>, Vec<u8>>,

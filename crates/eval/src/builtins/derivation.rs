@@ -14,7 +14,7 @@ use nival_formats::{
 };
 use nival_syntax::{Origin, Pos, Symbol};
 
-use super::{text, utf8};
+use super::{any_text, utf8};
 use crate::context::{Context, ContextElement, Contexts, DerivationRef};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need, Verbosity};
@@ -64,7 +64,7 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
     let name = ev
         .force_plain_string(name_attr.value, pos, frame)
         .frame("while evaluating the derivation attribute 'name'", name_attr.pos())?;
-    let name = text(name.bytes())?;
+    let name = any_text(name.bytes());
     make(ev, &name, attrs, pos).frame_with(
         || {
             format!(
@@ -412,7 +412,7 @@ impl Parts<'_> {
         }
         match key {
             b"builder" => self.builder = Some(string),
-            b"outputs" => self.spec.set_names(utf8(bytes)?.split_ascii_whitespace())?,
+            b"outputs" => self.spec.set_names(any_text(bytes).split_ascii_whitespace())?,
             _ => self.take_text(key, bytes)?,
         }
         self.env.push((key, string));
@@ -422,10 +422,10 @@ impl Parts<'_> {
     /// What is said in text, structured or not.
     fn take_text(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         match key {
-            b"system" => self.system = text(value)?,
-            b"outputHash" => self.spec.hash = Some(text(value)?),
-            b"outputHashAlgo" => self.spec.algo = output_hash_algo(self.ev, utf8(value)?)?,
-            b"outputHashMode" => self.spec.set_method(self.ev, utf8(value)?, self.name)?,
+            b"system" => self.system = any_text(value),
+            b"outputHash" => self.spec.hash = Some(any_text(value)),
+            b"outputHashAlgo" => self.spec.algo = output_hash_algo(self.ev, &any_text(value))?,
+            b"outputHashMode" => self.spec.set_method(self.ev, &any_text(value), self.name)?,
             _ => {}
         }
         Ok(())
@@ -448,9 +448,10 @@ impl Parts<'_> {
             b"outputs" => {
                 let names = ev.force_list(value, pos, "")?.iter().map(|name| {
                     let name = ev.force_plain_string(name, pos, "")?;
-                    utf8(name.bytes())
+                    Ok(any_text(name.bytes()))
                 });
-                self.spec.set_names(names.collect::<Result<Vec<_>>>()?)?;
+                let names = names.collect::<Result<Vec<_>>>()?;
+                self.spec.set_names(names.iter().map(String::as_str))?;
             }
             b"system" | b"outputHash" | b"outputHashAlgo" | b"outputHashMode" => {
                 let value = ev.force_plain_string(value, pos, "")?;

@@ -3,7 +3,7 @@
 use nival_formats::placeholder::output_placeholder;
 use nival_syntax::Pos;
 
-use super::text;
+use super::any_text;
 use crate::error::Result;
 use crate::evaluator::Evaluator;
 use crate::value::{Builtin, Constant, Value};
@@ -69,7 +69,7 @@ pub(super) static IMPURE_CONSTANTS: &[Constant] = &[
 
 fn get_env(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the first argument passed to builtins.getEnv";
-    let name = text(ev.force_plain_string(arguments[0], pos, frame)?.bytes())?;
+    let name = any_text(ev.force_plain_string(arguments[0], pos, frame)?.bytes());
     if ev.settings().pure_eval || ev.settings().restrict_eval {
         return Ok(ev.string(""));
     }
@@ -78,6 +78,6 @@ fn get_env(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
 
 fn placeholder(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the first argument passed to builtins.placeholder";
-    let output = text(ev.force_plain_string(arguments[0], pos, frame)?.bytes())?;
+    let output = any_text(ev.force_plain_string(arguments[0], pos, frame)?.bytes());
     Ok(ev.string(output_placeholder(&output)))
 }

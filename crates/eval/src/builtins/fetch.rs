@@ -12,7 +12,7 @@ use nival_formats::{
 use nival_syntax::{Pos, Symbol};
 
 use super::derivation::{parse_hash, require_feature};
-use super::text;
+use super::{any_text, text};
 use crate::context::Context;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, describe_type};
@@ -113,7 +113,10 @@ fn download(
                     let given = plain("while evaluating the sha256 of the content we should fetch")?;
                     hash = Some(parse_hash(ev, &given, Some(HashAlgo::Sha256), Pos::NONE)?);
                 }
-                b"name" => name = Some(plain("while evaluating the name of the content we should fetch")?),
+                b"name" => {
+                    let frame = "while evaluating the name of the content we should fetch";
+                    name = Some(any_text(ev.force_plain_string(value, place, frame)?.bytes()));
+                }
                 _ => {
                     let message = format!("unsupported argument '{key}' to '{kind}'");
                     return Err(EvalError::other(message).at(pos));

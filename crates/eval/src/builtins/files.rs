@@ -9,7 +9,7 @@ use nival_formats::{ContentAddress, ContentAddressMethod, Hash, HashAlgo, StoreP
 use nival_syntax::{Origin, Pos, Symbol};
 
 use super::derivation::parse_hash;
-use super::text;
+use super::{any_text, text};
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, SearchEntry, Sought};
@@ -406,7 +406,7 @@ fn path(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
             }
             b"name" => {
                 let frame = "while evaluating the `name` attribute passed to builtins.path";
-                name = text(ev.force_plain_string(attr.value, attr.pos(), frame)?.bytes())?;
+                name = any_text(ev.force_plain_string(attr.value, attr.pos(), frame)?.bytes());
             }
             b"filter" => {
                 let frame = "while evaluating the `filter` parameter passed to builtins.path";
@@ -520,7 +520,7 @@ fn copy_source(ev: &Evaluator, source: Source<'_>, context: Context, pos: Pos) -
 
 fn to_file(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the first argument passed to builtins.toFile";
-    let name = text(ev.force_plain_string(arguments[0], pos, frame)?.bytes())?;
+    let name = any_text(ev.force_plain_string(arguments[0], pos, frame)?.bytes());
     let frame = "while evaluating the second argument passed to builtins.toFile";
     let contents = ev.force_string(arguments[1], pos, frame)?;
     let mut references = Vec::new();

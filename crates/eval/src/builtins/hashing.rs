@@ -4,7 +4,7 @@ use nival_formats::{Hash, HashFormat};
 use nival_syntax::{Pos, Symbol};
 
 use super::derivation::parse_notated_hash;
-use super::{hash_algo, text};
+use super::{any_text, hash_algo};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::host::MessageKind;
@@ -46,14 +46,14 @@ fn convert_hash(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> 
     let frame = "while evaluating the first argument passed to builtins.convertHash";
     let attrs = ev.force_attrs(arguments[0], pos, frame)?;
     let hash = ev.required_attr(attrs, Symbol::intern("hash"), "while locating the attribute 'hash'")?;
-    let hash = text(ev.force_plain_string(hash, pos, "while evaluating the attribute 'hash'")?.bytes())?;
+    let hash = any_text(ev.force_plain_string(hash, pos, "while evaluating the attribute 'hash'")?.bytes());
     let algo = attrs.get(Symbol::intern("hashAlgo"));
     let algo =
         algo.map(|algo| hash_algo(ev, algo, pos, "while evaluating the attribute 'hashAlgo'")).transpose()?;
     let frame = "while locating the attribute 'toHashFormat'";
     let format = ev.required_attr(attrs, Symbol::intern("toHashFormat"), frame)?;
     let frame = "while evaluating the attribute 'toHashFormat'";
-    let format = text(ev.force_plain_string(format, pos, frame)?.bytes())?;
+    let format = any_text(ev.force_plain_string(format, pos, frame)?.bytes());
     if format == "base32" {
         let warning = "\"base32\" is a deprecated alias for hash format \"nix32\".";
         ev.say(MessageKind::Warning, warning.as_bytes())?;

@@ -76,6 +76,11 @@ pub(crate) fn text(bytes: &[u8]) -> Result<String> {
     utf8(bytes).map(str::to_owned)
 }
 
+/// What need not be UTF-8 here: names of store paths, which are refused later if they are not, and systems.
+fn any_text(bytes: &[u8]) -> String {
+    nival_syntax::raw_text(bytes).into_owned()
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str> {
     std::str::from_utf8(bytes)
         .map_err(|_| EvalError::other(format!("'{}' is not valid UTF-8", nival_syntax::raw_text(bytes))))
@@ -83,11 +88,31 @@ fn utf8(bytes: &[u8]) -> Result<&str> {
 
 /// The hash algorithm that an argument names.
 fn hash_algo(ev: &Evaluator, value: Value, pos: Pos, frame: &'static str) -> Result<HashAlgo> {
-    let name = text(ev.force_plain_string(value, pos, frame)?.bytes())?;
+    let name = any_text(ev.force_plain_string(value, pos, frame)?.bytes());
     let algo =
         name.parse::<HashAlgo>().map_err(|error| EvalError::new(ErrorKind::Usage, error.to_string()))?;
     if algo == HashAlgo::Blake3 {
         derivation::require_feature(ev, "blake3-hashes")?;
     }
     Ok(algo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::any_text;
+
+    /// The crates for formats and for messages know nothing of each other.
+    #[test]
+    fn bytes_stand_for_themselves_in_the_same_way_everywhere() {
+        for byte in 0x80..=0xff {
+            assert_eq!(any_text(&[byte]), nival_formats::store_path::stand_in(byte).to_string());
+        }
+        let error = nival_formats::store_path::check_name(&any_text(b"a\xff")).expect_err("no name");
+        assert_eq!(
+            nival_syntax::raw_bytes(&error.to_string())[..],
+            b"name 'a\xff' contains illegal character '\xff'"[..]
+        );
+        let error = nival_formats::store_path::check_name("\u{e9}").expect_err("no name");
+        assert!(nival_syntax::raw_bytes(&error.to_string()).ends_with(b" '\xc3'"));
+    }
 }

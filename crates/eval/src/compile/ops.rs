@@ -1,6 +1,6 @@
 //! Operators.
 
-use nival_syntax::ast::BinaryOp;
+use nival_syntax::ast::{BinaryOp, Expr};
 use nival_syntax::{ExprId, Pos, Symbol};
 
 use super::expr::{Constant, run_bool};
@@ -53,8 +53,14 @@ pub(super) fn compile(
         BinaryOp::Or => Op::new(heap, Or(sides)),
         BinaryOp::Implies => Op::new(heap, Implies(sides)),
         BinaryOp::Update => {
-            let side_positions = (unit.pos(left), unit.pos(right));
-            Op::new(heap, Update { sides, side_positions })
+            // Of several in a row, the reference tells only the innermost.
+            let side = |operand, id, frame| {
+                let is_update = matches!(unit.expr(id), Expr::Binary { op: BinaryOp::Update, .. });
+                Side { operand, pos: unit.pos(id), frame: if is_update { "" } else { frame } }
+            };
+            let left = side(sides.left, left, "in the left operand of the update (//) operator");
+            let right = side(sides.right, right, "in the right operand of the update (//) operator");
+            Op::new(heap, Update { left, right })
         }
         _ => Op::new(heap, ConcatLists(sides)),
     }
@@ -239,25 +245,29 @@ impl<const OPERATION: u8> Run for Arithmetic<OPERATION> {
 }
 
 struct Update {
-    sides: Sides,
-    side_positions: (Pos, Pos),
+    left: Side,
+    right: Side,
+}
+
+struct Side {
+    operand: Operand,
+    pos: Pos,
+    frame: &'static str,
 }
 
 impl Run for Update {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        // The right side first, as the reference does.
-        let side = |op: Operand, pos, frame: &'static str| match op.run(ev, env) {
+        let attrs = |side: &Side| match side.operand.run(ev, env) {
             Ok(value) => match value.view() {
                 View::Attrs(attrs) => Ok(attrs),
-                _ => Err(ev.expected("a set", value).with_frame(frame, pos)),
+                _ => Err(ev.expected("a set", value).with_frame(side.frame, side.pos)),
             },
-            Err(error) => Err(error.with_frame(frame, pos)),
+            Err(error) => Err(error.with_frame(side.frame, side.pos)),
         };
-        let frame = "in the right operand of the update (//) operator";
-        let right = side(self.sides.right, self.side_positions.1, frame)?;
-        let frame = "in the left operand of the update (//) operator";
-        let left = side(self.sides.left, self.side_positions.0, frame)?;
+        // The right side first, as the reference does.
+        let right = attrs(&self.right)?;
+        let left = attrs(&self.left)?;
         Ok(left.update(&ev.heap, &ev.merge_plans, right).into())
     }
 }

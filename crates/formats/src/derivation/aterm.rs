@@ -16,7 +16,7 @@ use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
     escape::each_special,
     hash::{Hash, HashAlgo},
-    store_path::{StoreDir, StorePath},
+    store_path::{StoreDir, StorePath, name_bytes},
 };
 
 /// Dynamic derivations nest; no honest one does so deeply.
@@ -83,7 +83,7 @@ impl Draft<'_> {
 
         out.all(&self.outputs, |out, DraftOutput { name, output, path }| {
             out.raw("(");
-            out.string(name);
+            out.as_it_is(name);
             out.raw(",\"");
             if let (Outputs::Shown, Some(path)) = (outputs, path) {
                 out.bare_path(store, path);
@@ -136,7 +136,7 @@ impl Draft<'_> {
         out.raw(",");
         out.all(self.input_sources.iter(), |out, path| out.path(store, path));
         out.raw(",");
-        out.string(self.system);
+        out.as_it_is(self.system);
         out.raw(",");
         out.string(self.builder);
         out.raw(",");
@@ -184,7 +184,7 @@ pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>]) -> Vec<u8> {
         out.raw("(\"");
         input.hash.write_base16(&mut out.0);
         out.raw("\",");
-        out.strings(&*input.outputs);
+        out.names(&input.outputs);
         out.raw(")");
     });
     out.0
@@ -227,6 +227,13 @@ impl Printer {
         self.raw("\"");
     }
 
+    /// A text that the reference does not escape (`derivations.cc`): names of outputs, the system, paths.
+    fn as_it_is(&mut self, text: impl AsRef<str>) {
+        self.raw("\"");
+        self.0.extend_from_slice(&name_bytes(text.as_ref()));
+        self.raw("\"");
+    }
+
     fn path(&mut self, store: &StoreDir, path: &StorePath) {
         self.raw("\"");
         self.bare_path(store, path);
@@ -235,7 +242,7 @@ impl Printer {
 
     /// A path without its quotes.
     fn bare_path(&mut self, store: &StoreDir, path: &StorePath) {
-        self.escaped(store.as_str().as_bytes());
+        self.raw(store.as_str());
         self.raw("/");
         self.raw(path.as_str());
     }
@@ -263,16 +270,21 @@ impl Printer {
         self.all(items, Self::string);
     }
 
+    /// Names of outputs.
+    fn names(&mut self, names: &BTreeSet<String>) {
+        self.all(names, Self::as_it_is);
+    }
+
     fn input(&mut self, node: &InputOutputs) {
         if node.dynamic.is_empty() {
-            return self.strings(&node.outputs);
+            return self.names(&node.outputs);
         }
         self.raw("(");
-        self.strings(&node.outputs);
+        self.names(&node.outputs);
         self.raw(",");
         self.all(&node.dynamic, |out, (output, node)| {
             out.raw("(");
-            out.string(output);
+            out.as_it_is(output);
             out.raw(",");
             out.input(node);
             out.raw(")");
