@@ -71,7 +71,7 @@ impl Stopper {
 impl Debugger for Stopper {
     fn stop(&self, evaluator: &Evaluator, stop: &Stop<'_>) -> Resume {
         let output = self.world.output;
-        if stop.is_breakpoint {
+        if stop.is_breakpoint && stop.error.is_some() {
             output.alert("info: breakpoint reached\n");
         } else if let Some(diagnostic) = stop.diagnostic() {
             let text = render_diagnostic(&self.world, &diagnostic, true);

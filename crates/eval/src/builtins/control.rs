@@ -116,6 +116,9 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
     ),
     Builtin::new("break", &["v"], "`v`; a place for a debugger to stop.", |ev, arguments, pos| {
         debug::breakpoint(ev)?;
+        if debug::defer(ev, arguments[0]) {
+            return Ok(Value::NULL);
+        }
         ev.force(arguments[0], pos)
     })
     .global()

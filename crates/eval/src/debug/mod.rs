@@ -8,6 +8,7 @@ mod fake;
 mod nodes;
 mod stop;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,9 @@ pub(crate) use nodes::{body, expression, in_attribute, in_file, in_let};
 pub use stop::{Resume, ScopeNames, Scopes, StackFrame, Stop};
 
 use nival_syntax::Pos;
+use nival_syntax::ast::Expr;
 
+use crate::compile::Unit;
 use crate::error::{ErrorKind, EvalError, FrameText, Result};
 use crate::evaluator::Evaluator;
 use crate::value::Value;
@@ -46,6 +49,10 @@ pub struct Debugging {
     stack: Mutex<Vec<Entry>>,
     /// What selections that are about to begin select from.
     subjects: Mutex<Vec<Value>>,
+    /// What `builtins.break` gave back, to be evaluated by who needs it.
+    deferred: Mutex<Option<Value>>,
+    /// For each text, by its address, which expressions end with one around them.
+    endings: Mutex<HashMap<usize, Arc<[bool]>>>,
     /// Whether to stop at the next step.
     steps: AtomicBool,
     /// Whether somebody is looking around, or will not any more.
@@ -70,6 +77,8 @@ impl Debugging {
             at,
             stack: Mutex::default(),
             subjects: Mutex::default(),
+            deferred: Mutex::default(),
+            endings: Mutex::default(),
             steps: AtomicBool::new(false),
             is_quiet: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
@@ -85,6 +94,44 @@ impl Debugging {
         self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether there is something that `builtins.break` gave back.
+    pub(crate) fn has_deferred(&self) -> bool {
+        self.deferred().is_some()
+    }
+
+    /// The value, or what `builtins.break` gave back in its place.
+    pub(crate) fn settle(&self, ev: &Evaluator, value: Value) -> Result<Value> {
+        let deferred = self.deferred().take();
+        deferred.map_or(Ok(value), |deferred| ev.force(deferred, Pos::NONE))
+    }
+
+    fn deferred(&self) -> MutexGuard<'_, Option<Value>> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which expressions of a text are the last thing that one around them evaluates, so that it gives back what they do.
+    fn endings(&self, unit: &'static Unit) -> Arc<[bool]> {
+        let mut endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);
+        let address = std::ptr::from_ref(unit).addr();
+        Arc::clone(endings.entry(address).or_insert_with(|| {
+            let ast = &unit.ast;
+            let mut is_ending = vec![false; ast.len()];
+            for id in ast.ids() {
+                let ending = match ast.expr(id) {
+                    Expr::Let { body, .. } | Expr::With { body, .. } | Expr::Assert { body, .. } => [body; 2],
+                    Expr::If { then, otherwise, .. } => [then, otherwise],
+                    Expr::Select { default: Some(default), .. } => [default; 2],
+                    Expr::Lambda(lambda) => [ast.lambda(lambda).body; 2],
+                    _ => continue,
+                };
+                for id in ending {
+                    is_ending[id.index()] = true;
+                }
+            }
+            is_ending.into()
+        }))
+    }
+
     /// Stops, unless somebody has stopped already. Says whether evaluation may go on.
     fn stop(&self, ev: &Evaluator, error: Option<&EvalError>, is_breakpoint: bool) -> bool {
         if self.stack().is_empty() || self.is_quiet.swap(true, Ordering::Relaxed) {
@@ -92,8 +139,17 @@ impl Debugging {
         }
         let entries = self.stack().clone();
         let in_try = self.tries.load(Ordering::Relaxed) > 0 && !is_breakpoint;
-        let stop = Stop::new(&entries, error, is_breakpoint, in_try);
-        let resume = self.debugger.stop(ev, &stop);
+        let mut stop = Stop::new(&entries, error, is_breakpoint, in_try);
+        let mut resume = Resume::Step;
+        if self.steps.load(Ordering::Relaxed) && stop.frames.len() > entries.len() {
+            // That the error comes onto the stack is a step of its own in the reference.
+            stop.error = None;
+            resume = self.debugger.stop(ev, &stop);
+            stop.error = error;
+        }
+        if resume != Resume::Quit {
+            resume = self.debugger.stop(ev, &stop);
+        }
         self.steps.store(resume == Resume::Step, Ordering::Relaxed);
         self.is_quiet.store(resume == Resume::Quit, Ordering::Relaxed);
         self.has_left.store(resume == Resume::Quit, Ordering::Relaxed);
@@ -122,6 +178,14 @@ pub(crate) fn breakpoint(ev: &Evaluator) -> Result<()> {
     }
     let call = debugging.stack().last().map_or(Pos::NONE, |entry| entry.place.unit.ast.pos(entry.place.id));
     Err(reached.with_frame(FrameText::Builtin("break"), call))
+}
+
+/// Leaves the evaluation of what `builtins.break` gives back to who needs it, as the reference does: by then what ends with
+/// the call is off the stack.
+pub(crate) fn defer(ev: &Evaluator, value: Value) -> bool {
+    let Some(debugging) = &ev.settings().debugging else { return false };
+    *debugging.deferred() = Some(value);
+    true
 }
 
 /// Stops for an error, and says whether the user wants to leave. The reference then throws one of no special kind, which who

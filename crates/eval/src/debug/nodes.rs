@@ -46,30 +46,37 @@ pub(super) enum Kind {
 
 /// The code of an expression, which is on the stack while it runs, or notices errors.
 pub(crate) fn expression(ev: &Evaluator, debugging: &Arc<Debugging>, unit: &'static Unit, id: ExprId) -> Op {
-    let heap = &ev.heap;
-    let debugging = Arc::clone(debugging);
-    match unit.ast.expr(id) {
+    let op = match unit.ast.expr(id) {
         Expr::Int(_)
         | Expr::Float(_)
         | Expr::String(_)
         | Expr::Path(_)
         | Expr::Lambda(_)
         | Expr::List(_)
-        | Expr::CurPos => compile::plain_expression(ev, unit, id),
+        | Expr::CurPos => return compile::plain_expression(ev, unit, id),
+        _ => noticing(ev, debugging, unit, id),
+    };
+    if debugging.endings(unit)[id.index()] {
+        return op;
+    }
+    Op::new(&ev.heap, Settling { debugging: Arc::clone(debugging), op })
+}
+
+fn noticing(ev: &Evaluator, debugging: &Arc<Debugging>, unit: &'static Unit, id: ExprId) -> Op {
+    let heap = &ev.heap;
+    let debugging = Arc::clone(debugging);
+    let call =
+        |op| Stacked { debugging: Arc::clone(&debugging), place: Place::new(unit, id, Kind::Call), op };
+    match unit.ast.expr(id) {
         Expr::Call { function, arguments } => {
             let function = compile::expression(ev, unit, function);
             let arguments = unit.ast.list(arguments).iter();
             let arguments = arguments.map(|argument| compile::argument(ev, unit, *argument)).collect();
-            let op = Op::new(heap, Call { function, arguments, pos: unit.ast.pos(id) });
-            Op::new(heap, Stacked { debugging, place: Place::new(unit, id, Kind::Call), op })
+            Op::new(heap, call(Op::new(heap, Call { function, arguments, pos: unit.ast.pos(id) })))
         }
-        Expr::SearchPath(_) | Expr::Negate(_) => {
-            let op = compile::plain_expression(ev, unit, id);
-            Op::new(heap, Stacked { debugging, place: Place::new(unit, id, Kind::Call), op })
-        }
+        Expr::SearchPath(_) | Expr::Negate(_) => Op::new(heap, call(compile::plain_expression(ev, unit, id))),
         Expr::Binary { op, .. } if op.function().is_some() => {
-            let op = compile::plain_expression(ev, unit, id);
-            Op::new(heap, Stacked { debugging, place: Place::new(unit, id, Kind::Call), op })
+            Op::new(heap, call(compile::plain_expression(ev, unit, id)))
         }
         Expr::Select { subject, path, default } => {
             let subject = compile::expression(ev, unit, subject);
@@ -82,6 +89,18 @@ pub(crate) fn expression(ev: &Evaluator, debugging: &Arc<Debugging>, unit: &'sta
             let op = compile::plain_expression(ev, unit, id);
             Op::new(heap, Noticing { debugging, unit, id, op })
         }
+    }
+}
+
+/// What somebody needs the value of, which then is evaluated if `builtins.break` has left it.
+struct Settling {
+    debugging: Arc<Debugging>,
+    op: Op,
+}
+
+impl Run for Settling {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        self.debugging.settle(ev, self.op.run(ev, env)?)
     }
 }
 
@@ -226,7 +245,7 @@ impl Run for Call {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let function = self.function.run(ev, env)?;
         let arguments: Vec<Value> = self.arguments.iter().map(|argument| argument.make(ev, env)).collect();
-        ev.call(function, &arguments, self.pos)
+        ev.call_for_debugger(function, &arguments, self.pos)
     }
 }
 

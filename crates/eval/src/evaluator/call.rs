@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nival_syntax::{Pos, Symbol};
 
-use super::{Env, Evaluator};
+use super::{Env, Evaluator, Observer};
 use crate::code::LambdaCode;
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 use crate::value::{Attr, AttrsBuilder, Builtin, Lambda, Value, View};
@@ -13,12 +13,18 @@ impl Evaluator {
     /// Calls a function with arguments. The result is evaluated.
     pub fn call(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
         let _depth = self.enter(pos)?;
-        match &self.watch {
-            None => self.apply(function, arguments, pos),
-            Some(watch) => {
-                watch.call(self, function, arguments, pos, || self.apply(function, arguments, pos))
-            }
+        let work = || self.apply(function, arguments, pos);
+        match &self.observer {
+            None => work(),
+            Some(Observer::Watch(watch)) => watch.call(self, function, arguments, pos, work),
+            Some(Observer::Debugging(debugging)) => debugging.settle(self, work()?),
         }
+    }
+
+    /// The same, but what `builtins.break` gives back is still to be evaluated.
+    pub(crate) fn call_for_debugger(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
+        let _depth = self.enter(pos)?;
+        self.apply(function, arguments, pos)
     }
 
     /// Calls a function with one argument, and what that gives with another: in the reference the first call is what the
@@ -40,7 +46,7 @@ impl Evaluator {
         }
         if let View::Lambda(lambda) = function.settled().view()
             && lambda.code().arity > 1
-            && self.watch.is_none()
+            && self.observer.is_none()
         {
             self.check_depth(pos)?;
             return self.apply(function, &[first, second], pos);
@@ -49,10 +55,11 @@ impl Evaluator {
             let function = self.call(function, &[first], pos)?;
             self.apply(function, &[second], pos)
         };
-        match &self.watch {
+        match &self.observer {
             None => work(),
             // What it calls is not known before.
-            Some(watch) => watch.call(self, Value::NULL, &[second], pos, work),
+            Some(Observer::Watch(watch)) => watch.call(self, Value::NULL, &[second], pos, work),
+            Some(Observer::Debugging(debugging)) => debugging.settle(self, work()?),
         }
     }
 
@@ -112,7 +119,12 @@ impl Evaluator {
                     )?;
                     rest = others;
                 }
-                _ => return Err(self.not_a_function(current, pos)),
+                _ => match &self.observer {
+                    Some(Observer::Debugging(debugging)) if debugging.has_deferred() => {
+                        current = debugging.settle(self, current)?;
+                    }
+                    _ => return Err(self.not_a_function(current, pos)),
+                },
             }
         }
         Ok(current)

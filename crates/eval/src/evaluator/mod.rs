@@ -36,6 +36,7 @@ pub use settings::{LintLevel, SearchEntry, Settings, Verbosity};
 mod settings;
 
 use crate::compile::ResolverRoom;
+use crate::debug::Debugging;
 use crate::error::{FrameText, Result};
 use crate::host::Host;
 use crate::memory::{self, Heap};
@@ -71,9 +72,21 @@ pub struct Evaluator {
     elements: Cell<u16>,
     /// The offers with what it does ahead of need, and began before something of that had to wait.
     stuck_in: RefCell<Vec<u64>>,
-    /// Who is told of every call, if anybody.
-    pub(crate) watch: Option<Arc<Watch>>,
+    /// Who wants to see every call, if anybody.
+    observer: Option<Observer>,
     pub(crate) shared: Arc<Shared>,
+}
+
+enum Observer {
+    Watch(Arc<Watch>),
+    Debugging(Arc<Debugging>),
+}
+
+impl Observer {
+    fn of(settings: &Settings) -> Option<Observer> {
+        let debugging = settings.debugging.clone().map(Observer::Debugging);
+        debugging.or_else(|| settings.watch.clone().map(Observer::Watch))
+    }
 }
 
 /// What all evaluators of a program have in common.
@@ -142,7 +155,7 @@ impl Evaluator {
             going_round: Cell::new(None),
             elements: Cell::new(0),
             stuck_in: RefCell::default(),
-            watch: shared.0.settings.watch.clone(),
+            observer: Observer::of(&shared.0.settings),
             shared: shared.0.clone(),
         }
     }
@@ -159,7 +172,7 @@ impl Evaluator {
 
     /// Whether somebody wants to see every call, also those that need not be made.
     pub(crate) fn is_observed(&self) -> bool {
-        self.watch.is_some() || self.settings().debugging.is_some()
+        self.observer.is_some()
     }
 
     /// Whether errors keep a frame for each call.
