@@ -160,6 +160,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Hashes of files, and other notations of hashes
+    #[command(subcommand)]
+    Hash(HashCommand),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -291,6 +294,55 @@ pub struct EnterArguments {
     /// The command; your shell without one
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub command: Vec<String>,
+}
+
+/// How a hash is made and written.
+#[derive(Debug, Clone, Args)]
+pub struct HashStyle {
+    /// md5, sha1, sha256, sha512 or blake3
+    #[arg(long, default_value = "sha256", value_name = "ALGORITHM")]
+    pub algo: String,
+    /// sri, base16, nix32 or base64
+    #[arg(long, default_value = "sri", value_name = "NOTATION")]
+    pub format: String,
+}
+
+/// `nival hash …`.
+#[derive(Debug, Subcommand)]
+pub enum HashCommand {
+    /// Print the hashes of the contents of files
+    File {
+        /// How
+        #[command(flatten)]
+        style: HashStyle,
+        /// The files
+        paths: Vec<String>,
+    },
+    /// Print the hashes of files and folders as NARs, as the store has them
+    Path {
+        /// How
+        #[command(flatten)]
+        style: HashStyle,
+        /// Take the contents of files, not a NAR
+        #[arg(long)]
+        flat: bool,
+        /// The files and folders
+        paths: Vec<String>,
+    },
+    /// Write hashes in another notation
+    Convert {
+        /// The algorithm of hashes that don't name theirs
+        #[arg(long = "hash-algo", value_name = "ALGORITHM")]
+        algo: Option<String>,
+        /// Refuse hashes in another notation than this
+        #[arg(long, value_name = "NOTATION")]
+        from: Option<String>,
+        /// sri, base16, nix32 or base64
+        #[arg(long, default_value = "sri", value_name = "NOTATION")]
+        to: String,
+        /// The hashes
+        hashes: Vec<String>,
+    },
 }
 
 /// Which home is meant, and where it goes.

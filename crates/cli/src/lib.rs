@@ -44,8 +44,13 @@ pub fn run(context: &Context) -> ExitCode {
     if let Some(program) = nix::program(context) {
         return program.run(context);
     }
+    let as_reference = context.is_called_as_reference();
     let arguments = match arguments::parse(context) {
         Ok(arguments) => arguments,
+        Err(error) if as_reference && error.use_stderr() => {
+            let output = Output { loudness: Loudness::Usual, colour: false };
+            return nix::fail(context.called_as(), output, nix::of_command_line(&error));
+        }
         Err(error) => {
             // Help and version come this way too, with exit code 0 and for standard output.
             let _ = error.print();
@@ -58,6 +63,7 @@ pub fn run(context: &Context) -> ExitCode {
     };
     match command::run(context, output, arguments) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if as_reference => nix::fail(context.called_as(), output, error),
         Err(error) => {
             output.alert(error.render().trim_end());
             error.exit_code()

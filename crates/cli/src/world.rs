@@ -1,6 +1,7 @@
 //! What commands work on: the settings, the store (opened when first needed) and what evaluation wants written to it.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nival_eval::Verbosity;
@@ -31,6 +32,8 @@ pub(crate) struct World {
     pub(crate) verbosity: Verbosity,
     /// Whether errors and breakpoints open a REPL.
     pub(crate) debugger: bool,
+    /// Whether a REPL has said which program it is.
+    pub(crate) has_greeted: AtomicBool,
     place: StorePlace,
     store: OnceLock<Deferred>,
     opening: Mutex<()>,
@@ -59,6 +62,7 @@ impl World {
             refresh: false,
             verbosity: Verbosity::Usual,
             debugger: false,
+            has_greeted: AtomicBool::new(false),
             place,
             store: OnceLock::new(),
             opening: Mutex::new(()),

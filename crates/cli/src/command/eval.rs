@@ -8,7 +8,7 @@ use nival_syntax::Pos;
 
 use crate::arguments::EvalArguments;
 use crate::error::{CommandError, Kind, Result, reason};
-use crate::evaluation::{Arguments, Evaluated, Installables, Session};
+use crate::evaluation::{Arguments, Evaluated, Installables, Session, split_outputs};
 use crate::json_lines::on_several_lines;
 use crate::world::World;
 
@@ -19,7 +19,8 @@ pub(crate) fn run(world: &Arc<World>, arguments: &EvalArguments, given: Argument
     }
     let installables = Installables::new(world, &arguments.source, given)?;
     let name = arguments.installable.as_deref().unwrap_or(".");
-    if installables.are_flakes() && world.store_dir().parse(name).is_ok() {
+    let path = split_outputs(name).map_or(name, |(path, _)| path);
+    if installables.are_flakes() && world.store_dir().parse(path).is_ok() {
         let message = format!("installable '{name}' does not correspond to a Nix language value");
         return Err(CommandError::new(Kind::Usage, message));
     }
@@ -32,10 +33,13 @@ pub(crate) fn run(world: &Arc<World>, arguments: &EvalArguments, given: Argument
     let mut session = Session::new(world, &arguments.source.include);
     session.profile = arguments.profile;
     if let Some(path) = &arguments.write_to {
-        if world.context.absolute(path).symlink_metadata().is_ok() {
-            return Err(CommandError::failure(format!("path '{}' already exists", path.display())));
-        }
-        session.run(|evaluator| write(evaluator, value(evaluator)?, Pos::NONE, path))?;
+        session.run(|evaluator| {
+            let value = value(evaluator)?;
+            if world.context.absolute(path).symlink_metadata().is_ok() {
+                return Err(EvalError::other(format!("path '{}' already exists", path.display())));
+            }
+            write(evaluator, value, Pos::NONE, path)
+        })?;
         return world.write_derivations();
     }
     let format = Format {
@@ -65,7 +69,7 @@ fn show(evaluator: &Evaluator, value: Value, format: &Format) -> Evaluated<Vec<u
         return Ok(text.bytes().to_vec());
     }
     let mut text = if format.json {
-        let json = evaluator.to_json(value, true)?;
+        let json = evaluator.to_json_by_name(value)?;
         if format.pretty { on_several_lines(&json) } else { json }
     } else {
         let options = PrintOptions { force: true, derivation_paths: true, ..PrintOptions::default() };
@@ -86,14 +90,22 @@ fn write(evaluator: &Evaluator, value: Value, pos: Pos, path: &Path) -> Evaluate
             std::fs::write(path, text.bytes()).map_err(|error| failed("opening file", &error))
         }
         View::Attrs(attrs) => {
-            std::fs::create_dir(path).map_err(|error| failed("creating directory", &error))?;
-            attrs.by_name().try_for_each(|attr| {
+            std::fs::create_dir(path).map_err(|error| {
+                let (reason, path) = (reason(&error), path.display());
+                EvalError::new(
+                    ErrorKind::Host,
+                    format!("filesystem error: cannot create directory: {reason} [{path}]"),
+                )
+            })?;
+            attrs.iter().try_for_each(|attr| {
                 let name = attr.name.to_text().into_owned();
-                let written = if matches!(name.as_str(), "." | "..") || name.contains('/') {
-                    Err(EvalError::other(format!("invalid file name '{name}'")))
-                } else {
-                    write(evaluator, attr.value, attr.pos(), &path.join(&name))
-                };
+                // No name leads out of the folder.
+                let written =
+                    if name.starts_with('/') || name.split('/').any(|part| matches!(part, "." | "..")) {
+                        Err(EvalError::other(format!("invalid file name '{name}'")))
+                    } else {
+                        write(evaluator, attr.value, attr.pos(), &path.join(&name))
+                    };
                 written.frame_with(|| format!("while evaluating the attribute '{name}'"), attr.pos())
             })
         }

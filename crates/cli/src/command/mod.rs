@@ -8,6 +8,7 @@ mod enter;
 pub(crate) mod eval;
 mod explain;
 mod gc;
+pub(crate) mod hash;
 mod home;
 mod log;
 pub(crate) mod repl;
@@ -37,6 +38,7 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
     let world = |store: Option<&str>| -> Result<World> {
         let place = StorePlace::decide(context, store)?;
         let mut world = World::new(context.clone(), settings.clone(), output, place, common.print_build_logs);
+        world.as_reference = context.is_called_as_reference();
         world.refresh = common.refresh;
         Ok(world)
     };
@@ -46,6 +48,7 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
             config::run(output, &settings, json);
             Ok(())
         }
+        Command::Hash(command) => hash::run(context, output, &settings, &command),
         Command::Completions { shell } => {
             completions::run(output, shell);
             Ok(())

@@ -6,8 +6,9 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use nival_build::WantedOutputs;
 use nival_eval::host::Registries;
-use nival_eval::{EvalError, Evaluator, LockOptions, Value, is_pseudo_url, parse_path};
+use nival_eval::{ErrorKind, EvalError, Evaluator, LockOptions, Value, is_pseudo_url, parse_path};
 use nival_formats::FlakeRef;
 use nival_formats::flake_ref::ParsedFlakeRef;
 use nival_syntax::{Origin, Pos, Symbol, suggestions};
@@ -131,10 +132,6 @@ impl Installables {
                 return Err(CommandError::new(Kind::Usage, "'--file' and '--expr' are exclusive"));
             }
         };
-        if matches!(source, Source::Flake) && !arguments.is_empty() {
-            let message = "'--arg' and '--argstr' are incompatible with flakes";
-            return Err(CommandError::new(Kind::Usage, message));
-        }
         Ok(Self {
             source,
             arguments,
@@ -152,7 +149,7 @@ impl Installables {
 
     /// The value that a name stands for.
     pub(crate) fn value(&self, evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<Value> {
-        let name = without_outputs(name);
+        let (name, _) = split_outputs(name)?;
         let root = match &self.source {
             Source::Expression(text) => {
                 evaluator.eval_text(Origin::String, text.as_bytes().to_vec(), &self.base)?
@@ -173,7 +170,7 @@ impl Installables {
 
     /// What is said of a name.
     pub(crate) fn describe(&self, evaluator: &Evaluator, context: &Context, name: &str) -> String {
-        let name = without_outputs(name);
+        let name = split_outputs(name).map_or(name, |(name, _)| name);
         if self.are_flakes() {
             let features = |name: &str| evaluator.settings().has_feature(name);
             let finder = Finder { host: evaluator.host(), features: &features, context, words: self.words };
@@ -187,6 +184,10 @@ impl Installables {
     fn flake_attribute(&self, evaluator: &Evaluator, context: &Context, name: &str) -> Evaluated<Value> {
         let ParsedFlakeRef { flake: reference, fragment, .. } =
             find_reference(evaluator, context, self.words, name)?;
+        if !self.arguments.is_empty() {
+            let message = "'--arg' and '--argstr' are incompatible with flakes";
+            return Err(EvalError::new(ErrorKind::Usage, message));
+        }
         let flake = flake_value(evaluator, &self.system, &reference)?;
         let outputs =
             flake.as_attrs().and_then(|flake| flake.get(Symbol::intern("outputs"))).unwrap_or(flake);
@@ -249,8 +250,13 @@ fn describe_flake(evaluator: &Evaluator, reference: &FlakeRef) -> String {
 
 /// The flake that a word of the command line names, with its outputs, inputs and source.
 pub(crate) fn named_flake(evaluator: &Evaluator, world: &World, name: &str) -> Evaluated<Value> {
-    let reference = find_reference(evaluator, &world.context, words(world), name)?.flake;
-    flake_value(evaluator, &world.settings.this_system(), &reference)
+    let ParsedFlakeRef { flake, fragment, .. } =
+        find_reference(evaluator, &world.context, words(world), name)?;
+    if !fragment.is_empty() {
+        let message = format!("unexpected fragment '{fragment}' in flake reference '{name}'");
+        return Err(EvalError::other(message));
+    }
+    flake_value(evaluator, &world.settings.this_system(), &flake)
 }
 
 fn flake_value(evaluator: &Evaluator, system: &str, reference: &FlakeRef) -> Evaluated<Value> {
@@ -298,9 +304,20 @@ fn walk(
     Ok(Ok(value))
 }
 
-/// A name without the outputs that it selects: `name^out,dev`.
-fn without_outputs(name: &str) -> &str {
-    name.rsplit_once('^').map_or(name, |(name, _)| name)
+/// A name, and the outputs that it selects: `name^out,dev`, `name^*`.
+pub(crate) fn split_outputs(text: &str) -> Evaluated<(&str, Option<WantedOutputs>)> {
+    let Some((name, outputs)) = text.rsplit_once('^') else { return Ok((text, None)) };
+    if outputs == "*" {
+        return Ok((name, Some(WantedOutputs::All)));
+    }
+    let is_name = |output: &str| {
+        !output.is_empty()
+            && output.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._?=".contains(&byte))
+    };
+    if !outputs.split(',').all(is_name) {
+        return Err(EvalError::other(format!("invalid extended outputs specifier '{text}'")));
+    }
+    Ok((name, Some(WantedOutputs::Names(outputs.split(',').map(str::to_owned).collect()))))
 }
 
 /// The file that an argument of the command line means: a path, `<name>`, or what can be fetched.
@@ -321,8 +338,18 @@ mod tests {
 
     #[test]
     fn outputs_are_cut_off() {
-        for (text, expected) in [("a.b", "a.b"), ("a^out", "a"), ("a^*", "a"), ("^x", "")] {
-            assert_eq!(without_outputs(text), expected);
+        let names =
+            |names: &[&str]| Some(WantedOutputs::Names(names.iter().map(ToString::to_string).collect()));
+        for (text, expected) in [
+            ("a.b", ("a.b", None)),
+            ("a^out,dev", ("a", names(&["out", "dev"]))),
+            ("a^*", ("a", Some(WantedOutputs::All))),
+            ("^x", ("", names(&["x"]))),
+        ] {
+            assert_eq!(split_outputs(text).expect("it is well-formed"), expected);
+        }
+        for text in ["a^", "a^b c", "a^b,", "a^*,b"] {
+            assert!(split_outputs(text).is_err(), "{text}");
         }
     }
 

@@ -18,7 +18,7 @@ use insight::Insight;
 pub(crate) use home::{Home, home};
 pub(crate) use installable::{
     Argument, Arguments, FlakeDefault, Installables, argument_file, argument_values, file_argument,
-    given_arguments, named_flake, read_stdin,
+    given_arguments, named_flake, read_stdin, split_outputs,
 };
 
 use crate::arguments::BuildArguments;
@@ -294,32 +294,50 @@ pub(crate) fn derivations(world: &Arc<World>, arguments: &BuildArguments) -> Res
         Installables::new(world, &arguments.source, given_arguments(&world.context, &arguments.source)?)?;
     let name = arguments.installable.as_deref().unwrap_or(".");
     let question = ["build".to_owned(), format!("{installables:?} {name}")];
-    let found = Session::new(world, &arguments.source.include).answer_once(&question, |evaluator| {
-        let value = installables.value(evaluator, &world.context, name)?;
-        let value = evaluator.auto_call(&argument_values(evaluator, &installables.arguments, &installables.base)?, value)?;
-        // A derivation, or a set or list of them.
-        let function = evaluator.eval_str(
-            "value: let one = d: { inherit (d) drvPath; output = d.outputName or \"out\"; }; in builtins.toJSON (\
-             if value.type or null == \"derivation\" then [ (one value) ] else map one (builtins.filter \
-             (v: v.type or null == \"derivation\") (if builtins.isList value then value else builtins.attrValues value)))",
-            "/",
-        )?;
-        let json = evaluator.call(function, &[value], Pos::NONE)?;
-        Ok(evaluator.force_string(json, Pos::NONE, "")?.bytes().to_vec())
-    })?;
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Found {
-        drv_path: String,
-        output: String,
+    let mut found = Vec::new();
+    Session::new(world, &arguments.source.include).answer(
+        &question,
+        |evaluator, say| derivations_in(evaluator, world, &installables, name, say),
+        |said| {
+            let said = String::from_utf8_lossy(said);
+            let (path, output) = said.rsplit_once('!').expect("each path has its output");
+            found.push((world.store_dir().parse(path).map_err(CommandError::failure)?, output.to_owned()));
+            Ok(())
+        },
+    )?;
+    let (_, wanted) = split_outputs(name).map_err(CommandError::failure)?;
+    let mut targets: Vec<Target> = Vec::new();
+    for (derivation, output) in found {
+        if let Some(wanted) = &wanted {
+            let target = Target { derivation, outputs: wanted.clone() };
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        } else {
+            targets.push(building::output(derivation, &output));
+        }
     }
-    let found: Vec<Found> = serde_json::from_slice(&found).map_err(CommandError::failure)?;
-    if found.is_empty() {
-        return Err(CommandError::failure("there is no derivation in what was evaluated"));
+    Ok(targets)
+}
+
+/// Says where the derivations are that a word of the command line stands for, with the outputs that are meant.
+fn derivations_in(
+    evaluator: &Evaluator,
+    world: &World,
+    installables: &Installables,
+    name: &str,
+    say: &mut dyn FnMut(&[u8]),
+) -> Evaluated<()> {
+    let value = installables.value(evaluator, &world.context, name)?;
+    let arguments = argument_values(evaluator, &installables.arguments, &installables.base)?;
+    if installables.are_flakes() && !evaluator.is_derivation(value)? {
+        let fragment = name.split_once('#').map_or("", |(_, fragment)| fragment);
+        let fragment = split_outputs(fragment)?.0.trim_start_matches('.');
+        let what = format!("flake output attribute '{fragment}' to be a derivation or path");
+        return Err(evaluator.expected(&what, value));
     }
-    let target = |found: Found| {
-        let derivation = world.store_dir().parse(&found.drv_path).map_err(CommandError::failure)?;
-        Ok(building::output(derivation, &found.output))
-    };
-    found.into_iter().map(target).collect()
+    evaluator.packages(value, &arguments, &mut |package| {
+        let path = world.store_dir().display(&package.derivation);
+        say(format!("{path}!{}", package.output).as_bytes());
+    })
 }

@@ -9,9 +9,7 @@ use crate::settings::Settings;
 
 pub(super) fn run(output: Output, settings: &Settings, words: &[String], json: bool) -> Result {
     match words {
-        [] => Err(misuse(
-            "nix config requires a sub-command. Available sub-commands:\n\n         · check\n         · show",
-        )),
+        [] => Ok(()),
         [show] if show == "show" => {
             config::run(output, settings, json);
             Ok(())
@@ -26,6 +24,6 @@ pub(super) fn run(output: Output, settings: &Settings, words: &[String], json: b
             Ok(())
         }
         [show, _, extra, ..] if show == "show" => Err(misuse(format!("unexpected argument '{extra}'"))),
-        [other, ..] => Err(misuse(format!("'{other}' is not a recognised command"))),
+        [check, ..] => Err(CommandError::failure(format!("'nix config {check}' is not there yet"))),
     }
 }

@@ -242,12 +242,9 @@ impl Flags {
                 let [value] = line.values(flag)?;
                 self.apply("max-jobs", &value, output)?;
             }
-            "-k" => self.apply("keep-going", "true", output)?,
-            "-K" => self.apply("keep-failed", "true", output)?,
             "-v" | "--verbose" => self.verbosity = (self.verbosity + 1).min(7),
             "--quiet" => self.verbosity = self.verbosity.saturating_sub(1),
             "--debug" => self.verbosity = 6,
-            "-Q" | "--no-build-output" => {}
             "--log-format" => {
                 let [format] = line.values(flag)?;
                 if !LOG_FORMATS.contains(&format.as_str()) {

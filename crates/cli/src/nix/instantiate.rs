@@ -125,6 +125,9 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
                 let number = number_with_unit(&value)?.to_string();
                 flags.settings.apply(argument.trim_start_matches('-'), &number).map_err(misuse)?;
             }
+            "-k" => flags.settings.keep_going = true,
+            "-K" => flags.settings.keep_failed = true,
+            "-Q" | "--no-build-output" => {}
             "-" => command.stdin = true,
             "-E" | "--expr" => command.expressions = true,
             "--eval" | "--eval-only" if command.mode != Mode::Instantiate => {}

@@ -2,6 +2,8 @@
 
 mod config;
 mod flags;
+mod groups;
+mod hash;
 mod instantiate;
 mod subcommands;
 
@@ -9,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::context::Context;
-use crate::error::{Kind, Result};
+use crate::error::{CommandError, Kind, Result};
 use crate::output::{Loudness, Output};
 
 /// The release of C++ Nix that the programs of its names stand in for: scripts look for it in what `--version` says.
@@ -29,6 +31,7 @@ pub(crate) fn program(context: &Context) -> Option<Program> {
     let name = Path::new(context.arguments.first()?).file_name()?.to_str()?;
     match name {
         "nix" if subcommands::takes(context) => Some(Program { name: "nix", main: subcommands::run }),
+        "nix-hash" => Some(Program { name: "nix-hash", main: hash::run_legacy }),
         "nix-instantiate" => Some(Program { name: "nix-instantiate", main: instantiate::run }),
         _ => None,
     }
@@ -40,16 +43,42 @@ impl Program {
         let output = Output { loudness: Loudness::Usual, colour: false };
         match (self.main)(context, output) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(mut error) => {
-                error.hints.clear();
-                let mut text = error.render();
-                if error.kind == Kind::Usage {
-                    error.kind = Kind::Failure;
-                    text = format!("{text}Try '{} --help' for more information.", self.name);
-                }
-                output.alert(text.trim_end_matches('\n'));
-                error.exit_code()
-            }
+            Err(error) => fail(self.name, output, error),
+        }
+    }
+}
+
+/// Tells an error as C++ Nix does; gives the exit code of the program.
+pub(crate) fn fail(program: &str, output: Output, mut error: CommandError) -> ExitCode {
+    error.hints.clear();
+    let mut text = error.render();
+    if error.kind == Kind::Usage {
+        error.kind = Kind::Failure;
+        text = format!("{text}Try '{program} --help' for more information.");
+    }
+    output.alert(text.trim_end_matches('\n'));
+    error.exit_code()
+}
+
+/// What C++ Nix says where the command line of a sub-command is off.
+pub(crate) fn of_command_line(error: &clap::Error) -> CommandError {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.split(' ').next().unwrap_or_default()),
+        _ => None,
+    };
+    match (error.kind(), context(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(flag)) if flag.starts_with('-') => flags::unrecognised(flag),
+        (ErrorKind::UnknownArgument, Some(word)) => flags::misuse(format!("unexpected argument '{word}'")),
+        (ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues, Some(flag))
+            if context(ContextKind::InvalidValue).is_none_or(str::is_empty) =>
+        {
+            flags::misuse(format!("flag '{flag}' requires 1 argument(s), but only 0 were given"))
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            flags::misuse(first.strip_prefix("error: ").unwrap_or(first))
         }
     }
 }

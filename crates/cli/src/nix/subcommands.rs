@@ -6,7 +6,7 @@ use std::sync::Arc;
 use nival_syntax::suggestions;
 
 use super::flags::{CommandLine, Flags, Word, misuse, unrecognised};
-use super::{config, version};
+use super::{config, groups, hash, version};
 use crate::arguments::{EvalArguments, ReplArguments, SourceArguments};
 use crate::command::{self, eval, repl};
 use crate::context::Context;
@@ -26,15 +26,15 @@ pub(super) fn takes(context: &Context) -> bool {
         match word {
             Word::Plain(name) if subcommand.is_none() => {
                 if command::subcommand(&name).is_none()
-                    || matches!(name.as_str(), "eval" | "repl" | "config" | "show-config" | "help")
+                    || groups::alias(&name).is_some()
+                    || matches!(name.as_str(), "eval" | "repl" | "config" | "hash" | "help")
                 {
                     return true;
                 }
                 subcommand = Some(name);
             }
-            Word::Flag(flag) if matches!(flag.as_str(), "--version" | "--help") => {
-                return subcommand.is_none();
-            }
+            Word::Flag(flag) if flag == "--version" => return true,
+            Word::Flag(flag) if flag == "--help" => return subcommand.is_none(),
             Word::Flag(flag) => {
                 let _ = flags.take(&flag, &mut line, context, quiet);
             }
@@ -79,8 +79,21 @@ const COMMANDS: &[&str] = &[
     "why-depends",
 ];
 
+/// Flags that only sub-commands which evaluate have.
+const OF_EVALUATION: &[&str] = &[
+    "--arg",
+    "--argstr",
+    "--arg-from-file",
+    "--arg-from-stdin",
+    "-I",
+    "--include",
+    "--impure",
+    "--eval-store",
+    "--repair",
+];
+
 /// The line that names what may have been meant.
-fn did_you_mean(similar: &[String]) -> String {
+pub(super) fn did_you_mean(similar: &[String]) -> String {
     match similar {
         [] => String::new(),
         [one] => format!("\n       Did you mean {one}?"),
@@ -96,12 +109,15 @@ enum Subcommand {
         words: Vec<String>,
         json: bool,
     },
+    Hash(Box<hash::Line>),
     Help {
         words: Vec<String>,
     },
     /// One that is not there under the name of this program, or that needs what is off.
     Other {
         name: String,
+        /// The one of a group.
+        member: Option<String>,
     },
 }
 
@@ -123,9 +139,14 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
             }
             (Word::Flag(flag), subcommand) => {
                 let is_taken = match subcommand {
-                    Some(subcommand) => subcommand.take_flag(&flag, &mut line)?,
+                    Some(subcommand) => subcommand.take_flag(&flag, &mut line, output)?,
                     None => false,
                 };
+                if OF_EVALUATION.contains(&flag.as_str())
+                    && !subcommand.as_ref().is_some_and(Subcommand::evaluates)
+                {
+                    return Err(unrecognised(&flag));
+                }
                 if !is_taken
                     && !take_global_flag(&flag, &mut line, &mut flags, output)?
                     && !flags.take(&flag, &mut line, context, output)?
@@ -134,7 +155,17 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
                     return Err(unrecognised(&flag));
                 }
             }
-            (Word::Plain(name), None) => subcommand = Some(Subcommand::named(&name, output)?),
+            (Word::Plain(name), None) => match groups::alias(&name) {
+                None => subcommand = Some(Subcommand::named(&name)?),
+                Some((path, warning)) => {
+                    if let Some(warning) = warning {
+                        flags.output(output).warn(warning);
+                    }
+                    let mut found = Subcommand::named(path[0])?;
+                    path[1..].iter().try_for_each(|word| found.take_word((*word).to_owned()))?;
+                    subcommand = Some(found);
+                }
+            },
             (Word::Plain(word), Some(subcommand)) => subcommand.take_word(word)?,
         }
     }
@@ -148,7 +179,7 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
     }
     match &subcommand {
         None | Some(Subcommand::Repl(_)) => {}
-        Some(Subcommand::Other { name }) if name == "flake" => {
+        Some(Subcommand::Other { name, .. }) if name == "flake" => {
             // A word of its own for the feature of these, as long as the other one is on.
             features::require(&flags.settings, &BTreeSet::from(["nix-command"]))?;
             features::require(&flags.settings, &BTreeSet::from(["flakes"]))?;
@@ -160,8 +191,15 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
         Some(Subcommand::Help { words }) => {
             help(output, &words.iter().map(String::as_str).collect::<Vec<_>>())
         }
-        Some(Subcommand::Other { name }) => {
+        Some(Subcommand::Other { name, member: None }) if groups::is_group(&name) => {
+            Err(groups::no_member(context, &name))
+        }
+        Some(Subcommand::Hash(line)) => line.run(context, flags.output(output), &flags),
+        Some(Subcommand::Other { name, .. }) => {
             Err(CommandError::failure(format!("'nix {name}' is not there yet")))
+        }
+        Some(Subcommand::Config { words, .. }) if words.is_empty() => {
+            Err(groups::no_member(context, "config"))
         }
         Some(Subcommand::Config { words, json }) => config::run(output, &flags.settings, &words, json),
         Some(Subcommand::Eval(arguments)) => evaluate(context, output, flags, *arguments),
@@ -170,17 +208,14 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
 }
 
 impl Subcommand {
-    fn named(name: &str, output: Output) -> Result<Self> {
+    fn named(name: &str) -> Result<Self> {
         Ok(match name {
             "eval" => Self::Eval(Box::default()),
             "repl" => Self::Repl(Box::default()),
             "config" => Self::Config { words: Vec::new(), json: false },
-            "show-config" => {
-                output.warn("warning: 'show-config' is a deprecated alias for 'config show'");
-                Self::Config { words: vec!["show".into()], json: false }
-            }
+            "hash" => Self::Hash(Box::default()),
             "help" => Self::Help { words: Vec::new() },
-            _ if COMMANDS.contains(&name) => Self::Other { name: name.to_owned() },
+            _ if COMMANDS.contains(&name) => Self::Other { name: name.to_owned(), member: None },
             _ => {
                 let similar = suggestions(name, COMMANDS.iter().map(|command| command.as_bytes()));
                 return Err(misuse(format!(
@@ -196,15 +231,22 @@ impl Subcommand {
             Self::Eval(_) => "eval",
             Self::Repl(_) => "repl",
             Self::Config { .. } => "config",
+            Self::Hash(_) => "hash",
             Self::Help { .. } => "help",
-            Self::Other { name } => name,
+            Self::Other { name, .. } => name,
         }
     }
 
-    fn take_flag(&mut self, flag: &str, line: &mut CommandLine) -> Result<bool> {
+    /// Whether it takes flags that are for evaluation.
+    fn evaluates(&self) -> bool {
+        matches!(self, Self::Eval(_) | Self::Repl(_) | Self::Other { .. })
+    }
+
+    fn take_flag(&mut self, flag: &str, line: &mut CommandLine, output: Output) -> Result<bool> {
         match self {
             Self::Eval(arguments) => take_eval_flag(arguments, flag, line),
             Self::Repl(arguments) => take_source_flag(&mut arguments.source, flag, line),
+            Self::Hash(hash) => hash.take_flag(flag, line, output),
             Self::Config { json, .. } if flag == "--json" => {
                 *json = true;
                 Ok(true)
@@ -218,7 +260,12 @@ impl Subcommand {
             Self::Eval(arguments) if arguments.installable.is_none() => arguments.installable = Some(word),
             Self::Eval(_) => return Err(misuse(format!("unexpected argument '{word}'"))),
             Self::Repl(arguments) => arguments.installables.push(word),
+            Self::Config { words, .. } if words.is_empty() => words.push(groups::member("config", &word)?),
             Self::Config { words, .. } | Self::Help { words } => words.push(word),
+            Self::Hash(hash) => hash.take_word(word)?,
+            Self::Other { name, member: member @ None } if groups::is_group(name) => {
+                *member = Some(groups::member(name, &word)?);
+            }
             Self::Other { .. } => {}
         }
         Ok(())
@@ -239,7 +286,14 @@ fn take_global_flag(flag: &str, line: &mut CommandLine, flags: &mut Flags, outpu
         "--no-registries" => {
             output.warn("warning: '--no-registries' is deprecated; use '--no-use-registries'");
         }
-        "--update-input" | "--reference-lock-file" | "--output-lock-file" => {
+        "--update-input" => {
+            let [_] = line.values(flag)?;
+            output.warn(
+                "warning: '--update-input' is a deprecated alias for 'flake update' and will be removed in a future \
+                 version.",
+            );
+        }
+        "--reference-lock-file" | "--output-lock-file" => {
             let [_] = line.values(flag)?;
         }
         "--inputs-from" => {

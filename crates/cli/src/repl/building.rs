@@ -82,7 +82,8 @@ impl Repl<'_> {
     pub(super) fn open_shell_with(&self, text: &str) -> Answer {
         let package = self.evaluate(text)?;
         let function = self.evaluate(
-            "package: (import <nixpkgs> { }).runCommand \"shell\" { buildInputs = [ package ]; } \"\"",
+            // Errors show this text, and so it is laid out as that of C++ Nix.
+            "drv: (import <nixpkgs> {}).runCommand \"shell\" { buildInputs = [ drv ]; } \"\"",
         )?;
         let shell = self.evaluator.call(function, &[package], Pos::NONE)?;
         let derivation = self.derivation(shell)?;

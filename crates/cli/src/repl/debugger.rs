@@ -1,7 +1,6 @@
 //! The debugger: a REPL where evaluation has stopped, with commands of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nival_eval::debug::{Debugger, Resume, StackFrame, Stop};
 use nival_eval::{ErrorKind, Evaluator};
@@ -59,12 +58,11 @@ const BUILT_IN: [&str; 23] = [
 /// Opens a REPL wherever evaluation stops.
 pub(crate) struct Stopper {
     world: Arc<World>,
-    has_greeted: AtomicBool,
 }
 
 impl Stopper {
     pub(crate) fn new(world: Arc<World>) -> Self {
-        Self { world, has_greeted: AtomicBool::new(false) }
+        Self { world }
     }
 }
 
@@ -80,9 +78,7 @@ impl Debugger for Stopper {
         if stop.in_try && stop.error.is_some() {
             output.alert("This exception occurred in a 'tryEval' call. Use --ignore-try to skip these.\n");
         }
-        if !self.has_greeted.swap(true, Ordering::Relaxed) {
-            output.say(format!("{} debugger\nType :? for help.", super::program(&self.world)));
-        }
+        self.world.greet();
         let mut repl = Repl::at_stop(&self.world, evaluator, stop);
         let resume = repl.answer_lines();
         if resume == Resume::Quit && stop.error.is_none() {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use nival_eval::{Value, View};
+use nival_eval::{EvalError, Value, View};
 use nival_syntax::{Pos, Symbol};
 
 use super::{Answer, Problem, Repl};
@@ -33,7 +33,9 @@ pub(super) fn edit(repl: &Repl<'_>, value: Value, text: &str) -> Answer {
 
 fn place(repl: &Repl<'_>, value: Value, text: &str) -> Answer<(PathBuf, u32)> {
     match value.view() {
-        View::Path(path) | View::String(path) => Ok((OsStr::from_bytes(path.bytes()).into(), 0)),
+        View::Path(path) | View::String(path) => {
+            Ok((absolute(path.bytes(), "while evaluating the filename to edit")?, 0))
+        }
         View::Lambda(lambda) => {
             let pos = lambda.pos();
             match pos.resolve().map(|place| (place.source.origin().path(), place.line)) {
@@ -54,6 +56,15 @@ fn package_place(repl: &Repl<'_>, value: Value, text: &str) -> Answer<(PathBuf, 
     let position = attribute(value, "meta").and_then(|meta| attribute(meta, "position"));
     let position = position.and_then(Value::as_str).ok_or_else(unknown)?;
     let position = position.to_text().into_owned();
+    absolute(position.as_bytes(), "while evaluating the 'meta.position' attribute of a derivation")?;
     let parsed = position.rsplit_once(':').and_then(|(path, line)| Some((path.into(), line.parse().ok()?)));
     parsed.ok_or_else(|| Problem::message(format!("cannot parse 'meta.position' attribute '{position}'")))
+}
+
+fn absolute(path: &[u8], frame: &'static str) -> Answer<PathBuf> {
+    if path.starts_with(b"/") {
+        return Ok(OsStr::from_bytes(path).into());
+    }
+    let message = format!("string '{}' doesn't represent an absolute path", String::from_utf8_lossy(path));
+    Err(EvalError::other(message).with_frame(frame, Pos::NONE).into())
 }

@@ -11,9 +11,12 @@ mod interrupt;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use nival_eval::debug::{Resume, Stop};
-use nival_eval::{Attrs, ErrorKind, EvalError, Evaluator, Line, PrintErrors, PrintOptions, Value, Variables};
+use nival_eval::{
+    Attrs, ErrorKind, EvalError, Evaluator, Line, PrintErrors, PrintOptions, Value, Variables, View,
+};
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::CommandError;
@@ -35,7 +38,7 @@ pub(crate) fn run(world: &Arc<World>, start: &Start) -> crate::error::Result {
     Session::new(world, &start.include).run(|evaluator| {
         interrupt::watch(evaluator);
         let mut repl = Repl::new(world, evaluator, start)?;
-        world.output.say(format!("{}\nType :? for help.", program(world)));
+        world.greet();
         repl.load_files_and_installables().map_err(Problem::into_evaluation)?;
         repl.answer_lines();
         Ok(())
@@ -43,9 +46,19 @@ pub(crate) fn run(world: &Arc<World>, start: &Start) -> crate::error::Result {
     world.write_derivations()
 }
 
-/// What the program calls itself.
-fn program(world: &World) -> &'static str {
-    if world.as_reference { crate::nix::RELEASE } else { concat!("Nival ", env!("CARGO_PKG_VERSION")) }
+impl World {
+    /// Says which program this is, when its first REPL opens.
+    fn greet(&self) {
+        let program = if self.as_reference {
+            crate::nix::RELEASE
+        } else {
+            concat!("Nival ", env!("CARGO_PKG_VERSION"))
+        };
+        if !self.has_greeted.swap(true, Ordering::Relaxed) {
+            let debugger = if self.debugger { " debugger" } else { "" };
+            self.output.say(format!("{program}{debugger}\nType :? for help."));
+        }
+    }
 }
 
 /// One REPL.
@@ -209,6 +222,10 @@ impl<'a> Repl<'a> {
             return self.command(command, argument.trim_matches([' ', '\n', '\r', '\t']));
         }
         match self.evaluator.eval_line(&self.variables, text, &self.base)? {
+            // A comment is the beginning of something.
+            Line::Bindings(attrs) if attrs.is_empty() && text.starts_with(['#', '/']) => {
+                return Err(Problem::Incomplete);
+            }
             Line::Bindings(attrs) => {
                 for attr in attrs {
                     self.variables.set(attr.name, attr.value);
@@ -253,7 +270,9 @@ impl<'a> Repl<'a> {
     /// Makes the attributes of a set variables.
     fn add_to_scope(&mut self, value: Value) -> Answer {
         let frame = "while evaluating an attribute set to be merged in the global scope";
-        let attrs = self.evaluator.force_attrs(value, Pos::NONE, frame)?;
+        let value = self.evaluator.force(value, Pos::NONE)?;
+        let pos = if let View::Lambda(lambda) = value.view() { lambda.pos() } else { Pos::NONE };
+        let attrs = self.evaluator.force_attrs(value, pos, frame)?;
         for attr in attrs {
             self.variables.set(attr.name, attr.value);
         }

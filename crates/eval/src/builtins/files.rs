@@ -563,7 +563,8 @@ fn store_path(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     }
     let (stored, _) = store_dir.split(&path).map_err(|error| EvalError::other(error.to_string()).at(pos))?;
     if !ev.host().is_read_only() && !ev.host().ensure_path(&stored)? {
-        let message = format!("path '{}' is not valid", store_dir.display(&stored));
+        let path = store_dir.display(&stored);
+        let message = format!("path '{path}' is required, but there is no substituter that can build it");
         return Err(EvalError::new(ErrorKind::Host, message));
     }
     let context = context.union(Context::of(ContextElement::Path(stored)));

@@ -103,12 +103,16 @@ pub(super) fn write_to(
     strict: bool,
     pos: Pos,
 ) -> Result<()> {
-    let mut writer = Writer { ev, strict, is_nested: false, out, contexts, invalid: None };
-    writer.value(value, pos)?;
-    match writer.invalid {
-        Some(invalid) => Err(EvalError::other(format!("JSON serialization error: {invalid}"))),
-        None => Ok(()),
-    }
+    writer(out, contexts, ev, strict).write(value, pos)
+}
+
+fn writer<'a>(
+    out: &'a mut Vec<u8>,
+    contexts: &'a mut Contexts,
+    ev: &'a Evaluator,
+    strict: bool,
+) -> Writer<'a> {
+    Writer { ev, strict, copies: true, is_nested: false, out, contexts, invalid: None }
 }
 
 impl Evaluator {
@@ -116,12 +120,22 @@ impl Evaluator {
     pub fn to_json(&self, value: Value, strict: bool) -> Result<Vec<u8>> {
         Ok(write(self, value, strict, Pos::NONE)?.0)
     }
+
+    /// All of a value as JSON, with paths by their names.
+    pub fn to_json_by_name(&self, value: Value) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        let mut contexts = Contexts::default();
+        Writer { copies: false, ..writer(&mut out, &mut contexts, self, true) }.write(value, Pos::NONE)?;
+        Ok(out)
+    }
 }
 
 struct Writer<'a> {
     ev: &'a Evaluator,
     /// Whether to evaluate what is in the value.
     strict: bool,
+    /// Whether paths are copied to the store.
+    copies: bool,
     /// Whether the outermost value was met already.
     is_nested: bool,
     out: &'a mut Vec<u8>,
@@ -131,6 +145,14 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    fn write(mut self, value: Value, pos: Pos) -> Result<()> {
+        self.value(value, pos)?;
+        match self.invalid {
+            Some(invalid) => Err(EvalError::other(format!("JSON serialization error: {invalid}"))),
+            None => Ok(()),
+        }
+    }
+
     fn value(&mut self, value: Value, pos: Pos) -> Result<()> {
         let ev = self.ev;
         let _depth = ev.enter(pos)?;
@@ -145,6 +167,7 @@ impl Writer<'_> {
                 self.contexts.add(string.context());
                 self.string(string.bytes());
             }
+            View::Path(path) if !self.copies => self.string(&crate::path::shown(path.bytes())),
             View::Path(path) => {
                 let stored = ev.copy_to_store(path)?;
                 let name = ev.host().store_dir().display(&stored);
@@ -171,7 +194,7 @@ impl Writer<'_> {
 
     fn list(&mut self, list: List, pos: Pos) -> Result<()> {
         self.out.push(b'[');
-        let _offer = self.strict.then(|| self.ev.offer(Need::Json, list.iter()));
+        let _offer = (self.strict && self.copies).then(|| self.ev.offer(Need::Json, list.iter()));
         for (index, element) in list.iter().enumerate() {
             if index > 0 {
                 self.out.push(b',');
@@ -196,7 +219,8 @@ impl Writer<'_> {
             return self.value(path.value, path.pos());
         }
         self.out.push(b'{');
-        let _offer = self.strict.then(|| self.ev.offer(Need::Json, attrs.iter().map(|attr| attr.value)));
+        let _offer = (self.strict && self.copies)
+            .then(|| self.ev.offer(Need::Json, attrs.iter().map(|attr| attr.value)));
         for (index, attr) in attrs.by_name().enumerate() {
             if index > 0 {
                 self.out.push(b',');

@@ -38,7 +38,7 @@ pub(crate) struct Files {
     /// Copies of paths in the store.
     stored: Mutex<HashMap<Vec<u8>, StorePath>>,
     /// Entries of the search path that a warning was given of.
-    missing_entries: Mutex<BTreeSet<String>>,
+    told_entries: Mutex<BTreeSet<String>>,
     /// What may be read in pure or restricted evaluation.
     allowed: Mutex<BTreeSet<PathBuf>>,
 }
@@ -411,6 +411,12 @@ impl Evaluator {
             }
         };
         if self.host().file_type(&path).is_ok_and(|kind| kind.is_some()) {
+            if self.settings().verbosity >= Verbosity::Debug
+                && lock(&self.shared.files.told_entries).insert(value.to_owned())
+            {
+                let resolved = || format!("resolved search path element '{value}' to '{}'", path.display());
+                self.talk(Verbosity::Debug, resolved)?;
+            }
             return Ok(Some(path));
         }
         self.warn_of_entry(value, &["does not exist"])
@@ -418,12 +424,13 @@ impl Evaluator {
 
     /// Says once why an entry is left out.
     fn warn_of_entry(&self, value: &str, reasons: &[&str]) -> Result<Option<PathBuf>> {
-        if !lock(&self.shared.files.missing_entries).contains(value) {
+        if !lock(&self.shared.files.told_entries).contains(value) {
             for reason in reasons {
                 let warning = format!("Nix search path entry '{value}' {reason}, ignoring");
                 self.say(MessageKind::Warning, warning.as_bytes())?;
             }
-            lock(&self.shared.files.missing_entries).insert(value.to_owned());
+            self.talk(Verbosity::Debug, || format!("failed to resolve search path element '{value}'"))?;
+            lock(&self.shared.files.told_entries).insert(value.to_owned());
         }
         Ok(None)
     }
@@ -518,6 +525,9 @@ impl Evaluator {
         self.check_access(&real)?;
         if self.file_type(&real)?.is_none() {
             return Err(self.missing(source, Sought::Kind));
+        }
+        if !source.starts_with(self.host().store_dir().as_str()) {
+            self.talk(Verbosity::Debug, || format!("source path '{}' is uncacheable", source.display()))?;
         }
         self.talk(Verbosity::Chatty, || {
             if self.host().is_read_only() {
