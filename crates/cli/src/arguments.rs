@@ -474,5 +474,8 @@ pub enum HomeCommand {
 
 /// Parses the command line. `Err` carries clap's own text and exit code.
 pub fn parse(context: &Context) -> std::result::Result<Nival, clap::Error> {
+    if context.is_called_as_reference() {
+        return Nival::try_parse_from(crate::nix::translated(context));
+    }
     Nival::try_parse_from(&context.arguments)
 }

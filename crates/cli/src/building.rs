@@ -70,10 +70,18 @@ pub(crate) fn say_missing(world: &World, targets: &[Target]) -> Result {
     world.write_derivations()?;
     let store = world.store()?;
     let missing = nival_build::query_missing(store, targets)?;
+    let count = missing.will_build.len();
+    if world.as_reference && count > 0 {
+        let these = if count == 1 { "this derivation".into() } else { format!("these {count} derivations") };
+        world.output.say(format!("{these} will be built:"));
+        for path in &missing.will_build {
+            world.output.say(format!("  {}", store.display(path)));
+        }
+        return Ok(());
+    }
     for path in &missing.will_build {
         world.output.line(store.display(path));
     }
-    let count = missing.will_build.len();
     world.output.say(format!("{count} derivation{} would be built", if count == 1 { "" } else { "s" }));
     for path in &missing.unknown {
         world.output.warn(format!("warning: nothing here can make {}", store.display(path)));

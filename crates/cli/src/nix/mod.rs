@@ -7,6 +7,8 @@ mod hash;
 mod instantiate;
 mod subcommands;
 
+pub(crate) use subcommands::translated;
+
 use std::path::Path;
 use std::process::ExitCode;
 

@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::error::{CommandError, Result};
 use crate::features;
 use crate::output::{Loudness, Output};
+use crate::settings::flag_takes_value;
 use crate::store_place::StorePlace;
 use crate::world::World;
 
@@ -77,6 +78,55 @@ const COMMANDS: &[&str] = &[
     "store",
     "upgrade-nix",
     "why-depends",
+];
+
+/// The command line as `nival` reads it, for sub-commands that are read so: settings are given by `--option`, and flags that
+/// change nothing are left out.
+pub(crate) fn translated(context: &Context) -> Vec<String> {
+    let mut words: Vec<String> = context.arguments.first().cloned().into_iter().collect();
+    let mut rest = context.arguments.iter().skip(1).cloned();
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            words.push(word);
+            words.extend(rest);
+            return words;
+        }
+        let name = word.strip_prefix("--").unwrap_or_default();
+        let (name, is_off) = match name.strip_prefix("no-") {
+            Some(name) if flag_takes_value(name) == Some(false) => (name, true),
+            _ => (name, false),
+        };
+        match flag_takes_value(name) {
+            Some(true) => match rest.next() {
+                Some(value) => words.extend(["--option".to_owned(), name.to_owned(), value]),
+                None => words.push(word),
+            },
+            Some(false) => {
+                words.extend(["--option".to_owned(), name.to_owned(), (!is_off).to_string()]);
+            }
+            None if CHANGE_NOTHING.contains(&word.as_str()) || is_verbose(&word) => {}
+            None => words.push(word),
+        }
+    }
+    words
+}
+
+/// `--verbose`, `-v`, `-vv` …
+fn is_verbose(word: &str) -> bool {
+    let letters = word.strip_prefix('-').unwrap_or_default();
+    word == "--verbose" || !letters.is_empty() && letters.bytes().all(|letter| letter == b'v')
+}
+
+/// Flags of every sub-command that have no value and change nothing here.
+const CHANGE_NOTHING: [&str; 8] = [
+    "--offline",
+    "--no-net",
+    "--no-update-lock-file",
+    "--no-write-lock-file",
+    "--commit-lock-file",
+    "--recreate-lock-file",
+    "--no-registries",
+    "--debug",
 ];
 
 /// Flags that only sub-commands which evaluate have.
@@ -379,8 +429,10 @@ fn world(context: &Context, output: Output, flags: Flags) -> Result<World> {
 
 /// The help of a sub-command: that of `nival`, which has the same options.
 fn help(output: Output, path: &[&str]) -> Result {
-    let text = command::help("nix", path)
-        .ok_or_else(|| misuse(format!("Nix has no subcommand '{}'", path.concat())))?;
-    output.data(text);
+    match (command::help("nix", path), path) {
+        (Some(text), _) => output.data(text),
+        (None, [name]) if COMMANDS.contains(name) => output.line(format!("'nix {name}' is not there yet")),
+        (None, _) => return Err(misuse(format!("Nix has no subcommand '{}'", path.concat()))),
+    }
     Ok(())
 }
