@@ -72,6 +72,9 @@ pub struct CommonArguments {
     /// Say only warnings and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
+    /// Say more of what evaluation does; may be said several times
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
 }
 
 impl CommonArguments {
@@ -127,6 +130,15 @@ pub enum Command {
     Home(HomeCommand),
     /// Evaluate an expression and print its value
     Eval(EvalArguments),
+    /// Write the derivations of files into the store, or print what the files are, with the flags of `nix-instantiate`
+    ///
+    /// `nival instantiate --help` tells them.
+    #[command(disable_help_flag = true)]
+    Instantiate {
+        /// Flags and files
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Evaluate line by line
     Repl(ReplArguments),
     /// Build derivations and print where their outputs are
@@ -192,7 +204,7 @@ pub struct SourceArguments {
     #[arg(long, value_name = "NAME")]
     pub arg_from_stdin: Vec<String>,
     /// Look up `<name>` here first, as `name=path` or a folder
-    #[arg(short = 'I', value_name = "PATH")]
+    #[arg(short = 'I', long, value_name = "PATH")]
     pub include: Vec<String>,
     /// Open a REPL where evaluation fails or comes to `builtins.break`
     #[arg(long)]
@@ -231,6 +243,9 @@ pub struct EvalArguments {
     /// Write no derivations: their paths are computed only
     #[arg(long)]
     pub read_only: bool,
+    /// Write anew what is in the store already, should its files be damaged
+    #[arg(long)]
+    pub repair: bool,
     /// Evaluate with this store instead of the one that is built in
     #[arg(long, value_name = "STORE")]
     pub eval_store: Option<String>,

@@ -44,6 +44,9 @@ pub fn run(context: &Context) -> ExitCode {
     if let Some(program) = nix::program(context) {
         return program.run(context);
     }
+    if let Some(exit_code) = nix::instantiate(context) {
+        return exit_code;
+    }
     let as_reference = context.is_called_as_reference();
     let arguments = match arguments::parse(context) {
         Ok(arguments) => arguments,

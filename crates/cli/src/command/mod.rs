@@ -16,10 +16,12 @@ pub(crate) mod repl;
 use std::sync::Arc;
 
 use clap::CommandFactory;
+use nival_eval::Verbosity;
+use nival_store::Existing;
 
 use crate::arguments::{Command, Nival};
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CommandError, Kind, Result};
 use crate::evaluation::given_arguments;
 use crate::output::Output;
 use crate::settings::{Loaded, Settings};
@@ -40,6 +42,13 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         let mut world = World::new(context.clone(), settings.clone(), output, place, common.print_build_logs);
         world.as_reference = context.is_called_as_reference();
         world.refresh = common.refresh;
+        world.verbosity = match common.verbose {
+            0 => Verbosity::Usual,
+            1 => Verbosity::Talkative,
+            2 => Verbosity::Chatty,
+            3 => Verbosity::Debug,
+            _ => Verbosity::Everything,
+        };
         Ok(world)
     };
     let store = common.store.as_deref();
@@ -57,10 +66,17 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         Command::Eval(arguments) => {
             let mut world = world(arguments.eval_store.as_deref().or(store))?;
             world.read_only = arguments.read_only;
+            if arguments.repair {
+                world.existing = Existing::Replace;
+            }
             world.debugger = arguments.source.debugger;
             let given = given_arguments(&world.context, &arguments.source)?;
             eval::run(&Arc::new(world), &arguments, given)
         }
+        Command::Instantiate { .. } => Err(CommandError::new(
+            Kind::Usage,
+            "the options of `nival instantiate` come after its name: they are those of `nix-instantiate`",
+        )),
         Command::Repl(arguments) => {
             let mut world = world(store)?;
             world.debugger = arguments.source.debugger;

@@ -17,7 +17,7 @@ use crate::store_place::StorePlace;
 use crate::world::World;
 
 /// What `--help` prints.
-pub(crate) const HELP: &str = include_str!("instantiate_help.txt");
+const HELP: &str = include_str!("instantiate_help.txt");
 
 /// What is done with each input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
     let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
     let (verbosity, existing) = (flags.verbosity(), flags.existing);
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
-    world.as_reference = true;
+    world.as_reference = context.is_called_as_reference();
     world.verbosity = verbosity;
     world.existing = existing;
     world.read_only = command.dry_run || command.mode != Mode::Instantiate && !command.read_write;
@@ -117,7 +117,9 @@ fn parse(context: &Context, output: Output, flags: &mut Flags) -> Result<Option<
                 return Ok(None);
             }
             "--help" => {
-                output.data(HELP);
+                let name =
+                    if context.is_called_as_reference() { "nix-instantiate" } else { "nival instantiate" };
+                output.data(HELP.replace("nix-instantiate", name));
                 return Ok(None);
             }
             "--cores" | "--max-silent-time" | "--timeout" if !line.takes_words_only() => {

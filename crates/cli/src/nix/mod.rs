@@ -28,6 +28,16 @@ pub(crate) struct Program {
     main: fn(&Context, Output) -> Result,
 }
 
+/// `nival instantiate`: the same program under another name.
+pub(crate) fn instantiate(context: &Context) -> Option<ExitCode> {
+    let is_asked = !context.is_called_as_reference() && context.arguments.get(1)? == "instantiate";
+    is_asked.then(|| {
+        let mut context = context.clone();
+        context.arguments.remove(1);
+        Program { name: "nival instantiate", main: instantiate::run }.run(&context)
+    })
+}
+
 /// The program that the first argument of the command line names, if it is one of these.
 pub(crate) fn program(context: &Context) -> Option<Program> {
     let name = Path::new(context.arguments.first()?).file_name()?.to_str()?;
@@ -52,7 +62,9 @@ impl Program {
 
 /// Tells an error as C++ Nix does; gives the exit code of the program.
 pub(crate) fn fail(program: &str, output: Output, mut error: CommandError) -> ExitCode {
-    error.hints.clear();
+    if program.starts_with("nix") {
+        error.hints.clear();
+    }
     let mut text = error.render();
     if error.kind == Kind::Usage {
         error.kind = Kind::Failure;
