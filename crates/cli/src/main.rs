@@ -1,11 +1,14 @@
 //! The `nival` program: everything is in the library.
 
+#[cfg(feature = "mimalloc")]
+mod allocator;
+
 use std::process::ExitCode;
 
 /// Evaluation allocates much and from more than one thread, where glibc's allocator asks the kernel for each page.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
     nival_cli::main_from_process()

@@ -84,7 +84,20 @@ impl Filter<'_> {
     }
 }
 
-type Table = HashMap<&'static [Symbol], &'static Keys, WordHash>;
+/// Sorted names, hashed as bytes.
+#[derive(PartialEq, Eq)]
+struct Names<'a>(&'a [Symbol]);
+
+impl std::hash::Hash for Names<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let names = self.0;
+        // SAFETY: these are the bytes of numbers.
+        let bytes = unsafe { std::slice::from_raw_parts(names.as_ptr().cast::<u8>(), size_of_val(names)) };
+        state.write(bytes);
+    }
+}
+
+type Table = HashMap<Names<'static>, &'static Keys, WordHash>;
 
 static TABLE: LazyLock<RwLock<Table>> =
     LazyLock::new(|| RwLock::new(Table::with_capacity_and_hasher(FIRST_CAPACITY, WordHash::default())));
@@ -125,15 +138,15 @@ impl Keys {
         if names.len() > INTERNED_UP_TO {
             return Keys::keep(heap, names);
         }
-        if let Some(keys) = TABLE.read().unwrap_or_else(PoisonError::into_inner).get(names) {
+        if let Some(keys) = TABLE.read().unwrap_or_else(PoisonError::into_inner).get(&Names(names)) {
             return keys;
         }
         let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(keys) = table.get(names) {
+        if let Some(keys) = table.get(&Names(names)) {
             return keys;
         }
         let keys = Keys::keep(heap, names);
-        table.insert(keys.names(), keys);
+        table.insert(Names(keys.names()), keys);
         keys
     }
 
