@@ -113,7 +113,7 @@ impl Unit {
     }
 
     fn var(&self, id: ExprId) -> VarRef {
-        self.resolved.vars[id.index()]
+        self.resolved.var(id)
     }
 }
 

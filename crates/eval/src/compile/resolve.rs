@@ -38,8 +38,6 @@ pub(super) enum VarRef {
     InFrame(u32),
 }
 
-const _: () = assert!(size_of::<VarRef>() == 8);
-
 /// Where bindings have their values.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
@@ -63,11 +61,69 @@ impl Place {
 /// All variables of a text.
 pub(super) struct Resolved {
     /// One entry for each node of the tree.
-    pub(super) vars: &'static [VarRef],
+    vars: &'static [Packed],
+    /// What has no room in an entry.
+    wide: Vec<VarRef>,
     pub(super) implicit: Implicit,
     pub(super) globals: Vec<Value>,
     /// The `with`s around a variable, from the innermost outwards.
     pub(super) with_chains: Vec<Box<[WithPlace]>>,
+}
+
+/// What a variable means in half the room: what kind it is in the low bits, above these its number.
+#[derive(Clone, Copy)]
+struct Packed(u32);
+
+impl Packed {
+    const NONE: Packed = Packed(0);
+    const KIND_BITS: u32 = 3;
+    /// Of a frame's number, so many bits are the place in it.
+    const INDEX_BITS: u32 = 22;
+
+    fn new(var: VarRef, wide: &mut Vec<VarRef>) -> Packed {
+        let packed = match var {
+            VarRef::None => Some(Packed::NONE),
+            VarRef::Frame { depth, index } if index >> Self::INDEX_BITS == 0 => {
+                Packed::of_kind(1, u32::from(depth) << Self::INDEX_BITS | index)
+                    .filter(|_| depth < 1 << (u32::BITS - Self::KIND_BITS - Self::INDEX_BITS))
+            }
+            VarRef::Global(number) => Packed::of_kind(2, number),
+            VarRef::With(number) => Packed::of_kind(3, number),
+            VarRef::InheritSlot(number) => Packed::of_kind(4, number),
+            VarRef::OwnFrame(number) => Packed::of_kind(5, number),
+            VarRef::InFrame(number) => Packed::of_kind(6, number),
+            VarRef::Frame { .. } | VarRef::InheritVar(_) => None,
+        };
+        packed.unwrap_or_else(|| {
+            wide.push(var);
+            Packed::of_kind(7, wide.len() as u32 - 1).expect("a text of 4 GiB has fewer variables")
+        })
+    }
+
+    fn of_kind(kind: u32, number: u32) -> Option<Packed> {
+        (number >> (u32::BITS - Self::KIND_BITS) == 0).then_some(Packed(number << Self::KIND_BITS | kind))
+    }
+}
+
+impl Resolved {
+    /// What the variable at a node means.
+    pub(super) fn var(&self, id: ExprId) -> VarRef {
+        let packed = self.vars[id.index()].0;
+        let number = packed >> Packed::KIND_BITS;
+        match packed & ((1 << Packed::KIND_BITS) - 1) {
+            0 => VarRef::None,
+            1 => VarRef::Frame {
+                depth: (number >> Packed::INDEX_BITS) as u16,
+                index: number & ((1 << Packed::INDEX_BITS) - 1),
+            },
+            2 => VarRef::Global(number),
+            3 => VarRef::With(number),
+            4 => VarRef::InheritSlot(number),
+            5 => VarRef::OwnFrame(number),
+            6 => VarRef::InFrame(number),
+            _ => self.wide[number as usize],
+        }
+    }
 }
 
 /// Where the set of a `with` is.
@@ -95,7 +151,7 @@ struct Room {
     /// The number of the innermost binding of each symbol, plus one. What is put here is taken back.
     table: Vec<u32>,
     bindings: Vec<Binding>,
-    vars: Vec<VarRef>,
+    vars: Vec<Packed>,
     global_places: HashMap<Symbol, u32, WordHash>,
 }
 
@@ -165,7 +221,7 @@ impl<'a> Resolver<'a> {
     fn new(ev: &'a Evaluator, ast: &'a Ast<'static>, room: &'a mut Room) -> Resolver<'a> {
         room.global_places.clear();
         room.vars.clear();
-        room.vars.resize(ast.len(), VarRef::None);
+        room.vars.resize(ast.len(), Packed::NONE);
         Resolver {
             ev,
             ast,
@@ -176,6 +232,7 @@ impl<'a> Resolver<'a> {
             chain: None,
             result: Resolved {
                 vars: &[],
+                wide: Vec::new(),
                 implicit: Implicit::default(),
                 globals: Vec::new(),
                 with_chains: Vec::new(),
@@ -247,7 +304,7 @@ impl<'a> Resolver<'a> {
         self.level -= 1;
         self.scopes.truncate(scopes);
         self.unbind_to(length);
-        self.room.vars[id.index()] = VarRef::OwnFrame(self.size);
+        self.note(id, VarRef::OwnFrame(self.size));
         self.size = size_around;
         result
     }
@@ -336,7 +393,8 @@ impl<'a> Resolver<'a> {
                 Ok(())
             }
             Expr::Var(name) => {
-                self.room.vars[id.index()] = self.variable(name, ast.pos(id))?;
+                let var = self.variable(name, ast.pos(id))?;
+                self.note(id, var);
                 Ok(())
             }
             Expr::Select { subject, path, default } => {
@@ -389,7 +447,7 @@ impl<'a> Resolver<'a> {
                 let result = self.binding(id);
                 self.scopes.truncate(scopes);
                 self.unbind_to(length);
-                self.room.vars[id.index()] = VarRef::InFrame(start);
+                self.note(id, VarRef::InFrame(start));
                 result
             }
             Expr::Assert { condition, body } => {
@@ -452,7 +510,7 @@ impl<'a> Resolver<'a> {
                 Expr::Lambda(inner) if !self.is_debugged => inner,
                 _ => return self.body(lambda.body),
             };
-            self.room.vars[lambda.body.index()] = VarRef::InFrame(self.size);
+            self.note(lambda.body, VarRef::InFrame(self.size));
             lambda = self.ast.lambda(inner);
         }
     }
@@ -526,8 +584,12 @@ impl<'a> Resolver<'a> {
         Ok(())
     }
 
+    fn note(&mut self, id: ExprId, var: VarRef) {
+        self.room.vars[id.index()] = Packed::new(var, &mut self.result.wide);
+    }
+
     fn inherited_from(&mut self, set: SetId, placeholder: ExprId, from: ExprId, first_slot: u32) {
-        self.room.vars[placeholder.index()] = if is_plain_variable(self.ast, from) {
+        let var = if is_plain_variable(self.ast, from) {
             VarRef::InheritVar(from)
         } else {
             let ast = self.ast;
@@ -535,5 +597,6 @@ impl<'a> Resolver<'a> {
             let place = stored.position(|other| *other == from).unwrap_or_default() as u32;
             VarRef::InheritSlot(first_slot + place)
         };
+        self.note(placeholder, var);
     }
 }

@@ -60,9 +60,9 @@ const SIZE_SHIFT: u32 = 8;
 /// How many sets `//` puts on top of each other before it makes one flat set of them.
 const MAX_LAYERS: u64 = 8;
 /// `//` copies a left side smaller than this.
-const LAYER_FROM: usize = 48;
+const LAYER_FROM: usize = 16;
 /// `//` layers when the left side has this many times as many attributes as the right one.
-const LAYER_RATIO: usize = 6;
+const LAYER_RATIO: usize = 3;
 
 /// `//` layers where one side has this many attributes: package sets are copied seldom, and looked into seldom.
 const LARGE: usize = 512;
