@@ -164,7 +164,9 @@ impl Keys {
     pub(crate) fn find(&'static self, name: Symbol) -> Option<usize> {
         let names = self.names();
         if names.len() <= COMPARED_UP_TO {
-            let index = names.iter().map(|other| usize::from(*other < name)).sum();
+            // In 32 bits, so that several are compared at a time.
+            let before: u32 = names.iter().map(|other| u32::from(other.id() < name.id())).sum();
+            let index = before as usize;
             return (names.get(index) == Some(&name)).then_some(index);
         }
         if names.len() >= FILTERED_FROM && !self.filter().may_have(name) {
