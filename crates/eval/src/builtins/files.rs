@@ -310,7 +310,7 @@ fn read_dir(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
         // Most folders have one kind of thing in them.
         let shown = match last {
             Some((last, shown)) if last == kind => shown,
-            _ => ev.name_string(Symbol::intern(kind.name())),
+            _ => ev.string(kind.name()),
         };
         last = Some((kind, shown));
         attrs.add(Symbol::intern(name), shown);
