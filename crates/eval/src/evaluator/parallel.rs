@@ -150,25 +150,34 @@ impl Queue {
         self.offers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn length(&self) -> usize {
+        self.length.load(Ordering::Relaxed)
+    }
+
+    /// Only who has the lock does so.
+    fn set_length(&self, length: usize) {
+        self.length.store(length, Ordering::Relaxed);
+    }
+
     fn put(&self, need: Need, calls_left: i64, values: impl Iterator<Item = Value>) {
         let offers = &mut *self.lock();
         let mut room = offers.room.pop().unwrap_or_default();
         room.extend(values);
-        self.length.fetch_add(room.len(), Ordering::Relaxed);
+        self.set_length(self.length() + room.len());
         offers.latest += 1;
         offers.standing.push(Standing { number: offers.latest, need, calls_left, values: room });
     }
 
     /// Takes something that is in none of these offers.
     fn take(&self, but_not_of: &[u64]) -> Option<Task> {
-        if self.length.load(Ordering::Relaxed) == 0 {
+        if self.length() == 0 {
             return None;
         }
         let mut offers = self.lock();
         let mut others = offers.standing.iter_mut().filter(|offer| !but_not_of.contains(&offer.number));
         others.find_map(|Standing { number, need, calls_left, values }| {
             let value = values.pop()?;
-            self.length.fetch_sub(1, Ordering::Relaxed);
+            self.set_length(self.length() - 1);
             Some(Task { value, need: *need, calls_left: *calls_left, offer: *number })
         })
     }
@@ -177,7 +186,7 @@ impl Queue {
     fn withdraw(&self) {
         let mut offers = self.lock();
         if let Some(Standing { mut values, .. }) = offers.standing.pop() {
-            self.length.fetch_sub(values.len(), Ordering::Relaxed);
+            self.set_length(self.length() - values.len());
             values.clear();
             offers.room.push(values);
         }
@@ -252,7 +261,7 @@ impl Evaluator {
         let mut later = values.filter(|value| is_worth_it(*value, need)).skip(1);
         let next = later.next()?;
         let queue = &self.shared.crew.queues[place];
-        if queue.length.load(Ordering::Relaxed) >= LONGEST_QUEUE {
+        if queue.length() >= LONGEST_QUEUE {
             return None;
         }
         queue.put(need, self.calls_left.get(), std::iter::once(next).chain(later));
@@ -476,7 +485,7 @@ mod tests {
         assert_eq!(taken(&queue, &[]), Some((1, oldest)));
         assert_eq!(taken(&queue, &[]), Some((3, oldest + 1)));
         assert_eq!(taken(&queue, &[]), None);
-        assert_eq!(queue.length.load(Ordering::Relaxed), 0);
+        assert_eq!(queue.length(), 0);
         // What is offered after an offer was taken back has another number.
         queue.put(Need::Value, 0, [7].iter().map(|number| Value::new_int(&heap, *number)));
         assert_eq!(taken(&queue, &[oldest, oldest + 1, oldest + 2]), Some((7, oldest + 3)));
