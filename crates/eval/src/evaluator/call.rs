@@ -13,11 +13,24 @@ impl Evaluator {
     /// Calls a function with arguments. The result is evaluated.
     pub fn call(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
         let _depth = self.enter(pos)?;
-        let work = || self.apply(function, arguments, pos);
         match &self.observer {
-            None => work(),
-            Some(Observer::Watch(watch)) => watch.call(self, function, arguments, pos, work),
-            Some(Observer::Debugging(debugging)) => debugging.settle(self, work()?),
+            None => self.apply_here(function, arguments, pos),
+            Some(observer) => self.call_observed(observer, function, arguments, pos),
+        }
+    }
+
+    #[cold]
+    fn call_observed(
+        &self,
+        observer: &Observer,
+        function: Value,
+        arguments: &[Value],
+        pos: Pos,
+    ) -> Result<Value> {
+        let work = || self.apply(function, arguments, pos);
+        match observer {
+            Observer::Watch(watch) => watch.call(self, function, arguments, pos, work),
+            Observer::Debugging(debugging) => debugging.settle(self, work()?),
         }
     }
 
@@ -64,8 +77,13 @@ impl Evaluator {
     }
 
     /// What is inside of a call.
-    #[inline]
+    #[inline(never)]
     fn apply(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
+        self.apply_here(function, arguments, pos)
+    }
+
+    #[inline(always)]
+    fn apply_here(&self, function: Value, arguments: &[Value], pos: Pos) -> Result<Value> {
         let mut current = self.force(function, pos)?;
         if let View::Lambda(lambda) = current.view()
             && lambda.code().takes_plainly(arguments.len())
