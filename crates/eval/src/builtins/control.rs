@@ -12,7 +12,7 @@ use crate::value::{AttrsBuilder, Builtin, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
     Builtin::new("seq", &["e1", "e2"], "`e2`, after `e1` was evaluated.", |ev, arguments, pos| {
-        ev.force(arguments[0], pos)?;
+        ev.force(arguments[0], pos)?.see();
         ev.force(arguments[1], pos)
     }),
     Builtin::new(

@@ -11,7 +11,11 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         "typeOf",
         &["value"],
         "The name of the value's type: `\"int\"`, `\"set\"`, `\"lambda\"` …",
-        |ev, arguments, pos| Ok(ev.string(ev.force(arguments[0], pos)?.type_name())),
+        |ev, arguments, pos| {
+            let value = ev.force(arguments[0], pos)?;
+            value.see();
+            Ok(ev.string(value.type_name()))
+        },
     ),
     Builtin::new("isNull", &["value"], "Whether the value is `null`.", |ev, arguments, pos| {
         is(ev, arguments, pos, |view| matches!(view, View::Null))
@@ -54,5 +58,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
 ];
 
 fn is(ev: &Evaluator, arguments: &[Value], pos: Pos, wanted: fn(View) -> bool) -> Result<Value> {
-    Ok(Value::bool(wanted(ev.force(arguments[0], pos)?.view())))
+    let value = ev.force(arguments[0], pos)?;
+    value.see();
+    Ok(Value::bool(wanted(value.view())))
 }

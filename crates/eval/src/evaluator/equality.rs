@@ -63,6 +63,7 @@ impl Evaluator {
                     let known = one.known();
                     if known.is_some() && known == other.known() {
                         self.check_depth(pos)?;
+                        known.into_iter().for_each(Value::see);
                         continue;
                     }
                     if !self.same_or_equal(one.get(), other.get(), pos)? {
@@ -72,11 +73,7 @@ impl Evaluator {
                 true
             }
             _ => {
-                for value in [left, right] {
-                    if let View::Lambda(lambda) = value.view() {
-                        lambda.code().see();
-                    }
-                }
+                [left, right].into_iter().for_each(Value::see);
                 false
             }
         })
@@ -88,7 +85,7 @@ impl Evaluator {
     pub(crate) fn same_or_equal(&self, left: Value, right: Value, pos: Pos) -> Result<bool> {
         if is_same_element(left, right) {
             self.check_depth(pos)?;
-            self.deeper(|| self.force(left, pos))?;
+            self.deeper(|| self.force(left, pos))?.see();
             return Ok(true);
         }
         self.equal(left, right, pos)

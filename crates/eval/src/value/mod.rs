@@ -282,6 +282,16 @@ impl Value {
         }
     }
 
+    /// Notes that somebody has looked at the value: a function that nobody has looked at is shown as a thunk.
+    #[inline]
+    pub(crate) fn see(self) {
+        if matches!(self.tag(), Tag::Lambda | Tag::Boxed)
+            && let View::Lambda(lambda) = self.view()
+        {
+            lambda.code().see();
+        }
+    }
+
     /// The attribute set, if this is one.
     #[inline]
     pub fn as_attrs(self) -> Option<Attrs> {
