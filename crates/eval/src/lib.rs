@@ -40,7 +40,7 @@ pub use evaluator::{
 pub use flake::LockOptions;
 pub use host::Host;
 pub use interactive::{Documentation, Line, Variables};
-pub use memory::{Collection, Statistics};
+pub use memory::{Collection, Statistics, Wiping};
 pub use packages::Package;
 pub use print::{PrintErrors, PrintOptions};
 pub use stack::with_big_stack;

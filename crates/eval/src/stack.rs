@@ -63,3 +63,18 @@ pub(crate) fn current_address() -> usize {
     let local = 0_u8;
     std::ptr::from_ref(&local).addr()
 }
+
+/// So much of the stack is cleared by one frame.
+const CLEARED_AT_ONCE: usize = 16 << 10;
+
+/// Overwrites so much of the stack below the current frame, or a little more.
+#[inline(never)]
+pub(crate) fn clear_below(bytes: usize) {
+    let mut words = [0_u64; CLEARED_AT_ONCE / 8];
+    std::hint::black_box(&mut words);
+    if bytes > CLEARED_AT_ONCE {
+        clear_below(bytes - CLEARED_AT_ONCE);
+    }
+    // The frame lasts until here, so that frames come to lie one after the other.
+    std::hint::black_box(&mut words);
+}

@@ -1,4 +1,4 @@
-//! Programs print the same if garbage is collected all the time and what is free is spoiled.
+//! Programs print the same if garbage is collected all the time and what is free is spoiled; and it is freed indeed.
 //!
 //! This is one test, since collections are for a whole process: threads with other tests would hold them up.
 
@@ -91,4 +91,24 @@ fn what_is_needed_is_not_freed() {
     let together = check(&programs, 1 << 20, 3);
     assert!(together > 5, "{together} collections");
     check(&expressions(), 256 << 10, 1);
+    most_of_what_is_over_is_freed();
+}
+
+/// Each element of the list needs some megabytes while it is computed, and nothing after.
+fn most_of_what_is_over_is_freed() {
+    const PROGRAM: &str = "map (i: let xs = builtins.genList (j: { sum = i + j; text = \"value ${toString j}\"; }) 30000; in \
+         builtins.foldl' (sum: x: sum + x.sum + builtins.stringLength x.text) 0 xs) (builtins.genList (i: i) 40)";
+    with_big_stack(|| {
+        let host = Arc::new(MemoryHost::with_files([]));
+        let settings =
+            Settings { collection: Collection { from: 1 << 20, stress: None }, ..Settings::default() };
+        let ev = Evaluator::new(host, Settings { eval_cores: 1, ..settings });
+        let (before, made) = (ev.memory_statistics().cycles, ev.allocated_bytes());
+        let list =
+            ev.eval_str(PROGRAM, "/").and_then(|value| ev.force_deep(value)).expect("a list of numbers");
+        let (after, made) = (ev.memory_statistics(), ev.allocated_bytes() - made);
+        assert_eq!(list.as_list().map(nival_eval::List::len), Some(40));
+        assert!(after.cycles > before + 1, "{after:?}");
+        assert!(after.live_bytes < made as u64 / 4, "{made} bytes were made, {after:?}");
+    });
 }

@@ -167,3 +167,17 @@ fn large_sets_in_layers_are_as_any_other() {
         list.iter().map(|value| int(ev.force(value, Pos::NONE).expect("a number"))).collect();
     assert_eq!(numbers, [230, 127, 19_900 - 465]);
 }
+
+#[test]
+fn large_sets_in_layers_know_where_attributes_were_written() {
+    let text = "let
+      big = builtins.listToAttrs (builtins.genList (i: { name = \"k${toString i}\"; value = i; }) 600);
+      less = removeAttrs (big // { x = 1; k3 = 2; }) [ \"k1\" ];
+    in map (name: (builtins.unsafeGetAttrPos name less).column) [ \"x\" \"k3\" \"k4\" ]";
+    let host = MemoryHost::with_files([("/layers.nix", text)]);
+    let ev = Evaluator::new(Arc::new(host), Settings::default());
+    let list = ev.eval_str("import /layers.nix", "/").expect("a list").as_list().expect("a list");
+    let columns: Vec<i64> =
+        list.iter().map(|value| int(ev.force(value, Pos::NONE).expect("a number"))).collect();
+    assert_eq!(columns, [36, 43, 83]);
+}

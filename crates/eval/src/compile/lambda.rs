@@ -54,7 +54,7 @@ pub(super) fn lambda_code(
             seen: AtomicBool::new(false),
         };
         // SAFETY: what the heap keeps is never moved or freed.
-        next = Some(unsafe { ev.heap.keep_code(code).as_ref() });
+        next = Some(unsafe { ev.heap.keep_function(code).as_ref() });
     }
     next.expect("there is one function at least")
 }

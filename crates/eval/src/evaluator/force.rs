@@ -10,12 +10,17 @@ use super::{Env, Evaluator, Need};
 use crate::code::Code;
 use crate::debug;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
-use crate::memory;
 use crate::value::{Arguments, Element, Slot, State, Suspension, Thunk, Value, View, Work};
+use crate::{memory, stack};
 
 /// For each evaluator the one it waits for (0: none), to see cycles across threads.
 static WAITING_FOR: [AtomicU32; super::MAX_EVALUATORS as usize] =
     [const { AtomicU32::new(0) }; super::MAX_EVALUATORS as usize];
+
+/// What a thunk must have allocated before the stack is worth clearing after it, in bytes.
+const LARGE: usize = 2 << 20;
+/// So much of the stack is cleared: few evaluations go deeper.
+const CLEARED: usize = 192 << 10;
 
 const SPINS: u32 = 64;
 /// In microseconds.
@@ -64,6 +69,7 @@ impl Evaluator {
     #[inline(never)]
     fn compute(&self, thunk: Thunk, pos: Pos) -> Result<Value> {
         let Some(suspension) = thunk.claim(self.owner) else { return self.join(thunk, pos) };
+        let before = self.heap.handed_out();
         let result = match self.check_stack(pos) {
             Err(error) => Err(error),
             Ok(()) => match suspension.work(thunk) {
@@ -71,10 +77,27 @@ impl Evaluator {
                 Work::Element(element) => self.compute_element(element, thunk, suspension, pos),
             },
         };
+        if self.heap.handed_out() - before >= LARGE {
+            self.clear_stack();
+        }
         match result {
             Ok(value) => Ok(thunk.finish(&self.heap, value)),
             Err(error) => Err(self.fail(thunk, suspension, error)),
         }
+    }
+
+    /// Overwrites what a large computation has left on the stack: it would look like references to what became garbage.
+    #[cold]
+    fn clear_stack(&self) {
+        if !memory::is_on() {
+            return;
+        }
+        let (made, here) = (self.heap.handed_out(), stack::current_address());
+        let (made_before, cleared_from) = self.cleared.replace((made, here));
+        let is_little = made - made_before < LARGE / 4;
+        let bytes = if is_little { here.abs_diff(cleared_from) + CLEARED / 4 } else { CLEARED };
+        let free = here.saturating_sub(self.stack_limit.load(Ordering::Relaxed));
+        stack::clear_below(bytes.min(CLEARED).min(free));
     }
 
     #[inline(never)]
@@ -153,7 +176,7 @@ impl Evaluator {
                 }
                 State::Claimed(owner) => {
                     waiting_for.store(owner, Ordering::SeqCst);
-                    memory::pause();
+                    self.heap.pause();
                     rounds += 1;
                     if rounds < SPINS {
                         std::hint::spin_loop();

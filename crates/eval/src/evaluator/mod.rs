@@ -62,6 +62,8 @@ pub struct Evaluator {
     calls_left: Cell<i64>,
     /// The lowest address that the stack may reach. Another thread sets it to the highest to stop this one.
     stack_limit: &'static AtomicUsize,
+    /// When the stack was last cleared, in bytes handed out by the heap, and from where on.
+    cleared: Cell<(usize, usize)>,
     /// Its queue, if it is of the crew.
     place: Option<usize>,
     /// The threads that it started to help it.
@@ -150,6 +152,7 @@ impl Evaluator {
             owner,
             calls_left: Cell::new(shared.0.settings.max_call_depth.into()),
             stack_limit,
+            cleared: Cell::default(),
             place: None,
             helpers: RefCell::default(),
             going_round: Cell::new(None),

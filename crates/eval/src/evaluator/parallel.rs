@@ -23,7 +23,6 @@ use nival_syntax::{Pos, Symbol};
 use super::{Coercion, Evaluator, SharedState, Verbosity};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::host::MessageKind;
-use crate::memory;
 use crate::value::{List, Thunk, Value, View};
 
 /// By how many calls evaluation ahead of need keeps away from the limit.
@@ -443,7 +442,7 @@ fn help(shared: &SharedState, place: usize) {
     take_exact_naps();
     let mut nap = SHORTEST_NAP;
     while !ev.is_over() {
-        memory::pause();
+        ev.heap.pause();
         match ev.take_task() {
             Some(task) => {
                 ev.run_ahead(task);

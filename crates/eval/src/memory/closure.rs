@@ -5,9 +5,13 @@ use super::space::{CODE_SPACE, OFFSET_BITS, base};
 /// Closures are larger numbers than this, and addresses are smaller.
 pub(crate) const CLOSURES_FROM: u64 = 1 << 48;
 /// Where code begins: what is below is left free, for words that must not look like code.
-pub(super) const FIRST_CODE: usize = (CLOSURES_FROM >> OFFSET_BITS << 3) as usize + (16 << 3);
+pub(super) const FIRST_CODE: usize = (CLOSURES_FROM >> OFFSET_BITS << 3) as usize + ((NUMBERS as usize) << 3);
 /// The low bits of a closure are zero: they are free for a tag.
 pub(super) const LOW_BITS: u64 = 7;
+/// What functions of the language have there as values; thunks have nothing.
+pub(super) const LAMBDA: u64 = crate::value::Tag::Lambda as u64;
+/// How many numbers there can be instead of code.
+pub(super) const NUMBERS: u64 = 16;
 
 /// Code and what it runs in, in one word.
 ///
@@ -29,7 +33,7 @@ impl Closure {
 
     #[inline(always)]
     pub(crate) fn numbered(number: u64, object: u64) -> Closure {
-        debug_assert!(number < 16);
+        debug_assert!(number < NUMBERS);
         Closure((FIRST_NUMBER + number) << OFFSET_BITS | object & OFFSET_MASK)
     }
 
@@ -37,7 +41,7 @@ impl Closure {
     #[inline(always)]
     pub(crate) fn number(self) -> Option<u64> {
         let number = (self.0 >> OFFSET_BITS) - FIRST_NUMBER;
-        (number < 16).then_some(number)
+        (number < NUMBERS).then_some(number)
     }
 
     /// The code.

@@ -16,7 +16,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use super::closure::{FIRST_NUMBER, LOW_BITS, OFFSET_MASK};
+use super::closure::{FIRST_NUMBER, LAMBDA, LOW_BITS, NUMBERS, OFFSET_MASK};
 use super::pile::Pile;
 use super::roots::Memory;
 use super::space::{self, BYTES_A_WORD, GRANULE, Kind, OFFSET_BITS, base, space};
@@ -64,6 +64,8 @@ const LEAST: usize = 64 << 20;
 /// Bytes handed out since the last collection, and how many it may be.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// Nothing is collected below.
+static FROM: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// Whether memory is spoiled.
 static STRESS: AtomicBool = AtomicBool::new(false);
 
@@ -73,7 +75,11 @@ static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
 
 /// Says when to collect. This holds for the whole process.
 pub(crate) fn configure(collection: Collection) {
+    if collection != Collection::NEVER {
+        super::wipe::start();
+    }
     STRESS.store(collection.stress.is_some(), Ordering::Relaxed);
+    FROM.store(collection.from, Ordering::Relaxed);
     LIMIT.store(collection.stress.unwrap_or(collection.from), Ordering::Relaxed);
 }
 
@@ -89,6 +95,17 @@ pub(crate) fn statistics() -> Statistics {
 /// Counts what a heap was given.
 pub(super) fn note(bytes: usize) {
     TAKEN.fetch_add(bytes, Ordering::Relaxed);
+}
+
+/// How often garbage was collected.
+#[inline]
+pub(crate) fn collections() -> u64 {
+    CYCLES.load(Ordering::Relaxed)
+}
+
+/// Whether garbage is collected at some time.
+pub(crate) fn is_on() -> bool {
+    LIMIT.load(Ordering::Relaxed) != usize::MAX
 }
 
 /// Whether it is time for a collection, by this thread or another.
@@ -123,7 +140,8 @@ fn finish(start: Instant, live: std::io::Result<usize>) {
     TAKEN.store(0, Ordering::Relaxed);
     LIVE.store(live, Ordering::Relaxed);
     if !is_strict() {
-        LIMIT.store((live / GROWTH).max(LEAST), Ordering::Relaxed);
+        let room = FROM.load(Ordering::Relaxed).saturating_sub(live);
+        LIMIT.store((live / GROWTH).max(LEAST).max(room), Ordering::Relaxed);
     }
     CYCLES.fetch_add(1, Ordering::Relaxed);
     let microseconds = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -152,15 +170,29 @@ const AHEAD: usize = 16;
 struct Marker {
     starts: Table,
     marks: Table,
+    code: Table,
     /// The bits above an offset, of addresses in the space and of closures.
     addresses: u64,
     closures: Range<u64>,
     /// References that were not followed yet: what is known of them comes from memory meanwhile.
-    ahead: [usize; AHEAD],
+    ahead: [Reference; AHEAD],
     next: usize,
     /// Objects that were found but not looked through.
     open: Pile,
 }
+
+#[derive(Clone, Copy, Default)]
+struct Reference {
+    /// The offset of an object or of something in it.
+    to: usize,
+    /// That of the word of another object which leads there and may be changed, or zero.
+    holder: usize,
+}
+
+/// Where this bit is set an object must start, or it was no reference.
+const TO_START: usize = 1;
+/// That object must be a frame.
+const TO_FRAME: usize = 2 | TO_START;
 
 /// A table with a bit for each word.
 #[derive(Clone, Copy)]
@@ -273,9 +305,10 @@ impl Marker {
         Ok(Marker {
             starts: Table::at(space().starts()),
             marks: Table::at(marks),
+            code: Table::at(space().code_starts()),
             addresses: base() as u64 >> OFFSET_BITS,
             closures: FIRST_NUMBER..space().code_numbers_end(),
-            ahead: [0; AHEAD],
+            ahead: [Reference::default(); AHEAD],
             next: 0,
             open: Pile::new()?,
         })
@@ -287,32 +320,70 @@ impl Marker {
             // SAFETY: stacks of threads that wait, and this one's, can be read up to their ends.
             let word = unsafe { std::ptr::with_exposed_provenance::<u64>(address).read_volatile() };
             self.word(word);
-            self.word((word & !LOW_BITS).wrapping_sub(8));
+            if word >> OFFSET_BITS == self.addresses {
+                self.word((word & !LOW_BITS).wrapping_sub(8));
+            }
         }
         self.finish();
     }
 
+    /// Memory of the process. There are values, places of values, and slices of strings, but also texts and pairs of
+    /// numbers, which look like closures most easily.
     fn words(&mut self, words: &[u64]) {
-        for word in words {
-            self.word(*word);
+        for &word in words {
+            self.word_elsewhere(word, true);
         }
         self.finish();
     }
 
-    /// What stays for ever.
+    /// What stays for ever. There are values, and no others without a tag than those of variables outside of everything,
+    /// which the process's memory has as well; but there are pairs of names and positions.
     fn kept(&mut self) {
         for granule in space().granules().filter(|granule| space::kind_of(*granule) == Kind::Kept) {
-            self.range(granule * GRANULE, (granule + 1) * GRANULE);
+            let words = std::ptr::with_exposed_provenance::<u64>(base() + granule * GRANULE);
+            for index in 0..GRANULE / 8 {
+                // SAFETY: granules that were taken can be read.
+                self.word_elsewhere(unsafe { words.add(index).read() }, false);
+            }
             self.finish();
         }
     }
 
     #[inline(always)]
-    fn range(&mut self, from: usize, to: usize) {
-        let words = std::ptr::with_exposed_provenance::<u64>(base() + from);
-        for index in 0..(to - from) / 8 {
+    fn word_elsewhere(&mut self, word: u64, has_places: bool) {
+        let high = word >> OFFSET_BITS;
+        let offset = (word & OFFSET_MASK) as usize;
+        if high == self.addresses {
+            match (space::kind_of(offset / GRANULE), word & LOW_BITS) {
+                (Kind::Bytes | Kind::LargeBytes | Kind::LargeRest, _) => self.note(offset, 0),
+                (_, 0) if has_places => self.note(offset, 0),
+                // What has a tag is the beginning of an object: sets, lists, boxes, and where attributes were written.
+                (_, 1 | 2 | 4 | 5) => self.note(offset | TO_START, 0),
+                _ => {}
+            }
+        } else if self.is_numbered(word) {
+            self.note(offset | TO_START, 0);
+        } else if self.closures.contains(&high) && word & LOW_BITS == LAMBDA && self.is_closure(word) {
+            self.note(offset | TO_FRAME, 0);
+        }
+    }
+
+    /// An object, where nothing but values has the form of a value. Addresses without a tag are those of the frame around
+    /// a frame, or the place of a value that was copied from there before it was computed.
+    #[inline(always)]
+    fn object(&mut self, from: usize, to: usize) {
+        for offset in (from..to).step_by(8) {
             // SAFETY: granules that were taken can be read.
-            self.word(unsafe { words.add(index).read() });
+            let word = unsafe { std::ptr::with_exposed_provenance::<u64>(base() + offset).read() };
+            let high = word >> OFFSET_BITS;
+            if high == self.addresses {
+                let holder = if word & LOW_BITS == 0 { offset } else { 0 };
+                self.note((word & OFFSET_MASK) as usize, holder);
+            } else if self.is_numbered(word)
+                || self.closures.contains(&high) && matches!(word & LOW_BITS, 0 | LAMBDA)
+            {
+                self.note((word & OFFSET_MASK) as usize, 0);
+            }
         }
     }
 
@@ -320,11 +391,11 @@ impl Marker {
     fn finish(&mut self) {
         loop {
             while let Some((from, to)) = self.open.pop() {
-                self.range(from, to);
+                self.object(from, to);
             }
             for index in 0..AHEAD {
-                let offset = std::mem::take(&mut self.ahead[index]);
-                self.follow(offset);
+                let reference = std::mem::take(&mut self.ahead[index]);
+                self.follow(reference);
             }
             if self.open.is_empty() {
                 break;
@@ -335,15 +406,13 @@ impl Marker {
     #[inline(always)]
     fn word(&mut self, word: u64) {
         let high = word >> OFFSET_BITS;
-        if high == self.addresses || self.closures.contains(&high) || self.is_numbered(word) {
-            let offset = (word & OFFSET_MASK) as usize;
-            if space::kind_of(offset / GRANULE).is_collected() {
-                self.marks.prefetch(offset);
-                self.starts.prefetch(offset);
-                let other = std::mem::replace(&mut self.ahead[self.next % AHEAD], offset);
-                self.next = self.next.wrapping_add(1);
-                self.follow(other);
-            }
+        if high == self.addresses {
+            self.note((word & OFFSET_MASK) as usize, 0);
+        } else if self.is_numbered(word) {
+            self.note((word & OFFSET_MASK) as usize | TO_START, 0);
+        } else if self.closures.contains(&high) && self.is_closure(word) {
+            let is_numbered = high - FIRST_NUMBER < NUMBERS;
+            self.note((word & OFFSET_MASK) as usize | if is_numbered { TO_START } else { TO_FRAME }, 0);
         }
     }
 
@@ -353,10 +422,42 @@ impl Marker {
         word << NUMBER_BITS >> NUMBER_BITS >> OFFSET_BITS == self.addresses && is_list_or_set(word)
     }
 
-    /// Marks the object at an offset; nothing is at the offset zero.
+    /// Whether a word that has the size of a closure is one, as far as its code and its tag go.
+    fn is_closure(&self, word: u64) -> bool {
+        let number = word >> OFFSET_BITS;
+        let place = (number << 3) as usize;
+        match word & LOW_BITS {
+            LAMBDA => self.code.has(place) && self.code.has(place + 8),
+            0 => number - FIRST_NUMBER < NUMBERS || self.code.has(place),
+            _ => false,
+        }
+    }
+
     #[inline(always)]
-    fn follow(&mut self, offset: usize) {
-        if offset == 0 || self.marks.has(offset) {
+    fn note(&mut self, to: usize, holder: usize) {
+        if space::kind_of(to / GRANULE).is_collected() {
+            self.marks.prefetch(to);
+            self.starts.prefetch(to);
+            if holder != 0 {
+                prefetch(base() + to);
+            }
+            let other = std::mem::replace(&mut self.ahead[self.next % AHEAD], Reference { to, holder });
+            self.next = self.next.wrapping_add(1);
+            self.follow(other);
+        }
+    }
+
+    /// Marks the object that a reference leads to; nothing is at the offset zero.
+    #[inline(always)]
+    fn follow(&mut self, reference: Reference) {
+        let offset = reference.to & !TO_FRAME;
+        if offset == 0 || reference.holder != 0 && self.shorten(reference) {
+            return;
+        }
+        if self.marks.has(offset) || reference.to & TO_START != 0 && !self.starts.has(offset) {
+            return;
+        }
+        if reference.to & TO_FRAME == TO_FRAME && !self.is_frame(offset) {
             return;
         }
         let granule = offset / GRANULE;
@@ -373,6 +474,30 @@ impl Marker {
             prefetch(base() + object.start);
             self.open.push(object.start, object.end);
         }
+    }
+
+    /// Whether an object begins as a frame does: with the address of another, or zero.
+    #[cold]
+    fn is_frame(&self, offset: usize) -> bool {
+        // SAFETY: granules that were taken can be read.
+        let up = unsafe { std::ptr::with_exposed_provenance::<u64>(base() + offset).read() };
+        up == 0 || up >> OFFSET_BITS == self.addresses && up & LOW_BITS == 0
+    }
+
+    /// Where a value was copied before it was computed and is computed by now, puts the value itself in, so that
+    /// what it was computed in is not kept. A frame begins with another frame's address, and so is never taken for a value.
+    #[inline(always)]
+    fn shorten(&mut self, reference: Reference) -> bool {
+        let at = |offset: usize| std::ptr::with_exposed_provenance_mut::<u64>(base() + offset);
+        // SAFETY: both are words of granules that were taken, and all others wait.
+        let value = unsafe { at(reference.to).read() };
+        if value & LOW_BITS == 0 || !space::kind_of(reference.to / GRANULE).has_places() {
+            return false;
+        }
+        // SAFETY: as above.
+        unsafe { at(reference.holder).write(value) };
+        self.word(value);
+        true
     }
 }
 
@@ -436,6 +561,12 @@ fn spoil(marks: Table, granule: usize) {
             unsafe { place.write(0x0bad_0bad_0bad_0bad) };
         }
     }
+}
+
+/// Says that code starts at an address. That of a function has two bits.
+pub(super) fn note_code(address: usize, is_function: bool) {
+    let place = address - base();
+    Table::at(space().code_starts()).set(place, place + if is_function { 16 } else { 8 });
 }
 
 /// Lets the object before an address end there, instead of where the next one starts.

@@ -13,6 +13,7 @@ mod collect;
 mod pile;
 mod roots;
 mod space;
+mod wipe;
 mod world;
 
 use std::cell::Cell;
@@ -20,16 +21,23 @@ use std::ptr::NonNull;
 
 use nival_syntax::Keep;
 
+use crate::stack;
+
 pub(crate) use closure::{CLOSURES_FROM, Closure};
 pub use collect::{Collection, Statistics};
-pub(crate) use collect::{configure, statistics};
+pub(crate) use collect::{collections, configure, is_on, statistics};
 use space::{BYTES_A_WORD, GRANULE, Kind, base, space};
-pub(crate) use world::pause;
+pub use wipe::Wiping;
+use world::is_stopping;
 
 /// So much is made ready for use at a time, but for the first times: one call is quicker than a page fault for
 /// each page.
 const STEP: usize = GRANULE;
 const FIRST_STEP: usize = 128 << 10;
+/// So much of the stack is cleared each time when garbage is collected.
+const CLEARED: usize = 32 << 10;
+/// No object starts at the beginning of a granule: the end of the one before is often met as an address, and would keep it.
+const LEFT_FREE: usize = 8;
 const CODE_CHUNK: usize = 64 << 10;
 
 /// Larger objects are not looked for a place among others: many small places would be passed over for one.
@@ -125,10 +133,12 @@ impl Heap {
     #[inline(never)]
     fn take_slowly(&self, stream: &Stream, count: usize) -> usize {
         if collect::is_due() {
-            if collect::is_strict() {
-                self.streams().filter(|stream| stream.kind.is_collected()).for_each(Stream::leave);
-            }
+            self.leave();
             collect::run();
+        }
+        if collect::is_on() {
+            // What comes next would else find old references where it has not written yet.
+            stack::clear_below(CLEARED);
         }
         let bytes = count * 8;
         if bytes > GRANULE / 2 {
@@ -146,6 +156,23 @@ impl Heap {
             }
             stream.next_granule();
         }
+    }
+
+    /// Waits as long as another thread collects garbage.
+    #[inline]
+    pub(crate) fn pause(&self) {
+        if is_stopping() {
+            self.leave();
+            world::pause();
+        }
+    }
+
+    /// Gives up what is being filled: the places where it is would look like references to what comes after them.
+    fn leave(&self) {
+        let leave =
+            |heap: &Heap| heap.streams().filter(|stream| stream.kind.is_collected()).for_each(Stream::leave);
+        leave(self);
+        crate::value::with_flat_forms(leave);
     }
 
     fn count(&self, bytes: usize) {
@@ -204,8 +231,21 @@ impl Heap {
         }
     }
 
-    /// Puts something into the part of the space that is for code, where it stays. It does not refer to objects.
+    /// Puts the code of a thunk into the part of the space that is for code, where it stays. It does not refer to objects.
     pub(crate) fn keep_code<T>(&self, thing: T) -> NonNull<T> {
+        let place = self.keep_as_code(thing);
+        collect::note_code(place.as_ptr().addr(), false);
+        place
+    }
+
+    /// The same for the code of a function.
+    pub(crate) fn keep_function<T>(&self, thing: T) -> NonNull<T> {
+        let place = self.keep_as_code(thing);
+        collect::note_code(place.as_ptr().addr(), true);
+        place
+    }
+
+    fn keep_as_code<T>(&self, thing: T) -> NonNull<T> {
         const { assert!(align_of::<T>() == 8 && size_of::<T>() < CODE_CHUNK) };
         if self.code_end.get() - self.code_cursor.get() < size_of::<T>() {
             let (start, end) = space().take_code(CODE_CHUNK);
@@ -220,6 +260,12 @@ impl Heap {
             place.write(thing);
             place
         }
+    }
+
+    /// Bytes handed out so far, with what is left of the last pieces.
+    #[inline(always)]
+    pub(crate) fn handed_out(&self) -> usize {
+        self.handed_out.get()
     }
 
     /// Bytes handed out so far.
@@ -267,21 +313,25 @@ impl Stream {
     /// Makes more of the granule ready, for at least so many words, and says how much.
     fn extend(&self, count: usize) -> Option<usize> {
         let (end, limit) = (self.end.get(), self.limit.get());
+        let start = limit.saturating_sub(GRANULE);
         if self.is_used.get() {
-            let hole = collect::next_hole(end, limit, count.max(SMALLEST_HOLE))?;
+            let from = end.max(start + LEFT_FREE);
+            let hole = collect::next_hole(from, limit, count.max(SMALLEST_HOLE))?;
             self.cursor.set(hole.start);
             self.end.set(hole.end);
             return Some(hole.len());
         }
-        let room = limit - self.cursor.get();
-        if room < count * 8 {
+        let left_free = if end == start { LEFT_FREE } else { 0 };
+        let (room, wanted) = (limit - self.cursor.get(), count * 8 + left_free);
+        if room < wanted {
             return None;
         }
-        let missing = count * 8 - (end - self.cursor.get());
+        let missing = wanted - (end - self.cursor.get());
         let step = self.step.get().max(missing.next_multiple_of(FIRST_STEP)).min(limit - end);
         space::commit(end, step);
         self.step.set((self.step.get() * 2).min(STEP));
         self.end.set(end + step);
+        self.cursor.set(self.cursor.get() + left_free);
         Some(step)
     }
 

@@ -1,7 +1,7 @@
 //! The range of addresses that everything is in, and what each part of it is used for.
 //!
-//! It starts at a multiple of its size: code comes first, then two tables with one bit for each word, then
-//! objects. Their part is given out in granules, each of which has one kind of thing in it.
+//! It starts at a multiple of its size: code comes first, then two tables with one bit for each word and one that
+//! tells where code starts, then objects. Their part is given out in granules, each of which has one kind of thing in it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -17,6 +17,10 @@ const SPACE: usize = 1 << OFFSET_BITS;
 pub(super) const OFFSET_BITS: u32 = 36;
 /// What of the space is for code. Its places are multiples of eight, so that 28 bits can name one.
 pub(super) const CODE_SPACE: usize = 1 << (28 + 3);
+
+/// Where the space is if it can be: the upper halves of such addresses are neither text nor numbers that are often
+/// met, so that few words look like addresses and are none. (ThreadSanitizer can't have it there.)
+const UNLIKELY: usize = 0x1be << OFFSET_BITS;
 
 /// So much is given to a heap at a time.
 pub(super) const GRANULE: usize = 512 << 10;
@@ -63,6 +67,12 @@ impl Kind {
     #[inline(always)]
     pub(super) fn refers_to_others(self) -> bool {
         matches!(self, Kind::Objects | Kind::LargeObject | Kind::Kept)
+    }
+
+    /// Whether values are in it, in places that may be changed.
+    #[inline(always)]
+    pub(super) fn has_places(self) -> bool {
+        matches!(self, Kind::Objects | Kind::LargeObject | Kind::LargeRest)
     }
 
     fn of_number(number: u8) -> Kind {
@@ -155,7 +165,8 @@ impl Space {
     fn reserve() -> Space {
         // Where there is a limit on addresses less must do. Places like these are free on all usual systems.
         let sizes = [SPACE, SPACE >> 2, SPACE >> 4];
-        let places = (1..256).map(|place| place * SPACE).step_by(15);
+        let places = (!cfg!(thread_sanitizer)).then_some(UNLIKELY).into_iter();
+        let places = places.chain((1..256).map(|place| place * SPACE).step_by(15));
         let found = sizes.into_iter().find_map(|size| {
             let mut places = places.clone();
             places.find_map(|place| reserve(place, size)).map(|base| (base, size))
@@ -163,7 +174,9 @@ impl Space {
         let (base, size) = found.unwrap_or_else(|| out_of_memory(SPACE >> 4));
         BASE.store(base, Ordering::Relaxed);
         let code_end = CODE_SPACE.min(size / 8);
-        let first = (code_end + 2 * size / BYTES_A_WORD * 8) / GRANULE;
+        let code_starts = code_end + 2 * size / BYTES_A_WORD * 8;
+        let first = (code_starts + code_end / BYTES_A_WORD * 8).div_ceil(GRANULE);
+        allow(base + code_starts, code_end / BYTES_A_WORD * 8);
         Space {
             size,
             code: Part { next: AtomicUsize::new(base + FIRST_CODE), end: base + code_end },
@@ -183,7 +196,7 @@ impl Space {
     }
 
     fn first_granule(&self) -> usize {
-        (self.table_place() + 2 * self.table_size()) / GRANULE
+        (self.code_starts() - base() + self.table_place() / BYTES_A_WORD * 8).div_ceil(GRANULE)
     }
 
     fn table_size(&self) -> usize {
@@ -202,6 +215,11 @@ impl Space {
     /// The address of the table that has a bit for each word of the objects that were reached.
     pub(super) fn marks(&self) -> usize {
         self.starts() + self.table_size()
+    }
+
+    /// The address of the table that has a bit for the first word of each piece of code.
+    pub(super) fn code_starts(&self) -> usize {
+        self.marks() + self.table_size()
     }
 
     /// The numbers up to which code is used, as closures have them.

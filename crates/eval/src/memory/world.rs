@@ -72,16 +72,18 @@ pub(super) fn join() {
 
 /// Whether threads that have values are to wait.
 #[inline(always)]
-pub(crate) fn is_stopping() -> bool {
+pub(super) fn is_stopping() -> bool {
     STOPPING.load(Ordering::Relaxed)
 }
 
 /// Waits as long as another thread wants to be alone.
-#[inline]
-pub(crate) fn pause() {
-    if is_stopping() {
-        with_stack(|stack| wait(lock(), stack));
-    }
+pub(super) fn pause() {
+    with_stack(|stack| {
+        let world = lock();
+        if is_stopping() {
+            wait(world, stack);
+        }
+    });
 }
 
 /// Does something while all other threads that have values wait, if they come to that. It gets the stacks of
@@ -124,7 +126,8 @@ fn wait(mut world: MutexGuard<'_, World>, stack: Stack) {
 /// Calls something with all registers on the stack.
 #[inline(never)]
 fn with_stack<R>(work: impl FnOnce(Stack) -> R) -> R {
-    let mut registers = MaybeUninit::<libc::ucontext_t>::uninit();
+    // Not all of it is written below, and what was there before must not be taken for references.
+    let mut registers = MaybeUninit::<libc::ucontext_t>::zeroed();
     // SAFETY: there is room for the registers.
     unsafe { libc::getcontext(registers.as_mut_ptr()) };
     let start = std::hint::black_box(&raw mut registers).addr();

@@ -53,6 +53,11 @@ thread_local! {
     static FLAT_FORMS: Heap = Heap::new();
 }
 
+/// Shows the heap of this thread's flat forms, unless the thread is ending.
+pub(crate) fn with_flat_forms(show: impl FnOnce(&Heap)) {
+    let _ = FLAT_FORMS.try_with(show);
+}
+
 const LAYERED: u64 = 1;
 const DEPTH_SHIFT: u32 = 1;
 const SIZE_SHIFT: u32 = 8;

@@ -218,11 +218,21 @@ fn in_order(names: &[Symbol]) -> Vec<u32> {
 pub(crate) struct Origins(u64);
 
 const TAG_MASK: u64 = 3;
-const WITHIN: u64 = 0;
+/// All low bits of an address are free. Those of a value that was not computed yet are zero, so this one is not.
+const WITHIN: u64 = 4;
+const LOW_BITS: u64 = 7;
 const LISTED: u64 = 1;
 const MERGED: u64 = 2;
 const SINGLE: u64 = 3;
 const SINGLE_SHIFT: u32 = 2;
+
+/// What was merged last by a plan is remembered without being kept, by its address and the number of collections so far.
+const EPOCH_BITS: u32 = 20;
+const EPOCH_MASK: u64 = (1 << EPOCH_BITS) - 1;
+
+fn epoch() -> u64 {
+    memory::collections() & EPOCH_MASK
+}
 
 struct Merged {
     plan: &'static MergePlan,
@@ -267,15 +277,16 @@ impl Origins {
         }
         // Most sets that are merged in one place were made in one place each.
         let last = plan.last().load(Ordering::Acquire);
-        if last != 0 {
-            // SAFETY: only addresses of what is merged below are stored, and what refers to it is kept.
+        if last != 0 && last & EPOCH_MASK == epoch() {
+            let last = last >> EPOCH_BITS << 3;
+            // SAFETY: only addresses of what is merged below are stored, and nothing was freed since then.
             let last_merged = unsafe { &*std::ptr::with_exposed_provenance::<Merged>(last as usize) };
             if last_merged.left == left && last_merged.right == right {
                 return Origins(last | MERGED);
             }
         }
         let merged = heap.put(Merged { plan, left, right }).as_ptr().expose_provenance() as u64;
-        plan.last().store(merged, Ordering::Release);
+        plan.last().store(merged >> 3 << EPOCH_BITS | epoch(), Ordering::Release);
         Origins(merged | MERGED)
     }
 
@@ -306,7 +317,7 @@ impl Origins {
             if origins == Origins::NONE {
                 return Pos::NONE;
             }
-            let address = (origins.0 & !TAG_MASK) as usize;
+            let address = (origins.0 & !LOW_BITS) as usize;
             match origins.0 & TAG_MASK {
                 LISTED => {
                     let positions = std::ptr::with_exposed_provenance::<Pos>(address);

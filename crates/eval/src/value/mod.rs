@@ -21,8 +21,8 @@ use std::num::NonZeroU64;
 use std::ptr::NonNull;
 
 pub use attrs::AttrsIter;
-pub(crate) use attrs::MergePlans;
 pub use attrs::{Attr, Attrs, AttrsBuilder};
+pub(crate) use attrs::{MergePlans, with_flat_forms};
 pub(crate) use element::{Arguments, Element};
 pub use function::{Builtin, Constant, Lambda, Partial};
 pub(crate) use keys::{Keys, Origins};
