@@ -39,7 +39,9 @@ pub(super) static CONSTANTS: &[Constant] = &[Constant {
     global: true,
     value: |ev| {
         let origin = Origin::File(DERIVATION_NAME.to_owned());
-        ev.eval_text(origin, DERIVATION.as_bytes().to_vec(), "/")
+        let function = ev.eval_text(origin, DERIVATION.as_bytes().to_vec(), "/")?;
+        function.see();
+        Ok(function)
     },
 }];
 

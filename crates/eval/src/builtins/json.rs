@@ -4,9 +4,9 @@ use nival_syntax::{Pos, Symbol};
 
 use crate::context::{Context, ContextElement, Contexts};
 use crate::error::{EvalError, InFrame, Result};
-use crate::evaluator::{Coercion, Evaluator, Need, describe_type};
+use crate::evaluator::{Coercion, Evaluator, Need, describe_type, place_or};
 use crate::json::{self, JsonError, JsonValue, Utf8Error};
-use crate::value::{Attrs, AttrsBuilder, Builtin, List, Value, View};
+use crate::value::{Attrs, AttrsBuilder, Builtin, List, Thunk, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
     Builtin {
@@ -239,5 +239,8 @@ impl Writer<'_> {
 
 #[cold]
 fn not_json(value: Value, pos: Pos) -> EvalError {
-    EvalError::of_type(format!("cannot convert {} to JSON", describe_type(value))).at(pos)
+    // An element of `map` and its like has the place of its function.
+    let is_element = Thunk::of(value).and_then(Thunk::function).is_some();
+    let what = if is_element { "a function application".to_owned() } else { describe_type(value) };
+    EvalError::of_type(format!("cannot convert {what} to JSON")).at(place_or(value, pos))
 }
