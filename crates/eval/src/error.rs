@@ -98,6 +98,8 @@ pub enum ErrorKind {
     Host,
     /// The user wants it to end.
     Interrupted,
+    /// More was asked for than there can be. This has no frames, as in the reference.
+    OutOfMemory,
     /// Evaluation that came to nothing: it was ahead of need, or is tried in another way. No caller ever sees it.
     Abandoned,
     /// What the reference takes for a mistake in the command line.
@@ -232,7 +234,7 @@ impl EvalError {
     }
 
     fn push(&self, text: FrameText, pos: Pos, always: bool) {
-        if text.is_empty() {
+        if text.is_empty() || self.0.kind == ErrorKind::OutOfMemory {
             return;
         }
         let link = Link { text, pos, always, inner: self.outermost() };
@@ -321,6 +323,7 @@ impl ErrorKind {
             ErrorKind::HashMismatch
             | ErrorKind::Host
             | ErrorKind::Abandoned
+            | ErrorKind::OutOfMemory
             | ErrorKind::Interrupted
             | ErrorKind::Usage
             | ErrorKind::Other => return None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nival_syntax::{Pos, Symbol};
 
-use crate::error::{EvalError, Result};
+use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Evaluator, Need, place_or};
 use crate::value::{AttrsBuilder, Builtin, List, Value, View};
 
@@ -132,11 +132,13 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 pos,
                 "while evaluating the second argument passed to builtins.genList",
             )?;
-            let wanted = usize::try_from(length).ok().filter(|length| *length < 1 << 32);
-            let wanted = wanted
-                .ok_or_else(|| EvalError::other(format!("cannot create list of size {length}")).at(pos))?;
+            let wanted = usize::try_from(length)
+                .map_err(|_| EvalError::other(format!("cannot create list of size {length}")).at(pos))?;
             let frame = "while evaluating the first argument passed to builtins.genList";
             let function = ev.force_function(arguments[0], pos, frame)?;
+            if wanted >= 1 << 32 {
+                return Err(EvalError::new(ErrorKind::OutOfMemory, "out of memory"));
+            }
             Ok(List::generated(&ev.heap, function, wanted).into())
         },
     ),

@@ -130,6 +130,7 @@ pub(super) fn stops(error: &EvalError) -> bool {
             | ErrorKind::HashMismatch
             | ErrorKind::Usage
             | ErrorKind::Abandoned
+            | ErrorKind::OutOfMemory
     );
     !is_forbidden && !is_from_outside
 }
