@@ -22,29 +22,29 @@
   - `type`, by which other functions know that it is a derivation
   - `outputName`: which of the outputs it is
 
+  # Cost
+
+  `strict` is made once, for all outputs, and only when a path is asked for.
+
   # Places
 
-  Traces of errors tell places in this text, and `toXML` where attributes are. That is a part of
-  what programs print, and so these stand where C++ Nix 2.34 has them.
+  Traces of errors show the lines around `strict` and `outPath`, and `toXML` tells where attributes are.
+  That is a part of what programs print, and so these stand in the lines where C++ Nix 2.34 shows them.
 */
 drvAttrs@{ outputs ? [ "out" ], ... }:
-
 let
-
-  # This is made once, for all outputs, and only when a path
-  # is asked for.
 
   strict = derivationStrict drvAttrs;
 
-  # In common: what was given, the sets of all outputs by name, and these in a list.
-  commonAttrs = drvAttrs
-    //  builtins.listToAttrs everyOutput
+  # What the sets of all outputs have in common: what was given, and these sets, by name and in a list.
+  commonAttrs =
+    drvAttrs // builtins.listToAttrs byName
     // {
-      all = map (output: output.value) everyOutput;
+      all = map (output: output.value) byName;
       inherit drvAttrs;
     };
-  # The set of one output, with its name, in the form that `listToAttrs` takes.
-  withName = outputName: {
+  # One set for each output, with its name, in the form that `listToAttrs` takes.
+  byName = map (outputName: {
     name = outputName;
     value = commonAttrs // {
       outPath = builtins.getAttr outputName strict;
@@ -52,9 +52,6 @@ let
       type = "derivation";
       inherit outputName;
     };
-  };
-
-  everyOutput = map withName outputs;
-
+  }) outputs;
 in
-(builtins.head everyOutput).value
+(builtins.head byName).value
