@@ -7,7 +7,7 @@ use nival_formats::hash::HashFormat;
 use nival_formats::{Hash, HashAlgo, Hasher};
 use nival_store::{StoreError, dump_path};
 
-use crate::arguments::HashCommand;
+use crate::arguments::{HashCommand, HashStyle};
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result, reason};
 use crate::features;
@@ -45,14 +45,10 @@ pub(crate) struct Conversion {
 /// `nival hash`
 pub(crate) fn run(context: &Context, output: Output, settings: &Settings, command: &HashCommand) -> Result {
     match command {
-        HashCommand::File { style, paths } => {
-            let hashing = Hashing { contents: Contents::Flat, ..style.hashing(settings)? };
-            paths.iter().try_for_each(|path| hashing.run(context, output, path))
-        }
+        HashCommand::File { style, paths } => style.print(context, output, settings, Contents::Flat, paths),
         HashCommand::Path { style, flat, paths } => {
             let contents = if *flat { Contents::Flat } else { Contents::Nar };
-            let hashing = Hashing { contents, ..style.hashing(settings)? };
-            paths.iter().try_for_each(|path| hashing.run(context, output, path))
+            style.print(context, output, settings, contents, paths)
         }
         HashCommand::Convert { algo, from, to, hashes } => {
             let conversion = Conversion {
@@ -65,14 +61,18 @@ pub(crate) fn run(context: &Context, output: Output, settings: &Settings, comman
     }
 }
 
-impl crate::arguments::HashStyle {
-    fn hashing(&self, settings: &Settings) -> Result<Hashing> {
-        Ok(Hashing {
-            contents: Contents::Nar,
-            algo: parse_algo(&self.algo, settings)?,
-            format: parse_format(&self.format)?,
-            truncates: false,
-        })
+impl HashStyle {
+    fn print(
+        &self,
+        context: &Context,
+        output: Output,
+        settings: &Settings,
+        contents: Contents,
+        paths: &[String],
+    ) -> Result {
+        let algo = parse_algo(&self.algo, settings)?;
+        let hashing = Hashing { contents, algo, format: parse_format(&self.format)?, truncates: false };
+        paths.iter().try_for_each(|path| hashing.run(context, output, path))
     }
 }
 

@@ -90,9 +90,7 @@ impl Evaluator {
         }
         self.equal(left, right, pos)
     }
-}
 
-impl Evaluator {
     /// A value as the element that is new in each step of a loop.
     #[inline]
     pub(crate) fn new_element(&self, value: Value) -> Value {
