@@ -19,6 +19,18 @@ pub trait Host: Send + Sync {
     fn read_plain_file(&self, path: &Path) -> Option<Vec<u8>> {
         (self.file_type(path).ok()? == Some(FileType::Regular)).then(|| self.read_file(path).ok())?
     }
+    /// What was kept of a file by [`Host::keep_tree`], if the path, with links in its folders followed, still is that
+    /// very plain file. It begins at a multiple of 16 and does not change until the process ends.
+    fn kept_tree(&self, _path: &Path) -> Option<&'static [u8]> {
+        None
+    }
+    /// Keeps what was made of a file that this process read by [`Host::read_plain_file`], for later processes of the
+    /// same program.
+    fn keep_tree(&self, _path: &Path, _tree: Vec<u8>) {}
+    /// Whether trees are kept at all, so that nobody makes them for nothing.
+    fn keeps_trees(&self) -> bool {
+        false
+    }
     /// The names in a folder, in any order.
     fn read_dir(&self, path: &Path) -> std::io::Result<Vec<(Vec<u8>, FileType)>>;
     /// What is at a path, without following a symbolic link at its end; `None` if there is nothing.
