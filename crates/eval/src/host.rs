@@ -25,8 +25,9 @@ pub trait Host: Send + Sync {
         None
     }
     /// Keeps what was made of a file that this process read by [`Host::read_plain_file`], for later processes of the
-    /// same program.
-    fn keep_tree(&self, _path: &Path, _tree: Vec<u8>) {}
+    /// same program. The parts follow one another; each stays where it is until the process ends, so that
+    /// nothing need be copied before it is written.
+    fn keep_tree(&self, _path: &Path, _parts: Vec<&'static [u8]>) {}
     /// Whether trees are kept at all, so that nobody makes them for nothing.
     fn keeps_trees(&self) -> bool {
         false
