@@ -268,6 +268,24 @@ fn statistics_have_the_references_keys_and_go_where_they_are_wanted() {
 }
 
 #[test]
+fn garbage_is_collected_from_a_size_on() {
+    let stage = Stage::new();
+    // 160 MB, of which 800 kB are in use at a time.
+    let program = "builtins.foldl' (sum: i: sum + builtins.length (builtins.genList (x: i) 100000)) 0 (builtins.genList (i: i) 200)";
+    let cycles = |variables: &[(&str, &str)]| {
+        let mut command = stage.command(&["nix-instantiate", "--eval", "--expr", program]);
+        let [out, err] =
+            good(command.env("NIX_SHOW_STATS", "1").envs(variables.iter().copied()).output().unwrap());
+        assert_eq!(out, "20000000\n");
+        let statistics: Value = serde_json::from_str(&err).unwrap();
+        statistics["gc"]["cycles"].as_u64().unwrap()
+    };
+    assert!(cycles(&[("GC_INITIAL_HEAP_SIZE", "20M")]) > 0);
+    assert_eq!(cycles(&[("GC_INITIAL_HEAP_SIZE", "20M"), ("GC_DONT_GC", "1")]), 0);
+    assert_eq!(cycles(&[]), 0, "there is room for all of it");
+}
+
+#[test]
 fn where_the_time_went() {
     let stage = Stage::new();
     stage.write(

@@ -30,15 +30,26 @@ use crate::host::WorldHost;
 use crate::repl::Stopper;
 use crate::world::World;
 
-/// When garbage is collected: as variables say that C++ Nix has from its collector (Boehm's). `NIVAL_GC_STRESS` is
-/// for tests of our own.
+/// When garbage is collected: as variables say that C++ Nix has from its collector (Boehm's), or before values take
+/// more than a half of the memory that there is. `NIVAL_GC_STRESS` is for tests of our own.
 fn collection(context: &Context) -> Collection {
     let size = |variable| context.variable(variable).and_then(bytes);
     if context.variable("GC_DONT_GC").is_some() {
         return Collection::NEVER;
     }
-    let usual = Collection::default();
-    Collection { from: size("GC_INITIAL_HEAP_SIZE").unwrap_or(usual.from), stress: size("NIVAL_GC_STRESS") }
+    let from = size("GC_INITIAL_HEAP_SIZE").unwrap_or_else(|| available_memory() / 2);
+    Collection { from, stress: size("NIVAL_GC_STRESS") }
+}
+
+/// How many bytes of memory the machine has, or lets a container have (cgroup v2).
+fn available_memory() -> usize {
+    let machine = rustix::system::sysinfo();
+    let machine = (machine.totalram as usize).saturating_mul(machine.mem_unit as usize);
+    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max");
+    container
+        .ok()
+        .and_then(|limit| limit.trim().parse().ok())
+        .map_or(machine, |limit: usize| limit.min(machine))
 }
 
 /// `1000`, `64k`, `512M`, `2g`

@@ -89,7 +89,7 @@ impl Evaluator {
     /// Overwrites what a large computation has left on the stack: it would look like references to what became garbage.
     #[cold]
     fn clear_stack(&self) {
-        if !memory::is_on() {
+        if !memory::keeps_clean() {
             return;
         }
         let (made, here) = (self.heap.handed_out(), stack::current_address());

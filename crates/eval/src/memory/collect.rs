@@ -20,6 +20,7 @@ use super::closure::{FIRST_NUMBER, LAMBDA, LOW_BITS, NUMBERS, OFFSET_MASK};
 use super::pile::Pile;
 use super::roots::Memory;
 use super::space::{self, BYTES_A_WORD, GRANULE, Kind, OFFSET_BITS, base, space};
+use super::wipe;
 use super::world::{self, Stack};
 use crate::value::{NUMBER_BITS, is_list_or_set};
 
@@ -58,6 +59,8 @@ pub struct Statistics {
 
 /// After a collection, a part of the bytes that are in use is handed out before the next: so many times smaller.
 const GROWTH: usize = 2;
+/// Memory is kept clean from this part of the first collection's size on.
+const CLEAN_FROM: usize = 4;
 /// No collection pays for less.
 const LEAST: usize = 64 << 20;
 
@@ -75,8 +78,8 @@ static MICROSECONDS: AtomicU64 = AtomicU64::new(0);
 
 /// Says when to collect. This holds for the whole process.
 pub(crate) fn configure(collection: Collection) {
-    if collection != Collection::NEVER {
-        super::wipe::start();
+    if collection.stress.is_some() {
+        wipe::start();
     }
     STRESS.store(collection.stress.is_some(), Ordering::Relaxed);
     FROM.store(collection.from, Ordering::Relaxed);
@@ -94,18 +97,16 @@ pub(crate) fn statistics() -> Statistics {
 
 /// Counts what a heap was given.
 pub(super) fn note(bytes: usize) {
-    TAKEN.fetch_add(bytes, Ordering::Relaxed);
+    let taken = TAKEN.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    if taken >= LIMIT.load(Ordering::Relaxed) / CLEAN_FROM {
+        wipe::start();
+    }
 }
 
 /// How often garbage was collected.
 #[inline]
 pub(crate) fn collections() -> u64 {
     CYCLES.load(Ordering::Relaxed)
-}
-
-/// Whether garbage is collected at some time.
-pub(crate) fn is_on() -> bool {
-    LIMIT.load(Ordering::Relaxed) != usize::MAX
 }
 
 /// Whether it is time for a collection, by this thread or another.

@@ -25,9 +25,10 @@ use crate::stack;
 
 pub(crate) use closure::{CLOSURES_FROM, Closure};
 pub use collect::{Collection, Statistics};
-pub(crate) use collect::{collections, configure, is_on, statistics};
+pub(crate) use collect::{collections, configure, statistics};
 use space::{BYTES_A_WORD, GRANULE, Kind, base, space};
 pub use wipe::Wiping;
+pub(crate) use wipe::keeps_clean;
 use world::is_stopping;
 
 /// So much is made ready for use at a time, but for the first times: one call is quicker than a page fault for
@@ -136,7 +137,7 @@ impl Heap {
             self.leave();
             collect::run();
         }
-        if collect::is_on() {
+        if keeps_clean() {
             // What comes next would else find old references where it has not written yet.
             stack::clear_below(CLEARED);
         }

@@ -1,4 +1,4 @@
-//! An allocator that leaves nothing behind in what is freed, while garbage is collected: the collector takes all memory of
+//! An allocator that leaves nothing behind in what is freed, when garbage is soon to be collected: the collector takes all memory of
 //! the process for what it may be, and what was a reference once would keep a whole world.
 
 use std::alloc::{GlobalAlloc, Layout};
@@ -11,8 +11,9 @@ pub(super) fn start() {
     WIPES.store(true, Ordering::Relaxed);
 }
 
+/// Whether old references must not be left lying about.
 #[inline(always)]
-fn wipes() -> bool {
+pub(crate) fn keeps_clean() -> bool {
     WIPES.load(Ordering::Relaxed)
 }
 
@@ -38,7 +39,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the block is the caller's until it is freed, and as large as the layout says.
         unsafe {
-            if wipes() {
+            if keeps_clean() {
                 block.write_bytes(0, layout.size());
             }
             self.0.dealloc(block, layout);
@@ -47,7 +48,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Wiping<A> {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if !wipes() {
+        if !keeps_clean() {
             // SAFETY: as the caller vouches.
             return unsafe { self.0.realloc(block, layout, size) };
         }
