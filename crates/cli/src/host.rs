@@ -21,11 +21,14 @@ use nival_formats::{
 };
 use nival_store::{ClosureOptions, Filter, LocalStore, Source, StoreError, dump_path};
 use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_reference};
+use rustix::fs::Stat;
 
 use crate::building;
 use crate::error::CommandError;
 use crate::eval_cache::Folder;
 use crate::features;
+use crate::fingerprint::{self, Fingerprint, reliable};
+use crate::parse_cache::{Listed, ParseCache};
 use crate::reading;
 use crate::world::World;
 
@@ -131,6 +134,27 @@ impl WorldHost {
         Ok(Cow::Owned(config.real_store_dir.join(rest)))
     }
 
+    /// What is in a folder, from the packs if they have it.
+    pub(crate) fn list(&self, path: &Path, real: &Path) -> io::Result<Listed> {
+        if let Some(cache) = self.0.parse_cache() {
+            return cache.list(path, real);
+        }
+        let (entries, stat) = reading::read_dir(real)?;
+        Ok(Listed { entries, fingerprint: reliable(real, Fingerprint::of_stat(&stat)), hash: None })
+    }
+
+    /// Notes what was read, should its tree be kept. Gives the hash of the contents if it was needed for that.
+    pub(crate) fn note_read(
+        &self,
+        path: &Path,
+        real: &Path,
+        contents: &[u8],
+        stat: &Stat,
+    ) -> Option<fingerprint::Hash> {
+        let cache = self.0.parse_cache().filter(|cache| cache.has_room())?;
+        cache.note_read(path, real, contents, stat)
+    }
+
     /// Waits for what evaluation has added to the store, if a path in the store's folder is in that.
     pub(crate) fn settle(&self, inside: &Path) -> io::Result<()> {
         let name = inside.components().next().and_then(|name| name.as_os_str().to_str()?.parse().ok());
@@ -175,7 +199,27 @@ impl Host for WorldHost {
         if embedded(path).is_some() {
             return self.read_file(path).ok();
         }
-        Some(reading::read_plain(&self.real(path).ok()?)?.0)
+        let real = self.real(path).ok()?;
+        let (contents, stat) = reading::read_plain(&real)?;
+        self.note_read(path, &real, &contents, &stat);
+        Some(contents)
+    }
+
+    fn kept_tree(&self, path: &Path) -> Option<&'static [u8]> {
+        if embedded(path).is_some() {
+            return None;
+        }
+        Some(self.0.parse_cache()?.tree(path, &self.real(path).ok()?)?.bytes)
+    }
+
+    fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
+        if let Some(cache) = self.0.parse_cache() {
+            cache.keep_tree(path, parts);
+        }
+    }
+
+    fn keeps_trees(&self) -> bool {
+        self.0.parse_cache().is_some_and(ParseCache::has_room)
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
@@ -186,7 +230,7 @@ impl Host for WorldHost {
                 .map(|(name, kind)| (name.as_bytes().to_vec(), embedded_type(kind)))
                 .collect());
         }
-        reading::read_dir(&self.real(path)?)
+        Ok(self.list(path, &self.real(path)?)?.entries)
     }
 
     fn file_type(&self, path: &Path) -> io::Result<Option<FileType>> {

@@ -38,10 +38,11 @@ fn read_open(mut file: std::fs::File, stat: &Stat) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// The names in a folder and what they are.
-pub(crate) fn read_dir(path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+/// The names in a folder and what they are, and what the folder was when it was opened.
+pub(crate) fn read_dir(path: &Path) -> io::Result<(Vec<(Vec<u8>, FileType)>, Stat)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(path, flags, Mode::empty())?;
+    let stat = rustix::fs::fstat(&folder)?;
     let mut room = [MaybeUninit::uninit(); 16 << 10];
     let mut listing = RawDir::new(&folder, &mut room);
     let mut entries = Vec::new();
@@ -61,7 +62,7 @@ pub(crate) fn read_dir(path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
         };
         entries.push((name.to_bytes().to_vec(), file_type(kind)));
     }
-    Ok(entries)
+    Ok((entries, stat))
 }
 
 fn file_type(kind: rustix::fs::FileType) -> FileType {
@@ -103,7 +104,7 @@ mod tests {
             assert!(read_plain(&path(name)).is_none(), "{name}");
         }
         assert_eq!(read(&path("link")).unwrap().0, b"x");
-        let mut entries = read_dir(folder.path()).unwrap();
+        let mut entries = read_dir(folder.path()).unwrap().0;
         entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let expected = [
             ("empty", FileType::Regular),

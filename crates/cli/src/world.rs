@@ -11,6 +11,7 @@ use nival_store::{Deferred, Existing, LocalStore, StoreConfig};
 use crate::context::Context;
 use crate::error::{CommandError, Result};
 use crate::output::Output;
+use crate::parse_cache::ParseCache;
 use crate::settings::Settings;
 use crate::store_place::StorePlace;
 
@@ -40,6 +41,8 @@ pub(crate) struct World {
     store_dir: StoreDir,
     /// What evaluation would have added to a store that keeps nothing.
     computed: Mutex<HashSet<StorePath>>,
+    /// Writes what is new when the command ends.
+    parse_cache: OnceLock<Option<ParseCache>>,
 }
 
 impl World {
@@ -68,6 +71,7 @@ impl World {
             opening: Mutex::new(()),
             store_dir,
             computed: Mutex::default(),
+            parse_cache: OnceLock::new(),
         }
     }
 
@@ -79,6 +83,11 @@ impl World {
     /// The name of the store's folder.
     pub(crate) fn store_dir(&self) -> &StoreDir {
         &self.store_dir
+    }
+
+    /// Trees and listings that were kept, if the user wants that.
+    pub(crate) fn parse_cache(&self) -> Option<&ParseCache> {
+        self.parse_cache.get_or_init(|| ParseCache::new(self)).as_ref()
     }
 
     /// The store, opened (and made, if need be) at the first call.

@@ -13,12 +13,8 @@ use nival_eval::host::FileType;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, open, statat};
 use rustix::io::Errno;
 
-use nival_formats::{Hash as AnyHash, HashAlgo};
-
 use super::encoding::{Reader, Writer};
-use super::fingerprint::Fingerprint;
-
-pub(super) type Hash = [u8; 32];
+use crate::fingerprint::{Fingerprint, Hash, hash, reliable};
 
 /// Everything that was seen.
 #[derive(Debug, Default, PartialEq)]
@@ -91,10 +87,6 @@ pub(super) struct Stamp {
     pub(super) hash: Option<Hash>,
 }
 
-pub(super) fn hash(bytes: &[u8]) -> Hash {
-    AnyHash::of(HashAlgo::Blake3, bytes).as_bytes().try_into().expect("BLAKE3 has 32 bytes")
-}
-
 /// The hash of the names and types in a folder.
 pub(super) fn hash_listing<'a>(entries: impl Iterator<Item = (&'a [u8], Kind)>) -> Hash {
     let mut entries: Vec<_> = entries.collect();
@@ -117,28 +109,12 @@ fn read_listing(path: &Path) -> io::Result<Hash> {
     Ok(hash_listing(entries?.iter().map(|(name, kind)| (name.as_slice(), *kind))))
 }
 
-/// Files of the kernel change without a trace in their times.
-fn has_honest_times(path: &Path) -> bool {
-    !["/proc", "/sys", "/dev"].iter().any(|folder| is_below(path, folder))
-}
-
-/// As `starts_with` for canonical paths, without looking at each part of them.
-pub(super) fn is_below(path: &Path, folder: &str) -> bool {
-    let rest = path.as_os_str().as_bytes().strip_prefix(folder.as_bytes());
-    rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-}
-
-/// The fingerprint of what was just looked at, if it may be relied on.
-pub(super) fn reliable(path: &Path, fingerprint: Fingerprint) -> Option<Fingerprint> {
-    fingerprint.settled().filter(|_| has_honest_times(path))
-}
-
 impl Stamp {
     /// Of a file's contents; the fingerprint is from before they were read.
-    pub(super) fn of_contents(before: Option<Fingerprint>, contents: &[u8]) -> Self {
+    pub(super) fn of_contents(before: Option<Fingerprint>, length: usize, hash: Hash) -> Self {
         // A size that is made up means that the times may be, too.
-        let fingerprint = before.filter(|stamp| stamp.size == contents.len() as u64);
-        Self { fingerprint, hash: Some(hash(contents)) }
+        let fingerprint = before.filter(|stamp| stamp.size == length as u64);
+        Self { fingerprint, hash: Some(hash) }
     }
 
     /// Of a file or folder that is read by somebody else: it is read here only if the fingerprint does not do.
@@ -160,7 +136,10 @@ impl Stamp {
         let before = reliable(path, fingerprint);
         let now = match Kind::of_mode(stat.st_mode) {
             Kind::Directory => Self { fingerprint: before, hash: Some(read_listing(path).ok()?) },
-            Kind::Regular => Self::of_contents(before, &fs::read(path).ok()?),
+            Kind::Regular => {
+                let contents = fs::read(path).ok()?;
+                Self::of_contents(before, contents.len(), hash(&contents))
+            }
             // A pipe would be waited for.
             _ => return None,
         };
@@ -450,7 +429,8 @@ pub(super) mod tests {
 
     fn contents_of(path: &Path) -> Seen {
         let before = reliable(path, Fingerprint::of(&fs::metadata(path).unwrap()));
-        let stamp = Stamp::of_contents(before, &fs::read(path).unwrap());
+        let contents = fs::read(path).unwrap();
+        let stamp = Stamp::of_contents(before, contents.len(), hash(&contents));
         Seen { contents: Some(stamp), ..Seen::default() }
     }
 

@@ -12,7 +12,6 @@
 
 mod encoding;
 mod entry;
-mod fingerprint;
 mod folder;
 mod inputs;
 mod recorder;
@@ -20,6 +19,7 @@ mod recorder;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nival_eval::host::FileType;
 use nival_formats::{HashAlgo, Hasher};
 use nival_store::Existing;
 
@@ -27,10 +27,10 @@ pub(crate) use entry::Said;
 pub(crate) use folder::Folder;
 pub(crate) use recorder::Recorder;
 
+use crate::fingerprint::{Fingerprint, Hash};
 use crate::host::WorldHost;
 use crate::world::World;
 use entry::Entry;
-use fingerprint::Fingerprint;
 use nival_eval::Host as _;
 
 /// Settings that change how things are built, fetched or told, and not what an expression means.
@@ -47,6 +47,7 @@ const NEUTRAL_SETTINGS: &[&str] = &[
     "log-lines",
     "max-jobs",
     "max-silent-time",
+    "parse-cache",
     "sandbox",
     "sandbox-paths",
     "system-features",
@@ -159,6 +160,11 @@ pub(crate) fn replay(
     Ok(())
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// The hash of the names and types in a folder, in whatever order they come.
+pub(crate) fn hash_listing(entries: &[(Vec<u8>, FileType)]) -> Hash {
+    inputs::hash_listing(entries.iter().map(|(name, kind)| (name.as_slice(), inputs::Kind::of(Some(*kind)))))
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,10 +17,11 @@ use nival_formats::{Derivation, DerivationFile, Input, StoreDir, StorePath};
 use rustix::fs::Stat;
 
 use super::entry::{Entry, Said};
-use super::fingerprint::Fingerprint;
-use super::inputs::{Hash, Inputs, Kind, Seen, Stamp, hash, hash_listing, is_below, is_executable, reliable};
-use super::lock;
+use super::inputs::{Inputs, Kind, Seen, Stamp, is_executable};
+use super::{hash_listing, lock};
+use crate::fingerprint::{Fingerprint, Hash, hash, is_below, reliable};
 use crate::host::WorldHost;
+use crate::parse_cache::{Listed, Tree};
 use crate::reading;
 use crate::world::World;
 
@@ -238,13 +239,18 @@ impl Recorder {
     }
 
     /// Notes what was in a file that was such when it was opened: what changes later changes the fingerprint.
-    /// `kind` is what is there itself, if that is known.
-    fn see_contents(&self, path: PathBuf, kind: Option<Kind>, contents: &[u8], stat: &Stat) {
-        let stamp = Stamp::of_contents(reliable(&path, Fingerprint::of_stat(stat)), contents);
+    fn see_contents(&self, path: PathBuf, contents: &[u8], stat: &Stat) {
+        if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
+            return self.give_up();
+        }
+        let stamp =
+            Stamp::of_contents(reliable(&path, Fingerprint::of_stat(stat)), contents.len(), hash(contents));
+        self.see_stamp(path, None, stamp);
+    }
+
+    /// Notes what a file was. `kind` is what is there itself, if that is known.
+    fn see_stamp(&self, path: PathBuf, kind: Option<Kind>, stamp: Stamp) {
         self.see(path, |_, seen| {
-            if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
-                return Err(io::ErrorKind::InvalidInput.into());
-            }
             seen.kind = seen.kind.or(kind);
             if seen.contents.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
                 seen.contents = Some(stamp);
@@ -281,7 +287,7 @@ impl Host for Recorder {
             Place::Elsewhere(real) => real,
         };
         let (contents, stat) = self.watched(reading::read(&real))?;
-        self.see_contents(real, None, &contents, &stat);
+        self.see_contents(real, &contents, &stat);
         Ok(contents)
     }
 
@@ -298,10 +304,41 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => {
                 let (contents, stat) = reading::read_plain(&real)?;
-                self.see_contents(real, Some(Kind::Regular), &contents, &stat);
+                let noted = self.inner.note_read(path, &real, &contents, &stat);
+                let hash = noted.unwrap_or_else(|| hash(&contents));
+                let fingerprint = reliable(&real, Fingerprint::of_stat(&stat));
+                let stamp = Stamp::of_contents(fingerprint, contents.len(), hash);
+                self.see_stamp(real, Some(Kind::Regular), stamp);
                 Some(contents)
             }
         }
+    }
+
+    fn kept_tree(&self, path: &Path) -> Option<&'static [u8]> {
+        if self.gave_up() {
+            return self.inner.kept_tree(path);
+        }
+        match self.place(path, false) {
+            Place::Embedded => None,
+            Place::Store(root) => {
+                let kept = self.inner.kept_tree(path)?;
+                self.see_root(root);
+                Some(kept)
+            }
+            Place::Elsewhere(real) => {
+                let Tree { bytes, fingerprint, hash } = self.inner.0.parse_cache()?.tree(path, &real)?;
+                self.see_stamp(real, Some(Kind::Regular), Stamp { fingerprint, hash: Some(hash) });
+                Some(bytes)
+            }
+        }
+    }
+
+    fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
+        self.inner.keep_tree(path, parts);
+    }
+
+    fn keeps_trees(&self) -> bool {
+        self.inner.keeps_trees()
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
@@ -313,13 +350,10 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => real,
         };
-        let before = std::fs::metadata(&real).map(|before| reliable(&real, Fingerprint::of(&before)));
-        let entries = self.watched(self.inner.read_dir(path))?;
+        let Listed { entries, fingerprint, hash } = self.watched(self.inner.list(path, &real))?;
         self.see(real, |_, seen| {
-            let fingerprint = before?;
             if seen.listing.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
-                let listing = entries.iter().map(|(name, kind)| (name.as_slice(), Kind::of(Some(*kind))));
-                let hash = Some(hash_listing(listing));
+                let hash = Some(hash.unwrap_or_else(|| hash_listing(&entries)));
                 seen.listing = Some(Stamp { fingerprint, hash });
             }
             Ok(())

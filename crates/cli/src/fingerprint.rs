@@ -1,10 +1,20 @@
-//! What is known of a file without reading it.
+//! What is known of a file without reading it, and what tells its contents.
 
 use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nival_formats::HashAlgo;
 use rustix::fs::Stat;
+
+/// Of contents.
+pub(crate) type Hash = [u8; 32];
+
+pub(crate) fn hash(bytes: &[u8]) -> Hash {
+    nival_formats::Hash::of(HashAlgo::Blake3, bytes).as_bytes().try_into().expect("BLAKE3 has 32 bytes")
+}
 
 /// How old a change must be before its time says that there was none since: file systems have clocks of up to two
 /// seconds (FAT), and two changes within one tick look like one. Git's index has the same rule ("racy git").
@@ -12,18 +22,18 @@ const SETTLED: i64 = 2_000_000_000;
 
 /// Where a file is, how large, and when it was changed last: two equal ones are of equal contents.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Fingerprint {
-    pub(super) device: u64,
-    pub(super) inode: u64,
-    pub(super) size: u64,
+pub(crate) struct Fingerprint {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) size: u64,
     /// Nanoseconds since 1970.
-    pub(super) modified: i64,
+    pub(crate) modified: i64,
     /// The same of the last change of contents or metadata, which no program can set.
-    pub(super) changed: i64,
+    pub(crate) changed: i64,
 }
 
 impl Fingerprint {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
         let nanoseconds = |seconds: i64, rest: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(rest);
         Self {
             device: metadata.dev(),
@@ -35,7 +45,7 @@ impl Fingerprint {
     }
 
     /// The same of what the system call gave.
-    pub(super) fn of_stat(stat: &Stat) -> Self {
+    pub(crate) fn of_stat(stat: &Stat) -> Self {
         let nanoseconds = |seconds: i64, rest: i64| seconds.wrapping_mul(1_000_000_000).wrapping_add(rest);
         Self {
             device: stat.st_dev,
@@ -47,8 +57,24 @@ impl Fingerprint {
     }
 
     /// The fingerprint of what was just looked at, if a later change is sure to show in it.
-    pub(super) fn settled(self) -> Option<Self> {
+    pub(crate) fn settled(self) -> Option<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos() as i64;
         (now.saturating_sub(self.modified.max(self.changed)) > SETTLED).then_some(self)
     }
+}
+
+/// Files of the kernel change without a trace in their times.
+fn has_honest_times(path: &Path) -> bool {
+    !["/proc", "/sys", "/dev"].iter().any(|folder| is_below(path, folder))
+}
+
+/// As `starts_with` for canonical paths, without looking at each part of them.
+pub(crate) fn is_below(path: &Path, folder: &str) -> bool {
+    let rest = path.as_os_str().as_bytes().strip_prefix(folder.as_bytes());
+    rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
+}
+
+/// The fingerprint of what was just looked at, if it may be relied on.
+pub(crate) fn reliable(path: &Path, fingerprint: Fingerprint) -> Option<Fingerprint> {
+    fingerprint.settled().filter(|_| has_honest_times(path))
 }

@@ -1,0 +1,66 @@
+//! The names and types in a folder as bytes, in the order in which the system gave them: symbols are numbered in the
+//! order in which they are met.
+
+use nival_eval::host::FileType;
+
+pub(super) type Listing = Vec<(Vec<u8>, FileType)>;
+
+/// Nothing if a name is longer than file systems have them.
+pub(super) fn encode(entries: &[(Vec<u8>, FileType)]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(entries.len() * 16);
+    for (name, kind) in entries {
+        bytes.push(match kind {
+            FileType::Regular => 1,
+            FileType::Directory => 2,
+            FileType::Symlink => 3,
+            FileType::Unknown => 4,
+        });
+        bytes.push(u8::try_from(name.len()).ok()?);
+        bytes.extend_from_slice(name);
+    }
+    Some(bytes)
+}
+
+/// Nothing if the bytes are no listing.
+pub(super) fn decode(mut bytes: &[u8]) -> Option<Listing> {
+    let mut entries = Vec::new();
+    while let Some(([kind, length], rest)) = bytes.split_first_chunk() {
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        let kind = match kind {
+            1 => FileType::Regular,
+            2 => FileType::Directory,
+            3 => FileType::Symlink,
+            4 => FileType::Unknown,
+            _ => return None,
+        };
+        entries.push((name.to_vec(), kind));
+        bytes = rest;
+    }
+    bytes.is_empty().then_some(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back() {
+        let entries: Listing = [
+            ("b", FileType::Directory),
+            ("a", FileType::Regular),
+            ("link", FileType::Symlink),
+            ("", FileType::Unknown),
+        ]
+        .map(|(name, kind)| (name.into(), kind))
+        .into();
+        let bytes = encode(&entries).expect("short names");
+        assert_eq!(decode(&bytes), Some(entries));
+        assert_eq!(decode(&[]), Some(Vec::new()));
+        assert_eq!(encode(&[(vec![b'x'; 256], FileType::Regular)]), None);
+        for length in 1..bytes.len() {
+            let cut = decode(&bytes[..length]);
+            assert!(cut.is_none_or(|entries| encode(&entries).as_deref() == Some(&bytes[..length])));
+        }
+        assert_eq!(decode(&[5, 0]), None);
+    }
+}

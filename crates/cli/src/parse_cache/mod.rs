@@ -1,0 +1,335 @@
+//! Not parsed again: trees of files and listings of folders that did not change, from packs that earlier processes wrote.
+//!
+//! Packs are below `$XDG_CACHE_HOME/nival/parse`, in a folder for each build of the program, and mapped whole when the
+//! first file is asked for. What is kept of a path counts as long as its stamp holds: the fingerprint of the file or
+//! folder, or that of the store path it is in, or else the hash of its contents. At its end, a process that met new files
+//! writes one more pack. As with the evaluation cache, nothing of it is ever a reason to fail: what cannot be
+//! read is a miss, what cannot be written is left out.
+
+mod file_systems;
+mod listing;
+mod pack;
+mod packs;
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use rustix::fs::{FileType, Stat};
+
+use crate::eval_cache::{hash_listing, lock};
+use crate::fingerprint::{Fingerprint, Hash, hash, reliable};
+use crate::reading;
+use crate::world::World;
+use file_systems::{FileSystems, Telling};
+use listing::Listing;
+use pack::{Entry, Kept, Kind, Proof, Stamp};
+use packs::{Folder, LARGEST_PACK, Mapped};
+
+/// The time of last change that all files of valid store paths have (C++ Nix, `mtimeStore`).
+const STORE_TIME: i64 = 1_000_000_000;
+
+/// The packs of this program, and what will be in the next one.
+pub(crate) struct ParseCache {
+    folder: Folder,
+    packs: OnceLock<Vec<Mapped>>,
+    /// Whether what is in the packs counts: it does not with `--refresh`.
+    counts: bool,
+    store: Option<Store>,
+    file_systems: FileSystems,
+    /// Files that were read and may be kept.
+    read: Mutex<HashMap<PathBuf, Stamp>>,
+    new: Mutex<Vec<Entry>>,
+    new_bytes: AtomicU64,
+}
+
+/// A tree that was kept.
+pub(crate) struct Tree {
+    pub(crate) bytes: &'static [u8],
+    /// Of the file, if it may be relied on; that of a file in a store path is not known.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// Of the text.
+    pub(crate) hash: Hash,
+}
+
+/// What is in a folder.
+pub(crate) struct Listed {
+    pub(crate) entries: Listing,
+    /// Of the folder, if it may be relied on.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    pub(crate) hash: Option<Hash>,
+}
+
+impl ParseCache {
+    /// Nothing if the user does not want it.
+    pub(crate) fn new(world: &World) -> Option<Self> {
+        if !world.settings.parse_cache {
+            return None;
+        }
+        let context = &world.context;
+        // A program is what its file is: no two builds share a form of trees.
+        let program = Fingerprint::of(&std::fs::metadata(&context.program).ok()?);
+        let program = hash(format!("{} {program:?}", env!("CARGO_PKG_VERSION")).as_bytes());
+        let program = format!("{:016x}", u64::from_le_bytes(*program.first_chunk()?));
+        let root = context.xdg("XDG_CACHE_HOME", ".cache").join("nival/parse");
+        Some(Self {
+            folder: Folder::new(root, &program, context.uid),
+            packs: OnceLock::new(),
+            counts: !world.refresh,
+            store: world.store_config().map(|config| Store::new(config.real_store_dir.clone())),
+            file_systems: FileSystems::default(),
+            read: Mutex::default(),
+            new: Mutex::default(),
+            new_bytes: AtomicU64::new(0),
+        })
+    }
+
+    fn packs(&self) -> &[Mapped] {
+        self.packs.get_or_init(|| self.folder.open())
+    }
+
+    /// What is kept of a path, the newest first.
+    fn candidates(&self, kind: Kind, path: &Path) -> impl Iterator<Item = (&Mapped, Kept<'static>)> {
+        let packs = if self.counts { self.packs() } else { &[] };
+        let path = path.as_os_str().as_bytes().to_vec();
+        packs.iter().filter_map(move |mapped| Some((mapped, mapped.find(kind, &path)?)))
+    }
+
+    /// The tree of the file `path`, which really is at `real`, if that still is the plain file that it was made of.
+    pub(crate) fn tree(&self, path: &Path, real: &Path) -> Option<Tree> {
+        let mut stat = None;
+        let mut others = Vec::new();
+        for (mapped, kept) in self.candidates(Kind::Tree, path) {
+            let Stamp { proof, fingerprint, hash: Some(hash) } = kept.stamp else { continue };
+            let is_as_it_was = match proof {
+                Proof::Contents => false,
+                Proof::StorePath => self.store_path(real) == Some(fingerprint),
+                Proof::Itself => {
+                    if stat.is_none() {
+                        stat = Some(rustix::fs::lstat(real).ok()?);
+                    }
+                    stat.is_some_and(|stat| self.is(fingerprint, &stat, real, Telling::Files))
+                }
+            };
+            if is_as_it_was {
+                mapped.note_use();
+                let fingerprint = (proof == Proof::Itself).then_some(fingerprint);
+                return Some(Tree { bytes: kept.bytes, fingerprint, hash });
+            }
+            others.push((mapped, kept));
+        }
+        if others.is_empty() { None } else { self.tree_by_contents(path, real, others) }
+    }
+
+    /// The same where the contents have to tell, as of a fresh clone.
+    fn tree_by_contents(
+        &self,
+        path: &Path,
+        real: &Path,
+        mut kept: Vec<(&Mapped, Kept<'static>)>,
+    ) -> Option<Tree> {
+        let stat = rustix::fs::lstat(real).ok()?;
+        kept.retain(|(_, kept)| {
+            kept.stamp.proof == Proof::StorePath || kept.stamp.fingerprint.size == stat.st_size as u64
+        });
+        if kept.is_empty() || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return None;
+        }
+        let (contents, stat) = reading::read_plain(real)?;
+        let stamp = self.stamp(real, &contents, &stat)?;
+        let (mapped, kept) = kept.into_iter().find(|(_, kept)| kept.stamp.hash == stamp.hash)?;
+        mapped.note_use();
+        if stamp.proof != Proof::Contents && kept.stamp != stamp {
+            let path = path.as_os_str().as_bytes().to_vec();
+            self.add(Entry { kind: Kind::Tree, path, stamp, parts: vec![kept.bytes] });
+        }
+        let fingerprint = reliable(real, Fingerprint::of_stat(&stat));
+        Some(Tree { bytes: kept.bytes, fingerprint, hash: stamp.hash? })
+    }
+
+    /// Whether a file or folder is as it was, on a file system whose word counts.
+    fn is(&self, fingerprint: Fingerprint, stat: &Stat, real: &Path, least: Telling) -> bool {
+        Fingerprint::of_stat(stat) == fingerprint
+            && self.file_systems.telling(fingerprint.device, real) >= least
+    }
+
+    /// Whether trees are kept of files that are read from now on.
+    pub(crate) fn has_room(&self) -> bool {
+        self.new_bytes.load(Ordering::Relaxed) < LARGEST_PACK / 2
+    }
+
+    /// Notes that a file was read of which a tree may be kept. `stat` is from before. Gives the hash of the contents.
+    pub(crate) fn note_read(&self, path: &Path, real: &Path, contents: &[u8], stat: &Stat) -> Option<Hash> {
+        let stamp = self.stamp(real, contents, stat)?;
+        lock(&self.read).insert(path.to_owned(), stamp);
+        stamp.hash
+    }
+
+    /// Keeps the tree of a file that was noted.
+    pub(crate) fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
+        let Some(stamp) = lock(&self.read).remove(path) else { return };
+        let path = path.as_os_str().as_bytes().to_vec();
+        self.add(Entry { kind: Kind::Tree, path, stamp, parts });
+    }
+
+    /// What is in the folder `path`, which really is at `real`.
+    pub(crate) fn list(&self, path: &Path, real: &Path) -> std::io::Result<Listed> {
+        if let Some(listed) = self.listing(path, real) {
+            return Ok(listed);
+        }
+        let (entries, stat) = reading::read_dir(real)?;
+        let fingerprint = Fingerprint::of_stat(&stat);
+        let store_path = self.store_path(real).filter(|_| self.is_straight(real));
+        let settled = || reliable(real, fingerprint).filter(|_| self.tells_of_folders(fingerprint, real));
+        let proof = match (store_path, settled()) {
+            (Some(store_path), _) => Some((Proof::StorePath, store_path)),
+            (None, Some(fingerprint)) => Some((Proof::Itself, fingerprint)),
+            (None, None) => None,
+        };
+        let mut hash = None;
+        if let (Some((proof, fingerprint)), Some(bytes)) = (proof, listing::encode(&entries)) {
+            hash = Some(hash_listing(&entries));
+            let path = path.as_os_str().as_bytes().to_vec();
+            let stamp = Stamp { proof, fingerprint, hash };
+            self.add(Entry { kind: Kind::Listing, path, stamp, parts: vec![bytes.leak()] });
+        }
+        Ok(Listed { entries, fingerprint: reliable(real, fingerprint), hash })
+    }
+
+    fn tells_of_folders(&self, fingerprint: Fingerprint, real: &Path) -> bool {
+        self.file_systems.telling(fingerprint.device, real) >= Telling::Folders
+    }
+
+    fn listing(&self, path: &Path, real: &Path) -> Option<Listed> {
+        let mut stat = None;
+        for (mapped, kept) in self.candidates(Kind::Listing, path) {
+            let Stamp { proof, fingerprint, hash } = kept.stamp;
+            let is_as_it_was = match proof {
+                Proof::Contents => false,
+                Proof::StorePath => self.store_path(real) == Some(fingerprint),
+                Proof::Itself => {
+                    if stat.is_none() {
+                        stat = Some(rustix::fs::stat(real).ok()?);
+                    }
+                    stat.is_some_and(|stat| self.is(fingerprint, &stat, real, Telling::Folders))
+                }
+            };
+            if is_as_it_was && let Some(entries) = listing::decode(kept.bytes) {
+                mapped.note_use();
+                let fingerprint = (proof == Proof::Itself).then_some(fingerprint);
+                return Some(Listed { entries, fingerprint, hash });
+            }
+        }
+        None
+    }
+
+    /// What is added is kept until the command ends.
+    fn add(&self, entry: Entry) {
+        if self.new_bytes.fetch_add(entry.size(), Ordering::Relaxed) < LARGEST_PACK {
+            lock(&self.new).push(entry);
+        }
+    }
+
+    /// What will tell that a file is as it was when it was read, if anything can.
+    fn stamp(&self, real: &Path, contents: &[u8], stat: &Stat) -> Option<Stamp> {
+        let fingerprint = Fingerprint::of_stat(stat);
+        // A size that is made up means that the times may be, too.
+        if fingerprint.size != contents.len() as u64 {
+            return None;
+        }
+        let hash = Some(hash(contents));
+        let folder = real.parent()?;
+        if let Some(fingerprint) = self.store_path(real)
+            && (self.store.as_ref().is_some_and(|store| folder == store.path) || self.is_straight(folder))
+        {
+            return Some(Stamp { proof: Proof::StorePath, fingerprint, hash });
+        }
+        let tells = || self.file_systems.telling(fingerprint.device, real) >= Telling::Files;
+        let proof = match reliable(real, fingerprint).filter(|_| tells()) {
+            Some(_) => Proof::Itself,
+            None => Proof::Contents,
+        };
+        Some(Stamp { proof, fingerprint, hash })
+    }
+
+    /// The fingerprint of the store path that a file is in, if no file in that changes.
+    fn store_path(&self, real: &Path) -> Option<Fingerprint> {
+        let store = self.store.as_ref()?;
+        store.root_of(real, |root, device| self.file_systems.telling(device, root) >= Telling::Files)
+    }
+
+    fn is_straight(&self, folder: &Path) -> bool {
+        self.store.as_ref().is_some_and(|store| store.is_straight(folder))
+    }
+
+    /// Writes what is new.
+    fn finish(&self) {
+        let new = std::mem::take(&mut *lock(&self.new));
+        if !new.is_empty() {
+            self.folder.write(&new, self.packs());
+        }
+        if let Some(packs) = self.packs.get() {
+            self.folder.note_uses(packs);
+        }
+    }
+}
+
+/// At the end of the command, when everything was said.
+impl Drop for ParseCache {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The folder of store paths: what is in a valid one does not change.
+struct Store {
+    path: PathBuf,
+    /// The same with all links followed.
+    canonical: OnceLock<Option<PathBuf>>,
+    /// The fingerprints of store paths that are as valid ones are.
+    roots: Mutex<HashMap<OsString, Option<Fingerprint>>>,
+    /// Folders, and whether no links lead to somewhere else on the way to them.
+    straight: Mutex<HashMap<PathBuf, bool>>,
+}
+
+impl Store {
+    fn new(path: PathBuf) -> Self {
+        Self { path, canonical: OnceLock::new(), roots: Mutex::default(), straight: Mutex::default() }
+    }
+
+    fn root_of(&self, real: &Path, tells: impl FnOnce(&Path, u64) -> bool) -> Option<Fingerprint> {
+        let name = real.strip_prefix(&self.path).ok()?.components().next()?;
+        let mut roots = lock(&self.roots);
+        if let Some(known) = roots.get(name.as_os_str()) {
+            return *known;
+        }
+        let root = self.path.join(name);
+        let fingerprint = std::fs::symlink_metadata(&root).ok().and_then(|metadata| {
+            // As C++ Nix and we leave them when they become valid: from then on only the whole is replaced.
+            let is_valid = (metadata.is_dir() || metadata.is_file())
+                && metadata.mode() & 0o222 == 0
+                && Fingerprint::of(&metadata).modified == STORE_TIME;
+            Fingerprint::of(&metadata).settled().filter(|_| is_valid && tells(&root, metadata.dev()))
+        });
+        roots.insert(name.as_os_str().to_owned(), fingerprint);
+        fingerprint
+    }
+
+    fn is_straight(&self, folder: &Path) -> bool {
+        let canonical = self.canonical.get_or_init(|| self.path.canonicalize().ok());
+        let (Some(canonical), Ok(inside)) = (canonical, folder.strip_prefix(&self.path)) else {
+            return false;
+        };
+        let mut straight = lock(&self.straight);
+        if let Some(known) = straight.get(folder) {
+            return *known;
+        }
+        let is_straight = folder.canonicalize().is_ok_and(|real| real == canonical.join(inside));
+        straight.insert(folder.to_owned(), is_straight);
+        is_straight
+    }
+}
