@@ -38,8 +38,11 @@ fn read_open(mut file: std::fs::File, stat: &Stat) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// The names in a folder and what they are, and what the folder was when it was opened.
-pub(crate) fn read_dir(path: &Path) -> io::Result<(Vec<(Vec<u8>, FileType)>, Stat)> {
+/// The names in a folder and what they are.
+pub(crate) type Listing = Vec<(Vec<u8>, FileType)>;
+
+/// What is in a folder, and what the folder was when it was opened.
+pub(crate) fn read_dir(path: &Path) -> io::Result<(Listing, Stat)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = rustix::fs::open(path, flags, Mode::empty())?;
     let stat = rustix::fs::fstat(&folder)?;

@@ -3,7 +3,7 @@
 
 use nival_eval::host::FileType;
 
-pub(super) type Listing = Vec<(Vec<u8>, FileType)>;
+use crate::reading::Listing;
 
 /// Nothing if a name is longer than file systems have them.
 pub(super) fn encode(entries: &[(Vec<u8>, FileType)]) -> Option<Vec<u8>> {

@@ -23,10 +23,9 @@ use rustix::fs::{FileType, Stat};
 
 use crate::eval_cache::{hash_listing, lock};
 use crate::fingerprint::{Fingerprint, Hash, hash, reliable};
-use crate::reading;
+use crate::reading::{self, Listing};
 use crate::world::World;
 use file_systems::{FileSystems, Telling};
-use listing::Listing;
 use pack::{Entry, Kept, Kind, Proof, Stamp};
 use packs::{Folder, LARGEST_PACK, Mapped};
 

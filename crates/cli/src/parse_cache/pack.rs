@@ -438,7 +438,7 @@ mod tests {
             let place = (bytes.len() / ALIGNMENT * ALIGNMENT) as u64;
             bytes.truncate(place as usize);
             for slot in 0..1u64 << slots {
-                bytes.extend_from_slice(&(mix(b"/a") >> 32 << 32 | slot * 7).to_le_bytes());
+                bytes.extend_from_slice(&((mix(b"/a") >> 32 << 32) | (slot * 7)).to_le_bytes());
             }
             bytes.extend_from_slice(MAGIC);
             bytes.extend_from_slice(&place.to_le_bytes());

@@ -139,7 +139,7 @@ impl Folder {
             return Ok(None);
         };
         if !is_known {
-            name = self.mark_checked(folder, &file, name);
+            name = mark_checked(folder, &file, name);
         }
         let used = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
         Ok(Some(Mapped {
@@ -168,19 +168,6 @@ impl Folder {
         .ok()?;
         // SAFETY: so many bytes were mapped there, see above.
         Some((unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size as usize) }, stat))
-    }
-
-    /// Notes that a pack needs no check any more. Gives its name afterwards.
-    fn mark_checked(&self, folder: &OwnedFd, file: &OwnedFd, name: String) -> String {
-        // What was checked may have been in memory only, if two boots cannot be told apart.
-        if rustix::fs::fdatasync(file).is_err() {
-            return name;
-        }
-        let new = format!("{}.{CHECKED}", stem(&name).unwrap_or_default());
-        match rustix::fs::renameat(folder, &name, folder, &new) {
-            Ok(()) => new,
-            Err(_) => name,
-        }
     }
 
     /// Puts new entries into a new pack, with those of older ones that are small beside it. What cannot be written is not kept.
@@ -260,6 +247,19 @@ impl Folder {
         for path in surplus(files) {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+/// Notes that a pack needs no check any more. Gives its name afterwards.
+fn mark_checked(folder: &OwnedFd, file: &OwnedFd, name: String) -> String {
+    // What was checked may have been in memory only, if two boots cannot be told apart.
+    if rustix::fs::fdatasync(file).is_err() {
+        return name;
+    }
+    let new = format!("{}.{CHECKED}", stem(&name).unwrap_or_default());
+    match rustix::fs::renameat(folder, &name, folder, &new) {
+        Ok(()) => new,
+        Err(_) => name,
     }
 }
 
@@ -469,10 +469,13 @@ mod tests {
         let ours = folder(&place, "aa");
         ours.write(&[entry("/a", b"x")], &[]);
         let [file] = files(&ours).try_into().unwrap();
-        let mode = |path: &PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let mode =
+            |path: &PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(&ours.path).unwrap().mode() & 0o777, 0o700);
-        for (path, wrong, right) in [(&file, 0o620, 0o600), (&ours.path, 0o777, 0o700), (&ours.path, 0o720, 0o700)] {
+        for (path, wrong, right) in
+            [(&file, 0o620, 0o600), (&ours.path, 0o777, 0o700), (&ours.path, 0o720, 0o700)]
+        {
             mode(path, wrong);
             assert!(ours.open().is_empty(), "{wrong:o}");
             mode(path, right);
@@ -482,7 +485,7 @@ mod tests {
         others.uid += 1;
         assert!(others.open().is_empty());
         others.write(&[entry("/a", b"x")], &[]);
-        assert_eq!(files(&ours), [file.clone()]);
+        assert_eq!(files(&ours), std::slice::from_ref(&file));
         // Neither links nor folders nor pipes are packs, whatever their names are.
         let moved = place.path().join("moved");
         fs::rename(&file, &moved).unwrap();

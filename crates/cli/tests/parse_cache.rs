@@ -1,0 +1,494 @@
+//! Trees and listings from packs: an unchanged world brings the same answer without a new pack, a changed one the fresh
+//! answer, and a cache that is damaged or cannot be written brings no error.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+use std::fs::{self, File, FileTimes};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+
+/// A folder with files to evaluate, and a cache.
+struct Stage(TempDir);
+
+#[derive(Debug, PartialEq)]
+struct Said {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+const EVALUATE: [&str; 4] = ["nix-instantiate", "--eval", "--strict", "main.nix"];
+
+impl Stage {
+    fn new() -> Self {
+        let stage = Self(tempfile::tempdir().unwrap());
+        for name in ["nival", "nix-instantiate"] {
+            symlink(env!("CARGO_BIN_EXE_nival"), stage.path(name)).unwrap();
+        }
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().canonicalize().unwrap().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(self.path(words[0]));
+        command
+            .args(&words[1..])
+            .current_dir(self.path(""))
+            .env_clear()
+            .env("HOME", self.path("elsewhere"))
+            .env("XDG_CACHE_HOME", self.path("cache"))
+            .env("NIX_CONF_DIR", self.path("no-settings"))
+            .env("NIX_CONFIG", "eval-cache = false")
+            .env("NIX_REMOTE", self.path("root"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn say(mut command: Command) -> Said {
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn run(&self, words: &[&str]) -> Said {
+        Self::say(self.command(words))
+    }
+
+    fn evaluate(&self) -> String {
+        let said = self.run(&EVALUATE);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+        said.out
+    }
+
+    /// The packs with their inodes.
+    fn packs(&self) -> Vec<(PathBuf, u64)> {
+        let Ok(programs) = fs::read_dir(self.path("cache/nival/parse")) else { return Vec::new() };
+        let mut packs = Vec::new();
+        for program in programs {
+            for pack in fs::read_dir(program.unwrap().path()).unwrap() {
+                let pack = pack.unwrap();
+                packs.push((pack.path(), pack.metadata().unwrap().ino()));
+            }
+        }
+        packs.sort();
+        packs
+    }
+
+    /// What the command says once its files are old enough to be known by their times, and again from the packs.
+    fn settled(&self) -> String {
+        std::thread::sleep(Duration::from_millis(2_200));
+        let first = self.evaluate();
+        let packs = self.packs();
+        assert!(!packs.is_empty());
+        assert_eq!(self.evaluate(), first);
+        assert_eq!(self.packs(), packs, "nothing was new");
+        first
+    }
+}
+
+/// An expression, and what becomes of it by a change.
+struct Case {
+    expression: &'static str,
+    set_up: fn(&Stage),
+    change: fn(&Stage),
+    answers: [&'static str; 2],
+}
+
+/// With the size and the time of last change as before.
+fn overwrite(stage: &Stage, name: &str, text: &str) {
+    let before = fs::metadata(stage.path(name)).unwrap();
+    assert_eq!(before.len(), text.len() as u64);
+    fs::write(stage.path(name), text).unwrap();
+    let file = File::options().write(true).open(stage.path(name)).unwrap();
+    file.set_times(FileTimes::new().set_modified(before.modified().unwrap())).unwrap();
+}
+
+/// Another file with the same contents.
+fn replace(stage: &Stage, name: &str) {
+    fs::copy(stage.path(name), stage.path("copy")).unwrap();
+    fs::rename(stage.path("copy"), stage.path(name)).unwrap();
+}
+
+const CASES: &[Case] = &[
+    Case {
+        expression: "import ./a.nix + import ./b.nix",
+        set_up: |stage| {
+            stage.write("a.nix", "1");
+            stage.write("b.nix", "10");
+        },
+        change: |stage| stage.write("a.nix", "20 + 2"),
+        answers: ["11", "32"],
+    },
+    Case {
+        expression: "import ./a.nix",
+        set_up: |stage| stage.write("a.nix", "1"),
+        change: |stage| overwrite(stage, "a.nix", "2"),
+        answers: ["1", "2"],
+    },
+    Case {
+        expression: "import ./a.nix",
+        set_up: |stage| stage.write("a.nix", "1"),
+        change: |stage| {
+            replace(stage, "a.nix");
+            stage.write("b.nix", "1");
+        },
+        answers: ["1", "1"],
+    },
+    Case {
+        expression: "import ./a.nix",
+        set_up: |stage| {
+            stage.write("a.nix", "1");
+            stage.write("b.nix", "2");
+        },
+        change: |stage| {
+            fs::remove_file(stage.path("a.nix")).unwrap();
+            symlink("b.nix", stage.path("a.nix")).unwrap();
+        },
+        answers: ["1", "2"],
+    },
+    Case {
+        expression: "import ./a.nix",
+        set_up: |stage| stage.write("a.nix", "1"),
+        change: |stage| {
+            fs::remove_file(stage.path("a.nix")).unwrap();
+            stage.write("a.nix/default.nix", "2");
+        },
+        answers: ["1", "2"],
+    },
+    Case {
+        expression: "import ./link/a.nix",
+        set_up: |stage| {
+            stage.write("one/a.nix", "1");
+            stage.write("two/a.nix", "2");
+            symlink("one", stage.path("link")).unwrap();
+        },
+        change: |stage| {
+            fs::remove_file(stage.path("link")).unwrap();
+            symlink("two", stage.path("link")).unwrap();
+        },
+        answers: ["1", "2"],
+    },
+    // The same text means something else at another place.
+    Case {
+        expression: "import ./a/file.nix + import ./b/file.nix",
+        set_up: |stage| {
+            for (folder, value) in [("a", "1"), ("b", "10")] {
+                stage.write(&format!("{folder}/file.nix"), "import ./value.nix");
+                stage.write(&format!("{folder}/value.nix"), value);
+            }
+        },
+        change: |stage| {
+            fs::rename(stage.path("a"), stage.path("c")).unwrap();
+            fs::rename(stage.path("b"), stage.path("a")).unwrap();
+            fs::rename(stage.path("c"), stage.path("b")).unwrap();
+            stage.write("b/value.nix", "5");
+        },
+        answers: ["11", "15"],
+    },
+    Case {
+        expression: "builtins.attrNames (builtins.readDir ./d)",
+        set_up: |stage| stage.write("d/a", ""),
+        change: |stage| stage.write("d/b", ""),
+        answers: ["[ \"a\" ]", "[ \"a\" \"b\" ]"],
+    },
+    Case {
+        expression: "builtins.readDir ./d",
+        set_up: |stage| {
+            stage.write("d/a", "");
+            stage.write("d/b", "");
+        },
+        change: |stage| {
+            fs::remove_file(stage.path("d/a")).unwrap();
+            fs::create_dir(stage.path("d/a")).unwrap();
+            fs::remove_file(stage.path("d/b")).unwrap();
+            symlink("a", stage.path("d/b")).unwrap();
+        },
+        answers: ["{ a = \"regular\"; b = \"regular\"; }", "{ a = \"directory\"; b = \"symlink\"; }"],
+    },
+    Case {
+        expression: "builtins.readDir ./d",
+        set_up: |stage| stage.write("one/a", ""),
+        change: |stage| {
+            fs::rename(stage.path("d"), stage.path("one")).unwrap();
+            stage.write("d/b", "");
+        },
+        answers: ["{ a = \"regular\"; }", "{ b = \"regular\"; }"],
+    },
+    // What is in the files of a folder does not count.
+    Case {
+        expression: "builtins.readDir ./d",
+        set_up: |stage| stage.write("d/a", "1"),
+        change: |stage| stage.write("d/a", "2"),
+        answers: ["{ a = \"regular\"; }", "{ a = \"regular\"; }"],
+    },
+];
+
+#[test]
+fn changes_are_seen() {
+    std::thread::scope(|scope| {
+        for case in CASES {
+            scope.spawn(|| {
+                let stage = Stage::new();
+                // Something is in the packs in each case.
+                stage.write("always/x", "");
+                let main = format!("builtins.seq (builtins.readDir ./always) ({})", case.expression);
+                stage.write("main.nix", &main);
+                (case.set_up)(&stage);
+                if stage.path("one").exists() && !stage.path("link").exists() {
+                    fs::rename(stage.path("one"), stage.path("d")).unwrap();
+                }
+                let [before, after] = case.answers.map(|answer| format!("{answer}\n"));
+                // Just written, and changed at once.
+                assert_eq!(stage.evaluate(), before, "{}", case.expression);
+                assert_eq!(stage.evaluate(), before, "{}", case.expression);
+                assert_eq!(stage.settled(), before, "{}", case.expression);
+                (case.change)(&stage);
+                assert_eq!(stage.evaluate(), after, "{}", case.expression);
+                assert_eq!(stage.evaluate(), after, "{}", case.expression);
+                assert_eq!(stage.settled(), after, "{}", case.expression);
+            });
+        }
+    });
+}
+
+/// Changes that come so fast that their times may be equal.
+#[test]
+fn changes_at_once() {
+    let stage = Stage::new();
+    stage.write("main.nix", "import ./a.nix + builtins.length (builtins.attrNames (builtins.readDir ./d))");
+    fs::create_dir(stage.path("d")).unwrap();
+    for number in 0..20 {
+        stage.write("a.nix", &format!("{}", 100 + number));
+        stage.write(&format!("d/{number}"), "");
+        assert_eq!(stage.evaluate(), format!("{}\n", 101 + 2 * number));
+    }
+}
+
+/// A fresh clone, or `touch`: files with other times and the same contents.
+#[test]
+fn the_same_contents_with_other_times() {
+    let stage = Stage::new();
+    stage.write("main.nix", "[ (import ./a.nix) (import ./b.nix) (builtins.readDir ./d) ]");
+    stage.write("a.nix", "{ x = 1; }.x");
+    stage.write("b.nix", "2");
+    stage.write("d/x", "");
+    let expected = "[ 1 2 { x = \"regular\"; } ]\n";
+    assert_eq!(stage.settled(), expected);
+    let long_ago = SystemTime::now() - Duration::from_secs(1_000_000);
+    for name in ["a.nix", "b.nix", "d"] {
+        File::open(stage.path(name)).unwrap().set_modified(long_ago).unwrap();
+    }
+    assert_eq!(stage.settled(), expected);
+    replace(&stage, "a.nix");
+    assert_eq!(stage.settled(), expected);
+    // And an old state again, as when a branch is changed to and fro.
+    for _ in 0..2 {
+        stage.write("a.nix", "{ x = 3; }.x");
+        assert_eq!(stage.settled(), expected.replace('1', "3"));
+        stage.write("a.nix", "{ x = 1; }.x");
+        assert_eq!(stage.settled(), expected);
+    }
+}
+
+#[test]
+fn flags_and_settings() {
+    let stage = Stage::new();
+    stage.write("main.nix", "import ./a.nix");
+    stage.write("a.nix", "builtins.attrNames (builtins.readDir ./d)");
+    stage.write("d/x", "");
+    std::thread::sleep(Duration::from_millis(2_200));
+    let off = ["nix-instantiate", "--eval", "--strict", "main.nix", "--option", "parse-cache", "false"];
+    assert_eq!(stage.run(&off).out, "[ \"x\" ]\n");
+    assert_eq!(stage.run(&["nival", "instantiate", "--parse", "main.nix"]).code, Some(0));
+    assert_eq!(stage.packs(), []);
+    assert_eq!(stage.evaluate(), "[ \"x\" ]\n");
+    let packs = stage.packs();
+    assert_eq!(packs.len(), 1);
+    assert_eq!(stage.run(&off).out, "[ \"x\" ]\n");
+    assert_eq!(stage.packs(), packs);
+    let refreshed = stage.run(&["nival", "eval", "--refresh", "-f", "main.nix"]);
+    assert_eq!(refreshed.out, "[ \"x\" ]\n");
+    let after = stage.packs();
+    assert_eq!(after.len(), 1);
+    assert_ne!(after, packs, "all was read and kept again");
+}
+
+/// The evaluation cache knows what came from packs as well as what was read.
+#[test]
+fn beside_the_evaluation_cache() {
+    let stage = Stage::new();
+    stage.write("main.nix", "import ./a.nix ++ builtins.attrNames (builtins.readDir ./d)");
+    stage.write("a.nix", "[ 1 ]");
+    stage.write("d/x", "");
+    assert_eq!(stage.settled(), "[ 1 \"x\" ]\n");
+    let run = |words: &[&str]| {
+        let mut command = stage.command(words);
+        command.env_remove("NIX_CONFIG");
+        Stage::say(command).out
+    };
+    let answers = || fs::read_dir(stage.path("cache/nival/eval")).map_or(0, Iterator::count);
+    let words = ["nix-instantiate", "--eval", "--strict", "--read-write-mode", "main.nix"];
+    for (change, expected) in [
+        (None, "[ 1 \"x\" ]\n"),
+        (Some(("a.nix", "[ 2 ]")), "[ 2 \"x\" ]\n"),
+        (Some(("d/y", "")), "[ 2 \"x\" \"y\" ]\n"),
+    ] {
+        if let Some((name, text)) = change {
+            stage.write(name, text);
+        }
+        // From packs, from the evaluation cache, and both.
+        for _ in 0..2 {
+            assert_eq!(run(&words), expected);
+            assert_eq!(answers(), 1);
+        }
+        assert_eq!(stage.settled(), expected);
+        for _ in 0..2 {
+            assert_eq!(run(&words), expected);
+        }
+    }
+}
+
+#[test]
+fn damaged_packs() {
+    let stage = Stage::new();
+    stage.write("main.nix", "[ (import ./a.nix) (builtins.readDir ./d) ]");
+    stage.write("a.nix", "1");
+    stage.write("d/x", "");
+    let expected = "[ 1 { x = \"regular\"; } ]\n";
+    assert_eq!(stage.settled(), expected);
+    let [(pack, _)] = stage.packs().try_into().unwrap();
+    let whole = fs::read(&pack).unwrap();
+    let earlier = pack.with_extension("0123456789abcdef0123456789abcdef");
+    for length in (0..whole.len()).step_by(97).chain([whole.len() - 1]) {
+        fs::write(&pack, &whole[..length]).unwrap();
+        assert_eq!(stage.evaluate(), expected, "cut at {length}");
+        for (other, _) in stage.packs() {
+            fs::remove_file(other).unwrap();
+        }
+    }
+    for position in (0..whole.len()).step_by(61) {
+        let mut damaged = whole.clone();
+        damaged[position] ^= 0x11;
+        fs::write(&earlier, &damaged).unwrap();
+        assert_eq!(stage.evaluate(), expected, "byte {position}");
+        for (other, _) in stage.packs() {
+            fs::remove_file(other).unwrap();
+        }
+    }
+    // One of an earlier boot that is whole is used from then on.
+    fs::write(&earlier, &whole).unwrap();
+    fs::set_permissions(&earlier, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(stage.evaluate(), expected);
+    let [(checked, _)] = stage.packs().try_into().unwrap();
+    assert_eq!(checked, pack.with_extension("checked"));
+    for damage in [b"nonsense".to_vec(), Vec::new(), vec![0xff; 1 << 16], vec![0; 1 << 16]] {
+        fs::write(&checked, &damage).unwrap();
+        assert_eq!(stage.evaluate(), expected);
+    }
+}
+
+#[test]
+fn a_cache_that_cannot_be_written() {
+    let stage = Stage::new();
+    stage.write("main.nix", "[ (import ./a.nix) (builtins.readDir ./d) ]");
+    stage.write("a.nix", "1");
+    stage.write("d/x", "");
+    stage.write("a-file", "");
+    fs::create_dir(stage.path("read-only")).unwrap();
+    fs::set_permissions(stage.path("read-only"), fs::Permissions::from_mode(0o500)).unwrap();
+    std::thread::sleep(Duration::from_millis(2_200));
+    for place in ["a-file", "read-only", "/proc/nowhere", "/dev/full"] {
+        for _ in 0..2 {
+            let mut command = stage.command(&EVALUATE);
+            command.env("XDG_CACHE_HOME", stage.path(place));
+            let out = "[ 1 { x = \"regular\"; } ]\n".to_owned();
+            assert_eq!(Stage::say(command), Said { code: Some(0), out, err: String::new() });
+        }
+    }
+}
+
+/// Files may not become large: the limit of a process, and a file system without room where a mount is granted.
+#[test]
+fn a_full_disk() {
+    let stage = Stage::new();
+    for number in 0..200 {
+        stage.write(&format!("d/{number}/{}", "x".repeat(200)), "");
+    }
+    let main = "let names = folder: builtins.attrNames (builtins.readDir folder); in builtins.length (builtins.concatMap (n: names (./d + \"/${n}\")) (names ./d))";
+    stage.write("main.nix", main);
+    fs::create_dir(stage.path("cache")).unwrap();
+    std::thread::sleep(Duration::from_millis(2_200));
+    let shell = |start: &[&str], script: &str| {
+        let evaluate = stage.command(&EVALUATE);
+        let mut command = Command::new(start[0]);
+        command.args(&start[1..]).args(["sh", "-c", script, "sh"]);
+        command.arg(evaluate.get_program()).args(evaluate.get_args()).current_dir(stage.path(""));
+        for (name, value) in evaluate.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        command.output()
+    };
+    let said = shell(&["env"], "ulimit -f 16 && \"$@\" && \"$@\"").unwrap();
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), "200\n200\n");
+    assert!(said.status.success() && said.stderr.is_empty(), "{:?}", said.stderr);
+    assert_eq!(stage.packs(), []);
+    let script = r#"
+mount -t tmpfs -o size=16k none "$XDG_CACHE_HOME" || exit 77
+"$@" >/dev/null && "$@" && ls -R "$XDG_CACHE_HOME" >&2
+"#;
+    let said = shell(&["unshare", "--map-root-user", "--mount"], script);
+    if let Ok(said) = said
+        && said.status.success()
+    {
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "200\n");
+        let listed = String::from_utf8_lossy(&said.stderr);
+        assert!(!listed.contains("tmp-") && !listed.contains(".checked"), "{listed}");
+    }
+}
+
+#[test]
+fn many_at_once() {
+    let stage = Stage::new();
+    let main = "map (n: import (./. + \"/${toString n}.nix\") + builtins.length (builtins.attrNames (builtins.readDir (./d + \"/${toString n}\")))) (builtins.genList (n: n) 50)";
+    stage.write("main.nix", main);
+    for number in 0..50 {
+        stage.write(&format!("d/{number}/x"), "");
+    }
+    for value in [1, 2] {
+        (0..50).for_each(|number| stage.write(&format!("{number}.nix"), &value.to_string()));
+        let expected = format!("[ {}]\n", format!("{} ", value + 1).repeat(50));
+        for _ in 0..2 {
+            std::thread::scope(|scope| {
+                for _ in 0..6 {
+                    scope.spawn(|| {
+                        for _ in 0..4 {
+                            assert_eq!(stage.evaluate(), expected);
+                        }
+                    });
+                }
+            });
+            std::thread::sleep(Duration::from_millis(2_200));
+        }
+        let packs = stage.packs();
+        assert!(!packs.is_empty() && packs.len() <= 12, "{packs:?}");
+        for (pack, _) in packs {
+            assert!(is_private(&pack) && !pack.to_str().unwrap().contains("tmp-"), "{pack:?}");
+        }
+    }
+}
+
+fn is_private(file: &Path) -> bool {
+    fs::metadata(file).unwrap().mode().trailing_zeros() >= 6
+}
