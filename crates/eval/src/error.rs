@@ -365,6 +365,8 @@ pub trait InFrame<T> {
     fn frame(self, text: impl Into<FrameText>, pos: Pos) -> Result<T>;
     /// The result, whose error has one more step that is only worded if there is an error.
     fn frame_with(self, text: impl FnOnce() -> String, pos: Pos) -> Result<T>;
+    /// The same where the position has to be looked up, too.
+    fn frame_at(self, frame: impl FnOnce() -> (String, Pos)) -> Result<T>;
 }
 
 impl<T> InFrame<T> for Result<T> {
@@ -382,5 +384,13 @@ impl<T> InFrame<T> for Result<T> {
             Ok(value) => Ok(value),
             Err(error) => Err(error.with_frame(text(), pos)),
         }
+    }
+
+    #[inline]
+    fn frame_at(self, frame: impl FnOnce() -> (String, Pos)) -> Result<T> {
+        self.map_err(|error| {
+            let (text, pos) = frame();
+            error.with_frame(text, pos)
+        })
     }
 }

@@ -1,37 +1,133 @@
-//! Texts in quotes: which of their bytes don't stand for themselves, looked for sixteen bytes at a time.
+//! Texts in quotes: bytes that don't stand for themselves are looked for sixteen at a time.
 
 const WIDTH: usize = 16;
 
-/// Calls `found` with the index of each control character, quote and backslash.
-#[inline]
-pub(crate) fn each_special(text: &[u8], mut found: impl FnMut(usize)) {
-    let mut show = |start: usize, mut bits: u32| {
-        while bits != 0 {
-            found(start + bits.trailing_zeros() as usize);
-            bits &= bits - 1;
+/// What stands for a byte: up to seven bytes and, in the last place, how many they are.
+type Escape = [u8; size_of::<u64>()];
+
+/// What stands for each byte in a kind of text. Only control characters, quotes and backslashes may stand for
+/// anything but themselves.
+pub(crate) struct Escapes([Escape; 256]);
+
+impl Escapes {
+    /// All bytes stand for themselves.
+    pub(crate) const fn none() -> Escapes {
+        let mut escapes = [[0; size_of::<Escape>()]; 256];
+        let mut byte = 0;
+        while byte < escapes.len() {
+            escapes[byte][0] = byte as u8;
+            escapes[byte][LENGTH] = 1;
+            byte += 1;
         }
-    };
-    let (chunks, rest) = text.as_chunks::<WIDTH>();
-    for (index, chunk) in chunks.iter().enumerate() {
-        show(index * WIDTH, specials(chunk));
+        Escapes(escapes)
     }
-    if rest.is_empty() {
-        return;
-    }
-    match text.last_chunk() {
-        // The last sixteen bytes, without those that were looked at.
-        Some(last) => {
-            let known = WIDTH - rest.len();
-            show(chunks.len() * WIDTH, specials(last) >> known);
+
+    /// The same, but that something else stands for this byte.
+    pub(crate) const fn with(mut self, byte: u8, escape: &[u8]) -> Escapes {
+        assert!(is_special(byte) && escape.len() <= LENGTH);
+        let mut index = 0;
+        while index < escape.len() {
+            self.0[byte as usize][index] = escape[index];
+            index += 1;
         }
-        None => {
-            let mut last = [b' '; WIDTH];
-            for (place, byte) in last.iter_mut().zip(rest) {
-                *place = *byte;
+        self.0[byte as usize][LENGTH] = escape.len() as u8;
+        self
+    }
+
+    /// Appends a text, with what stands for each of its bytes.
+    pub(crate) fn append(&self, out: &mut Vec<u8>, text: &[u8]) {
+        out.reserve(text.len() + text.len() / 8 + WIDTH);
+        let mut end = End::of(out);
+        let mut rest = text;
+        while let Some(chunk) = rest.first_chunk() {
+            let clean = (specials(chunk) | 1 << WIDTH).trailing_zeros() as usize;
+            end.append_start(chunk, clean);
+            match rest.get(clean) {
+                Some(special) if clean < WIDTH => {
+                    end.append_escape(self.0[usize::from(*special)]);
+                    rest = &rest[clean + 1..];
+                }
+                _ => rest = &rest[WIDTH..],
             }
-            show(0, specials(&last));
+        }
+        if !end.append_clean::<8>(rest) && !end.append_clean::<4>(rest) {
+            for byte in rest {
+                end.append_escape(self.0[usize::from(*byte)]);
+            }
         }
     }
+}
+
+/// The end of a vector while much is appended to it; its length is set when this is dropped.
+struct End<'a> {
+    out: &'a mut Vec<u8>,
+    length: usize,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        // SAFETY: `append_start` has written all bytes up to there, within the capacity.
+        unsafe { self.out.set_len(self.length) };
+    }
+}
+
+impl<'a> End<'a> {
+    fn of(out: &'a mut Vec<u8>) -> End<'a> {
+        let length = out.len();
+        End { out, length }
+    }
+
+    /// Appends the first bytes of some. All are copied, as that takes one instruction, and those that are too many are written
+    /// over later.
+    #[inline]
+    fn append_start<const N: usize>(&mut self, bytes: &[u8; N], count: usize) {
+        debug_assert!(count <= N);
+        if self.out.capacity() - self.length < N {
+            self.grow();
+        }
+        // SAFETY: there is room for `N` bytes behind the last one.
+        unsafe { self.out.as_mut_ptr().add(self.length).cast::<[u8; N]>().write_unaligned(*bytes) };
+        self.length += count;
+    }
+
+    #[inline]
+    fn append_escape(&mut self, escape: Escape) {
+        self.append_start(&escape, usize::from(escape[LENGTH]));
+    }
+
+    /// Appends a text of `N` to `2 * N` bytes, if none of them is special: its first and its last bytes, which may overlap.
+    #[inline]
+    fn append_clean<const N: usize>(&mut self, text: &[u8]) -> bool {
+        let (Some(first), Some(last)) = (text.first_chunk::<N>(), text.last_chunk::<N>()) else {
+            return false;
+        };
+        let Some(overlap) = (2 * N).checked_sub(text.len()) else { return false };
+        let mut both = [b' '; WIDTH];
+        both[..N].copy_from_slice(first);
+        both[N..2 * N].copy_from_slice(last);
+        if specials(&both) != 0 {
+            return false;
+        }
+        self.append_start(first, N);
+        self.length -= overlap;
+        self.append_start(last, N);
+        true
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) {
+        // SAFETY: as in `drop`.
+        unsafe { self.out.set_len(self.length) };
+        self.out.reserve(WIDTH);
+    }
+}
+
+/// Where an escape has its length.
+const LENGTH: usize = size_of::<Escape>() - 1;
+
+const fn is_special(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
 /// A bit for each byte that is special.
@@ -54,7 +150,6 @@ fn specials(chunk: &[u8; WIDTH]) -> u32 {
 /// A bit for each byte that is special.
 #[cfg(not(target_arch = "x86_64"))]
 fn specials(chunk: &[u8; WIDTH]) -> u32 {
-    let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
     (0..).zip(chunk).map(|(index, byte)| u32::from(is_special(*byte)) << index).sum()
 }
 
@@ -63,18 +158,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_what_looking_at_each_byte_finds() {
-        for length in [0, 1, 15, 16, 17, 40] {
+    fn appends_what_looking_at_each_byte_appends() {
+        let escapes = Escapes::none().with(b'"', b"<quote>").with(b'\n', b"").with(7, b"\\a");
+        for length in [0, 1, 7, 8, 15, 16, 17, 33, 40] {
             for byte in 0..=u8::MAX {
                 for at in 0..length {
                     let mut text = vec![b'x'; length];
                     text[at] = byte;
                     text[length / 2] = b'\n';
-                    let mut found = Vec::new();
-                    each_special(&text, |at| found.push(at));
-                    let expected: Vec<usize> =
-                        (0..length).filter(|at| matches!(text[*at], 0..=31 | b'"' | b'\\')).collect();
-                    assert_eq!(found, expected);
+                    let mut appended = b"before".to_vec();
+                    escapes.append(&mut appended, &text);
+                    let mut expected = b"before".to_vec();
+                    for byte in text {
+                        match byte {
+                            b'"' => expected.extend(b"<quote>"),
+                            b'\n' => {}
+                            7 => expected.extend(b"\\a"),
+                            other => expected.push(other),
+                        }
+                    }
+                    assert_eq!(appended, expected);
                 }
             }
         }

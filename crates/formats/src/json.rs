@@ -3,11 +3,9 @@
 //! C++ Nix hashes JSON (`__json`) and compares it byte by byte, so the layout is part of the format. It is that of
 //! nlohmann::json's `dump`: `1.0`, `1e+22`, `1e-07`.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
-use crate::escape::each_special;
+use crate::escape::Escapes;
 
 /// Prints on one line without white space.
 pub fn print(value: &Value) -> String {
@@ -25,43 +23,35 @@ pub fn print_pretty(value: &Value) -> String {
 
 /// Appends a string with its quotes.
 pub fn write_string(out: &mut String, text: &str) {
-    out.push('"');
-    let mut start = 0;
-    each_special(text.as_bytes(), |at| {
-        out.push_str(&text[start..at]);
-        out.push_str(&escape(text.as_bytes()[at]));
-        start = at + 1;
-    });
-    out.push_str(&text[start..]);
-    out.push('"');
+    // SAFETY: what is appended to the text is text, as whole characters of `text` or ASCII.
+    write_bytes(unsafe { out.as_mut_vec() }, text.as_bytes());
 }
 
 /// The same of bytes that are known to be text.
 pub fn write_bytes(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    let mut start = 0;
-    each_special(text, |at| {
-        out.extend_from_slice(&text[start..at]);
-        out.extend_from_slice(escape(text[at]).as_bytes());
-        start = at + 1;
-    });
-    out.extend_from_slice(&text[start..]);
+    ESCAPES.append(out, text);
     out.push(b'"');
 }
 
-/// What stands for a character that can't stand for itself.
-fn escape(byte: u8) -> Cow<'static, str> {
-    Cow::Borrowed(match byte {
-        b'"' => "\\\"",
-        b'\\' => "\\\\",
-        b'\n' => "\\n",
-        b'\r' => "\\r",
-        b'\t' => "\\t",
-        8 => "\\b",
-        12 => "\\f",
-        control => return Cow::Owned(format!("\\u{control:04x}")),
-    })
-}
+static ESCAPES: Escapes = {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut escapes = Escapes::none();
+    let mut control = 0;
+    while control < b' ' {
+        let (high, low) = (DIGITS[control as usize >> 4], DIGITS[control as usize & 15]);
+        escapes = escapes.with(control, &[b'\\', b'u', b'0', b'0', high, low]);
+        control += 1;
+    }
+    escapes
+        .with(b'"', b"\\\"")
+        .with(b'\\', b"\\\\")
+        .with(b'\n', b"\\n")
+        .with(b'\r', b"\\r")
+        .with(b'\t', b"\\t")
+        .with(8, b"\\b")
+        .with(12, b"\\f")
+};
 
 /// Appends a float; what is not finite becomes `null`.
 pub fn write_float(out: &mut String, float: f64) {

@@ -16,7 +16,7 @@ use nival_syntax::{Origin, Pos, Symbol};
 
 use super::{any_text, utf8};
 use crate::context::{Context, ContextElement, Contexts, DerivationRef};
-use crate::error::{ErrorKind, EvalError, InFrame, Result};
+use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need, Verbosity};
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Str, Value, View};
 
@@ -65,7 +65,7 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
     let frame = "while evaluating the `name` attribute passed to builtins.derivationStrict";
     let name = ev
         .force_plain_string(name_attr.value, pos, frame)
-        .frame("while evaluating the derivation attribute 'name'", name_attr.pos())?;
+        .frame_at(|| ("while evaluating the derivation attribute 'name'".to_owned(), name_attr.pos()))?;
     let name = any_text(name.bytes());
     make(ev, &name, attrs, pos).frame_with(
         || {
@@ -213,10 +213,9 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         if attr.name == Symbol::IGNORE_NULLS {
             continue;
         }
-        parts.take(attr).frame_with(
-            || format!("while evaluating attribute '{}' of derivation '{name}'", attr.name),
-            attr.pos(),
-        )?;
+        parts.take(attr).frame_at(|| {
+            (format!("while evaluating attribute '{}' of derivation '{name}'", attr.name), attr.pos())
+        })?;
     }
     parts.finish()
 }
@@ -359,11 +358,10 @@ impl From<crate::host::HostError> for ReadError {
 fn flag(ev: &Evaluator, attrs: Attrs, name: Symbol) -> Result<bool> {
     match attrs.get_attr(name) {
         None => Ok(false),
-        Some(attr) => ev.force_bool(
-            attr.value,
-            Pos::NONE,
-            format!("while evaluating the `{name}` attribute passed to builtins.derivationStrict"),
-        ),
+        Some(attr) => {
+            let after = "` attribute passed to builtins.derivationStrict";
+            ev.force_bool(attr.value, Pos::NONE, FrameText::Named("while evaluating the `", name, after))
+        }
     }
 }
 

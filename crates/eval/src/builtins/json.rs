@@ -6,7 +6,7 @@ use crate::context::{Context, ContextElement, Contexts};
 use crate::error::{EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need, describe_type, place_or};
 use crate::json::{self, JsonError, JsonValue, Utf8Error};
-use crate::value::{Attrs, AttrsBuilder, Builtin, List, Thunk, Value, View};
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, List, Thunk, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
     Builtin {
@@ -144,19 +144,36 @@ struct Writer<'a> {
     invalid: Option<Utf8Error>,
 }
 
+/// Where a value was written. That of an attribute is only looked up for messages.
+#[derive(Clone, Copy)]
+enum Place {
+    Pos(Pos),
+    Of(Attr),
+}
+
+impl Place {
+    fn pos(self) -> Pos {
+        match self {
+            Place::Pos(pos) => pos,
+            Place::Of(attr) => attr.pos(),
+        }
+    }
+}
+
 impl Writer<'_> {
     fn write(mut self, value: Value, pos: Pos) -> Result<()> {
-        self.value(value, pos)?;
+        self.value(value, Place::Pos(pos))?;
         match self.invalid {
             Some(invalid) => Err(EvalError::other(format!("JSON serialization error: {invalid}"))),
             None => Ok(()),
         }
     }
 
-    fn value(&mut self, value: Value, pos: Pos) -> Result<()> {
+    fn value(&mut self, value: Value, place: Place) -> Result<()> {
         let ev = self.ev;
-        let _depth = ev.enter(pos)?;
-        let value = if self.strict { ev.force(value, pos)? } else { value };
+        let _depth = ev.enter_at(|| place.pos())?;
+        let value = value.settled();
+        let value = if self.strict && !value.is_forced() { ev.force(value, place.pos())? } else { value };
         let is_nested = std::mem::replace(&mut self.is_nested, true);
         match value.view() {
             View::Null => self.out.extend_from_slice(b"null"),
@@ -174,14 +191,14 @@ impl Writer<'_> {
                 self.contexts.add(Context::of(ContextElement::Path(stored)));
                 self.string(name.as_bytes());
             }
-            View::List(list) => self.list(list, pos)?,
-            View::Attrs(attrs) => self.set(value, attrs, pos)?,
+            View::List(list) => self.list(list, place)?,
+            View::Attrs(attrs) => self.set(value, attrs, place)?,
             // The reference makes functions when they are asked for, and here nobody did.
             View::Lambda(lambda) if is_nested && !self.strict && !lambda.code().is_seen() => {
-                return Err(EvalError::of_type("cannot convert a thunk to JSON").at(pos));
+                return Err(EvalError::of_type("cannot convert a thunk to JSON").at(place.pos()));
             }
             View::Lambda(lambda) => return Err(not_json(value, lambda.code().pos)),
-            View::Builtin(_) | View::Partial(_) | View::Thunk => return Err(not_json(value, pos)),
+            View::Builtin(_) | View::Partial(_) | View::Thunk => return Err(not_json(value, place.pos())),
         }
         Ok(())
     }
@@ -192,22 +209,23 @@ impl Writer<'_> {
         }
     }
 
-    fn list(&mut self, list: List, pos: Pos) -> Result<()> {
+    fn list(&mut self, list: List, place: Place) -> Result<()> {
         self.out.push(b'[');
         let _offer = (self.strict && self.copies).then(|| self.ev.offer(Need::Json, list.iter()));
         for (index, element) in list.iter().enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
-            self.value(element, pos)
-                .frame_with(|| format!("while evaluating list element at index {index}"), pos)?;
+            self.value(element, place)
+                .frame_at(|| (format!("while evaluating list element at index {index}"), place.pos()))?;
         }
         self.out.push(b']');
         Ok(())
     }
 
-    fn set(&mut self, value: Value, attrs: Attrs, pos: Pos) -> Result<()> {
+    fn set(&mut self, value: Value, attrs: Attrs, place: Place) -> Result<()> {
         if let Some(to_string) = attrs.get(Symbol::TO_STRING) {
+            let pos = place.pos();
             let text = self.ev.call(to_string, &[value], pos)?;
             let frame = "while evaluating the result of the `__toString` attribute";
             let text = self.ev.coerce_to_string(text, Coercion::Plain, pos, frame)?;
@@ -216,7 +234,7 @@ impl Writer<'_> {
             return Ok(());
         }
         if let Some(path) = attrs.get_attr(Symbol::OUT_PATH) {
-            return self.value(path.value, path.pos());
+            return self.value(path.value, Place::Of(path));
         }
         self.out.push(b'{');
         let _offer = (self.strict && self.copies)
@@ -227,10 +245,9 @@ impl Writer<'_> {
             }
             self.string(attr.name.as_bytes());
             self.out.push(b':');
-            self.value(attr.value, attr.pos()).frame_with(
-                || format!("while evaluating attribute '{}'", attr.name.to_identifier()),
-                attr.pos(),
-            )?;
+            self.value(attr.value, Place::Of(attr)).frame_at(|| {
+                (format!("while evaluating attribute '{}'", attr.name.to_identifier()), attr.pos())
+            })?;
         }
         self.out.push(b'}');
         Ok(())

@@ -69,13 +69,25 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             let frame = "while evaluating the values of the second argument passed to builtins.removeAttrs";
             let mut names = Vec::with_capacity(list.len());
             for name in list.iter() {
-                names.push(Symbol::intern(ev.force_plain_string(name, pos, frame)?.bytes()));
+                names.push(ev.name_of(ev.force_plain_string(name, pos, frame)?));
             }
-            names.retain(|name| attrs.contains(*name));
+            if attrs.flat_keys().is_none() {
+                names.retain(|name| attrs.contains(*name));
+            }
             if names.is_empty() {
                 return Ok(attrs.into());
             }
-            let kept: Vec<Attr> = attrs.iter().filter(|attr| !names.contains(&attr.name)).collect();
+            names.sort_unstable();
+            let mut names = names.into_iter().peekable();
+            let mut kept: Vec<Attr> = Vec::with_capacity(attrs.len());
+            kept.extend(attrs.iter().filter(|attr| {
+                // Both come in the order of their names' numbers.
+                while names.next_if(|name| *name < attr.name).is_some() {}
+                names.peek() != Some(&attr.name)
+            }));
+            if kept.len() == attrs.len() {
+                return Ok(attrs.into());
+            }
             Ok(attrs.part(&ev.heap, &kept).into())
         },
     )
@@ -198,9 +210,9 @@ fn name(ev: &Evaluator, value: Value, pos: Pos, builtin: &str) -> Result<Symbol>
     if let View::String(text) = forced.view()
         && text.context().is_empty()
     {
-        return Ok(Symbol::intern(text.bytes()));
+        return Ok(ev.name_of(text));
     }
-    Ok(Symbol::intern(ev.force_plain_string(forced, pos, frame())?.bytes()))
+    Ok(ev.name_of(ev.force_plain_string(forced, pos, frame())?))
 }
 
 fn list_to_attrs(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
@@ -221,7 +233,7 @@ fn list_to_attrs(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value>
         let frame =
             "while evaluating the `name` attribute of an element of the list passed to builtins.listToAttrs";
         let text = ev.force_plain_string(name.value, name.pos(), frame)?;
-        pairs.push((Symbol::intern(text.bytes()), pair));
+        pairs.push((ev.name_of(text), pair));
     }
     // The first of several counts, and only its value must be there.
     pairs.sort_by_key(|(name, _)| *name);

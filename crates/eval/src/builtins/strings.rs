@@ -10,6 +10,7 @@ use crate::context::{Context, Contexts};
 use crate::ere::{Group, Regex, RegexError};
 use crate::error::{EvalError, Result};
 use crate::evaluator::{Coercion, Evaluator, Need};
+use crate::hash::WordHash;
 use crate::value::{Builtin, Str, Value};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -232,7 +233,7 @@ fn replace_strings(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Valu
 
 thread_local! {
     /// Patterns compiled before, as most are used again and again.
-    static COMPILED: RefCell<HashMap<&'static [u8], Rc<Regex>>> = RefCell::default();
+    static COMPILED: RefCell<HashMap<&'static [u8], Rc<Regex>, WordHash>> = RefCell::default();
 }
 
 fn compiled(pattern: &'static [u8], pos: Pos) -> Result<Rc<Regex>> {

@@ -1,5 +1,7 @@
 //! Attribute set literals and `let`.
 
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
 use nival_syntax::ast::{Attr as AttrNode, AttrKind, SetId};
 use nival_syntax::{ExprId, Pos, Symbol};
 
@@ -35,7 +37,8 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
         return Op::new(&ev.heap, MakeSet { names, values });
     }
     let in_froms = order.iter().map(|index| uses_slot(unit, attrs[*index as usize])).collect();
-    Op::new(&ev.heap, MakeMixedSet { names, values, in_froms, froms, dynamic })
+    let shape = LastShape::default();
+    Op::new(&ev.heap, MakeMixedSet { names, values, in_froms, froms, dynamic, shape })
 }
 
 pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId, body: ExprId) -> Op {
@@ -189,6 +192,7 @@ struct MakeMixedSet {
     in_froms: Box<[bool]>,
     froms: Box<[Lazy]>,
     dynamic: Box<[DynamicAttr]>,
+    shape: LastShape,
 }
 
 impl Run for MakeMixedSet {
@@ -200,11 +204,93 @@ impl Run for MakeMixedSet {
                 from.put(ev, env, inner.slot(index as u32));
             }
         }
-        let (attrs, slots) = Attrs::unfilled(&ev.heap, self.names.keys, self.names.origins);
-        for ((slot, value), in_froms) in slots.iter().zip(&self.values).zip(&self.in_froms) {
-            value.put(ev, if *in_froms { inner } else { env }, slot);
+        let computed = computed_names(ev, env, &self.dynamic, |name| self.position(name))?;
+        let made;
+        let shape = match &computed[..] {
+            [] => None,
+            computed => match self.shape.get(computed) {
+                Some(shape) => Some(shape),
+                None => {
+                    made = Shape::of(ev, &self.names, computed);
+                    Some(self.shape.keep(ev, &made))
+                }
+            },
+        };
+        let names = shape.map_or(self.names, |shape| shape.names);
+        let (attrs, slots) = Attrs::unfilled(&ev.heap, names.keys, names.origins);
+        let place = |index: usize| &slots[shape.map_or(index, |shape| shape.places[index] as usize)];
+        for (index, (value, in_froms)) in self.values.iter().zip(&self.in_froms).enumerate() {
+            value.put(ev, if *in_froms { inner } else { env }, place(index));
         }
-        add_dynamic(ev, env, attrs, &self.dynamic)
+        for (index, (_, attr)) in (self.values.len()..).zip(&computed) {
+            attr.value.put(ev, env, place(index));
+        }
+        Ok(attrs.into())
+    }
+}
+
+impl MakeMixedSet {
+    /// Where an attribute stands whose name is no computed one.
+    fn position(&self, name: Symbol) -> Option<Pos> {
+        let index = self.names.keys.find(name)?;
+        Some(self.names.origins.pos(index, name))
+    }
+}
+
+/// A set of known and computed names.
+#[derive(Clone)]
+struct Shape {
+    computed: Box<[Symbol]>,
+    names: Names,
+    /// For each known name, then for each computed one, its place in the set.
+    places: Box<[u32]>,
+}
+
+impl Shape {
+    fn of(ev: &Evaluator, known: &Names, computed: &[(Symbol, &DynamicAttr)]) -> Shape {
+        let names = known.keys.names();
+        let positions =
+            names.iter().enumerate().map(|(index, name)| (*name, known.origins.pos(index, *name)));
+        let all: Vec<(Symbol, Pos)> =
+            positions.chain(computed.iter().map(|(name, attr)| (*name, attr.pos))).collect();
+        let mut order: Vec<u32> = (0..all.len() as u32).collect();
+        order.sort_unstable_by_key(|index| all[*index as usize].0);
+        let mut places = vec![0; all.len()];
+        for (place, index) in (0..).zip(&order) {
+            places[*index as usize] = place;
+        }
+        let sorted = order.iter().map(|index| all[*index as usize]);
+        let (names, positions): (Vec<Symbol>, Vec<Pos>) = sorted.unzip();
+        let names = Names {
+            keys: Keys::of(&ev.heap, &names),
+            origins: Origins::listed(&ev.heap, known.origins.braces(), &positions),
+        };
+        Shape { computed: computed.iter().map(|(name, _)| *name).collect(), names, places: places.into() }
+    }
+}
+
+/// What a set in the code was last: mostly its computed names come out the same again.
+#[derive(Default)]
+struct LastShape {
+    last: AtomicPtr<Shape>,
+    kept: AtomicU32,
+}
+
+impl LastShape {
+    /// So many shapes are kept for a place in the code, as they are so for ever.
+    const MOST: u32 = 64;
+
+    fn get(&self, computed: &[(Symbol, &DynamicAttr)]) -> Option<&'static Shape> {
+        // SAFETY: only what the heap keeps is stored.
+        let last = unsafe { self.last.load(Ordering::Acquire).as_ref() }?;
+        last.computed.iter().eq(computed.iter().map(|(name, _)| name)).then_some(last)
+    }
+
+    fn keep<'a>(&self, ev: &Evaluator, shape: &'a Shape) -> &'a Shape {
+        if self.kept.fetch_add(1, Ordering::Relaxed) < LastShape::MOST {
+            self.last.store(ev.heap.keep(shape.clone()).as_ptr(), Ordering::Release);
+        }
+        shape
     }
 }
 
@@ -260,28 +346,39 @@ fn dynamic_attrs(ev: &Evaluator, unit: &'static Unit, set: SetId, _recursive: bo
     unit.ast.dynamic_attrs(set).map(attr).collect()
 }
 
-fn add_dynamic(ev: &Evaluator, env: Env, attrs: Attrs, dynamic: &[DynamicAttr]) -> Result<Value> {
-    if dynamic.is_empty() {
-        return Ok(attrs.into());
-    }
-    let mut added: Vec<Attr> = Vec::with_capacity(dynamic.len());
+/// The computed names that are not `null`. `known` says where an attribute stands whose name is not computed.
+fn computed_names<'a>(
+    ev: &Evaluator,
+    env: Env,
+    dynamic: &'a [DynamicAttr],
+    known: impl Fn(Symbol) -> Option<Pos>,
+) -> Result<Vec<(Symbol, &'a DynamicAttr)>> {
+    let mut computed: Vec<(Symbol, &DynamicAttr)> = Vec::with_capacity(dynamic.len());
     for attr in dynamic {
         let name = attr.name.run(ev, env)?;
         if let View::Null = name.view() {
             continue;
         }
         let frame = "while evaluating the name of a dynamic attribute";
-        let name = Symbol::intern(ev.force_plain_string(name, attr.pos, frame)?.bytes());
-        let before = added.iter().copied().find(|other| other.name == name).or_else(|| attrs.get_attr(name));
-        if let Some(before) = before {
-            let first = before.pos().display();
-            let name = name.to_identifier();
+        let name = ev.name_of(ev.force_plain_string(name, attr.pos, frame)?);
+        let before = computed.iter().find(|(other, _)| *other == name).map(|(_, before)| before.pos);
+        if let Some(first) = before.or_else(|| known(name)) {
+            let (first, name) = (first.display(), name.to_identifier());
             let message = format!("dynamic attribute '{name}' already defined at {first}");
             return Err(EvalError::other(message).at(attr.pos));
         }
-        added.push(Attr::new(name, attr.value.make(ev, env), attr.pos));
+        computed.push((name, attr));
     }
-    added.extend(attrs.iter());
-    added.sort_unstable_by_key(|attr| attr.name);
-    Ok(Attrs::in_braces(&ev.heap, attrs.braces(), &added).into())
+    Ok(computed)
+}
+
+fn add_dynamic(ev: &Evaluator, env: Env, attrs: Attrs, dynamic: &[DynamicAttr]) -> Result<Value> {
+    if dynamic.is_empty() {
+        return Ok(attrs.into());
+    }
+    let computed = computed_names(ev, env, dynamic, |name| attrs.get_attr(name).map(|attr| attr.pos()))?;
+    let added = computed.iter().map(|(name, attr)| Attr::new(*name, attr.value.make(ev, env), attr.pos));
+    let mut all: Vec<Attr> = added.chain(attrs.iter()).collect();
+    all.sort_unstable_by_key(|attr| attr.name);
+    Ok(Attrs::in_braces(&ev.heap, attrs.braces(), &all).into())
 }

@@ -1,16 +1,18 @@
 //! Any expression, and the small ones: constants, lists, `with`, `if`, `assert`.
 
+use std::sync::OnceLock;
+
 use nival_syntax::ast::{BinaryOp, Expr};
 use nival_syntax::{ExprId, Pos, Symbol, print};
 
 use super::operand::Operand;
 use super::resolve::Place;
 use super::{Frame, Lazy, Unit, attrs, call, implicit, lambda, lazy, ops, select, strings, variable};
-use crate::code::{Op, Run};
+use crate::code::{Code, Op, Run};
 use crate::context::Context;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{AttrsBuilder, List, ListBuilder, Str, Value, View};
+use crate::value::{AttrsBuilder, List, ListBuilder, Str, Suspension, Thunk, Value, View};
 
 /// Makes code of an expression.
 pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op {
@@ -53,7 +55,7 @@ pub(crate) fn plain_expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) 
             let entries = implicit(ev, unit, id, Symbol::NIX_PATH);
             Op::new(heap, SearchPath { find, entries, name, pos })
         }
-        Expr::CurPos => Op::new(heap, Constant(position_value(ev, pos))),
+        Expr::CurPos => Op::new(heap, CurrentPosition(pos)),
         Expr::Var(name) => variable::compile(ev, unit, id, name),
         Expr::Select { subject, path, default } => select::compile(ev, unit, id, subject, path, default),
         Expr::HasAttr { subject, path } => select::compile_has(ev, unit, id, subject, path),
@@ -112,16 +114,51 @@ pub(super) fn constant(ev: &Evaluator, unit: &Unit, id: ExprId) -> Option<Value>
 }
 
 /// `__curPos` and `unsafeGetAttrPos`: a set of file, line and column, or `null`.
+///
+/// Line and column are only counted when they are asked for, as in the reference, which calls functions of its own for them.
 pub(crate) fn position_value(ev: &Evaluator, pos: Pos) -> Value {
-    let Some(place) = pos.resolve() else { return Value::NULL };
-    let Some(file) = place.source.origin().path() else { return Value::NULL };
-    let mut attrs = AttrsBuilder::with_capacity(3);
+    let Some(source) = pos.source() else { return Value::NULL };
+    let Some(file) = source.origin().path() else { return Value::NULL };
     // A file that is no file of this machine is shown as the root of its own tree.
     let path = file.strip_prefix("«nix-internal»").unwrap_or(file);
+    let [line, column] = *COUNTING.get_or_init(|| {
+        let line = Op::new(&ev.heap, CountWithin(|place| place.line));
+        let column = Op::new(&ev.heap, CountWithin(|place| place.column));
+        [line, column].map(|op| Code::native(op).keep(&ev.heap))
+    });
+    let frame = Env::new(&ev.heap, Env::ROOT, 1);
+    frame.set(0, ev.int(i64::from(pos.id())));
+    let mut attrs = AttrsBuilder::with_capacity(3);
     attrs.add(Symbol::FILE, ev.string(path));
-    attrs.add(Symbol::LINE, ev.int(i64::from(place.line)));
-    attrs.add(Symbol::COLUMN, ev.int(i64::from(place.column)));
+    attrs.add(Symbol::LINE, Thunk::alone(&ev.heap, Suspension::code(line, frame)));
+    attrs.add(Symbol::COLUMN, Thunk::alone(&ev.heap, Suspension::code(column, frame)));
     ev.attrs(attrs)
+}
+
+/// `__curPos`
+struct CurrentPosition(Pos);
+
+impl Run for CurrentPosition {
+    fn run(&self, ev: &Evaluator, _: Env) -> Result<Value> {
+        Ok(position_value(ev, self.0))
+    }
+}
+
+/// The code for lines and for columns.
+static COUNTING: OnceLock<[&'static Code; 2]> = OnceLock::new();
+
+/// One of the numbers of the place whose position is in the frame.
+struct CountWithin(fn(nival_syntax::Place) -> u32);
+
+impl Run for CountWithin {
+    fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
+        let _depth = ev.enter(Pos::NONE)?;
+        let View::Int(id) = env.slot(0).get().view() else {
+            unreachable!("`position_value` puts a number there")
+        };
+        let place = Pos::from_id(id as u32).resolve();
+        Ok(ev.int(place.map_or(0, |place| i64::from((self.0)(place)))))
+    }
 }
 
 pub(super) struct Constant(pub(super) Value);

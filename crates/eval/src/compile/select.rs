@@ -271,7 +271,7 @@ impl Name {
             Name::Dynamic(name) => {
                 let value = name.op.run(ev, env)?;
                 let frame = "while evaluating an attribute name";
-                Ok(Symbol::intern(ev.force_plain_string(value, name.pos, frame)?.bytes()))
+                Ok(ev.name_of(ev.force_plain_string(value, name.pos, frame)?))
             }
         }
     }

@@ -16,12 +16,14 @@
 //! ```
 
 mod bracket;
+mod linear;
 mod matcher;
 mod parse;
 mod program;
 
 use std::ops::Range;
 
+use linear::Linear;
 use matcher::{Goal, with_matcher};
 use program::Program;
 
@@ -52,16 +54,21 @@ pub struct Match {
 #[derive(Debug)]
 pub struct Regex {
     program: Program,
+    linear: Option<Box<Linear>>,
 }
 
 impl Regex {
     /// Compiles a pattern.
     pub fn new(pattern: &[u8]) -> Result<Self, RegexError> {
-        Ok(Self { program: parse::parse(pattern)? })
+        let program = parse::parse(pattern)?;
+        Ok(Self { linear: Linear::of(&program), program })
     }
 
     /// Matches the whole of `text`; gives the capture groups.
     pub fn match_whole(&self, text: &[u8]) -> Result<Option<Vec<Group>>, RegexError> {
+        if let Some(linear) = &self.linear {
+            return Ok(linear.matches(text).then(Vec::new));
+        }
         with_matcher(&self.program, text, Goal::Whole, |matcher| {
             Ok(matcher.match_at(0, false)?.map(|found| found.groups))
         })

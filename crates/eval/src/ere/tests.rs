@@ -74,6 +74,23 @@ fn hard_patterns_stay_quick() {
 }
 
 #[test]
+fn patterns_without_groups_match_what_they_match_in_a_group() {
+    let pieces = ["a", "[ab]", ".", "a*", "b*", "[ab]+", ".*", "c"];
+    let mut state = 1_u32;
+    let mut random = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % below
+    };
+    for _ in 0..3_000 {
+        let pattern: String = (0..random(5)).map(|_| pieces[random(8) as usize]).collect();
+        let text: String = (0..random(6)).map(|_| ["a", "b", "c"][random(3) as usize]).collect();
+        let alone = run("match", &pattern, &text) != Value::Null;
+        let in_group = run("match", &format!("({pattern})"), &text) != Value::Null;
+        assert_eq!(alone, in_group, "{pattern:?} {text:?}");
+    }
+}
+
+#[test]
 fn deep_nesting_does_not_overflow_the_stack() {
     let pattern = format!("{}a{}", "(".repeat(20_000), ")".repeat(20_000));
     let regex = Regex::new(pattern.as_bytes()).expect("a good pattern");

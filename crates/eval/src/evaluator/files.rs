@@ -36,7 +36,7 @@ pub(crate) struct Files {
     /// What `readDir` said of folders without links in their names.
     listed: Mutex<HashMap<Box<[u8]>, Attrs, WordHash>>,
     /// Copies of paths in the store.
-    stored: Mutex<HashMap<Vec<u8>, StorePath>>,
+    stored: Mutex<HashMap<Vec<u8>, StorePath, WordHash>>,
     /// Entries of the search path that a warning was given of.
     told_entries: Mutex<BTreeSet<String>>,
     /// What may be read in pure or restricted evaluation.

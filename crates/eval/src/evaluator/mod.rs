@@ -14,6 +14,7 @@ mod inequality;
 mod inputs;
 mod interrupt;
 mod make;
+mod names;
 mod parallel;
 
 use std::cell::{Cell, RefCell};
@@ -54,6 +55,7 @@ pub struct Evaluator {
     pub(crate) resolver_room: ResolverRoom,
     /// The strings of names, by symbol number.
     name_strings: RefCell<Vec<Option<Value>>>,
+    names: names::Names,
     /// Pieces of strings that are being put together.
     pub(crate) pieces: RefCell<Vec<Str>>,
     /// This evaluator's number, above zero.
@@ -148,6 +150,7 @@ impl Evaluator {
             merge_plans: MergePlans::default(),
             resolver_room: ResolverRoom::default(),
             name_strings: RefCell::default(),
+            names: names::Names::default(),
             pieces: RefCell::default(),
             owner,
             calls_left: Cell::new(shared.0.settings.max_call_depth.into()),
@@ -201,9 +204,15 @@ impl Evaluator {
     /// Goes one call deeper, until the guard is dropped.
     #[inline(always)]
     pub(crate) fn enter(&self, pos: Pos) -> Result<DepthGuard<'_>> {
+        self.enter_at(|| pos)
+    }
+
+    /// The same where the position has to be looked up.
+    #[inline(always)]
+    pub(crate) fn enter_at(&self, pos: impl FnOnce() -> Pos) -> Result<DepthGuard<'_>> {
         let left = self.calls_left.get();
         if left < 0 || self.is_at_the_stacks_end() {
-            return Err(self.stack_end(pos));
+            return Err(self.stack_end(pos()));
         }
         self.calls_left.set(left - 1);
         Ok(DepthGuard(&self.calls_left))

@@ -44,6 +44,12 @@ impl Str {
         Str(object)
     }
 
+    /// Where it is, which says which string it is as long as no garbage is collected.
+    #[inline(always)]
+    pub(crate) fn address(self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     #[inline(always)]
     fn header(self) -> u64 {
         // SAFETY: a string object starts with its header.

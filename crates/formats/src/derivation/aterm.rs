@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
-    escape::each_special,
+    escape::Escapes,
     hash::{Hash, HashAlgo},
     store_path::{StoreDir, StorePath, name_bytes},
 };
@@ -192,16 +192,12 @@ pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>]) -> Vec<u8> {
 
 struct Printer(Vec<u8>);
 
-/// What stands for a byte after a backslash; zero for those that stand for themselves.
-const ESCAPES: [u8; 256] = {
-    let mut escapes = [0; 256];
-    escapes[b'"' as usize] = b'"';
-    escapes[b'\\' as usize] = b'\\';
-    escapes[b'\n' as usize] = b'n';
-    escapes[b'\r' as usize] = b'r';
-    escapes[b'\t' as usize] = b't';
-    escapes
-};
+static ESCAPES: Escapes = Escapes::none()
+    .with(b'"', b"\\\"")
+    .with(b'\\', b"\\\\")
+    .with(b'\n', b"\\n")
+    .with(b'\r', b"\\r")
+    .with(b'\t', b"\\t");
 
 impl Printer {
     fn raw(&mut self, text: &str) {
@@ -209,16 +205,7 @@ impl Printer {
     }
 
     fn escaped(&mut self, text: &[u8]) {
-        let mut start = 0;
-        each_special(text, |at| {
-            let escape = ESCAPES[usize::from(text[at])];
-            if escape != 0 {
-                self.0.extend_from_slice(&text[start..at]);
-                self.0.extend_from_slice(&[b'\\', escape]);
-                start = at + 1;
-            }
-        });
-        self.0.extend_from_slice(&text[start..]);
+        ESCAPES.append(&mut self.0, text);
     }
 
     fn string(&mut self, text: impl AsRef<[u8]>) {
