@@ -256,8 +256,10 @@ impl Writer<'_> {
 
 #[cold]
 fn not_json(value: Value, pos: Pos) -> EvalError {
-    // An element of `map` and its like has the place of its function.
-    let is_element = Thunk::of(value).and_then(Thunk::function).is_some();
-    let what = if is_element { "a function application".to_owned() } else { describe_type(value) };
+    // An element of `map` and its like has the place of its function. Positions are counted by functions that have none.
+    let is_call = Thunk::of(value).is_some_and(|thunk| {
+        thunk.function().is_some() || thunk.code().is_some_and(|(code, _)| code.place().is_none())
+    });
+    let what = if is_call { "a function application".to_owned() } else { describe_type(value) };
     EvalError::of_type(format!("cannot convert {what} to JSON")).at(place_or(value, pos))
 }
