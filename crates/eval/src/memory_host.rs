@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nival_formats::input::{AttrValue, InputKind};
 use nival_formats::nar::{Mode, Writer};
@@ -53,6 +53,27 @@ pub struct MemoryHost {
     env: HashMap<String, Vec<u8>>,
     store: Mutex<HashMap<StorePath, Stored>>,
     messages: Mutex<Vec<(MessageKind, Vec<u8>)>>,
+    trees: Option<Arc<Trees>>,
+}
+
+/// Trees of files, kept from one host to the next.
+#[derive(Default)]
+pub struct Trees(Mutex<HashMap<PathBuf, &'static [u8]>>);
+
+impl Trees {
+    /// Keeps the tree of a file.
+    pub fn put(&self, path: &Path, tree: &[u8]) {
+        // Room for the bytes to begin at a multiple of 16; they stay until the process ends.
+        let room: &'static mut [u8] = vec![0; tree.len() + 16].leak();
+        let start = room.as_ptr().align_offset(16);
+        room[start..][..tree.len()].copy_from_slice(tree);
+        lock(&self.0).insert(path.to_path_buf(), &room[start..][..tree.len()]);
+    }
+
+    /// The trees, by the path of their file.
+    pub fn all(&self) -> Vec<(PathBuf, &'static [u8])> {
+        lock(&self.0).iter().map(|(path, tree)| (path.clone(), *tree)).collect()
+    }
 }
 
 struct Stored {
@@ -83,6 +104,7 @@ impl MemoryHost {
             env: HashMap::new(),
             store: Mutex::default(),
             messages: Mutex::default(),
+            trees: None,
         }
     }
 
@@ -90,6 +112,13 @@ impl MemoryHost {
     #[must_use]
     pub fn with_env(mut self, name: &str, value: &str) -> MemoryHost {
         self.env.insert(name.to_owned(), value.as_bytes().to_vec());
+        self
+    }
+
+    /// The same with trees of files that are kept.
+    #[must_use]
+    pub fn with_trees(mut self, trees: Arc<Trees>) -> MemoryHost {
+        self.trees = Some(trees);
         self
     }
 
@@ -269,6 +298,20 @@ fn absent() -> io::Error {
 }
 
 impl Host for MemoryHost {
+    fn kept_tree(&self, path: &Path) -> Option<&'static [u8]> {
+        lock(&self.trees.as_ref()?.0).get(path).copied()
+    }
+
+    fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
+        if let Some(trees) = &self.trees {
+            trees.put(path, &parts.concat());
+        }
+    }
+
+    fn keeps_trees(&self) -> bool {
+        self.trees.is_some()
+    }
+
     fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
         if let Found::OnDisk = self.step(path) {
             return std::fs::read(path);

@@ -1,80 +1,59 @@
 //! The tree of an expression: one flat arena per source, nodes addressed by number.
 //!
+//! A tree is plain numbers (`ast/tables.rs`), so that it can be kept on disk and used as it lies there
+//! ([`kept`]); what this module gives is made of them when it is asked for. The numbers are those of
+//! the tree alone: names have the order in which the parser met them, places count from the start of the text.
+//!
 //! The tree keeps names and says nothing of scopes; operators stay operators, where the reference turns
 //! some into calls (see [`BinaryOp::function`]). Positions are those that the reference's nodes carry, so
 //! that messages can agree with it, [`Pos::NONE`] included.
 
-use crate::{Pos, Symbol};
+mod kept;
+mod tables;
 
-/// What a tree is made of, while it grows and when it is there.
-macro_rules! tables {
-    ($($name:ident: $entry:ty,)*) => {
-        /// A parsed source.
-        #[derive(Clone, Copy, Debug)]
-        pub struct Ast<'a> {
-            pub(crate) root: ExprId,
-            $(pub(crate) $name: &'a [$entry],)*
-        }
+use crate::{Pos, Source, Symbol};
 
-        /// A tree that grows.
-        #[derive(Debug, Default)]
-        pub(crate) struct Tables {
-            $(pub(crate) $name: Vec<$entry>,)*
-        }
+pub use kept::{KeptParts, KeptTree, Plain};
+pub(crate) use tables::{
+    AttrWords, Chain, Drafts, DynamicWords, FormalWords, LambdaWords, LintWords, Local, NameWords, Node,
+    PartWords, SetDraft, SetWords, Spot, Tables, tag,
+};
 
-        impl Tables {
-            #[inline]
-            pub(crate) fn view(&self) -> Ast<'_> {
-                Ast { root: ExprId::default(), $($name: &self.$name,)* }
-            }
-
-            /// The tree, kept elsewhere. The tables are empty then.
-            pub(crate) fn keep(&mut self, root: ExprId, keep: &impl Keep) -> Ast<'static> {
-                Ast { root, $($name: if self.$name.is_empty() { &[] } else { keep.keep_table(&mut self.$name) },)* }
-            }
-
-            pub(crate) fn clear(&mut self) {
-                $(self.$name.clear();)*
-            }
-        }
-    };
+/// A parsed source.
+#[derive(Clone, Copy, Debug)]
+pub struct Ast<'a> {
+    root: ExprId,
+    /// How deep brackets stand inside each other.
+    depth: u32,
+    context: Context<'a>,
+    tables: tables::View<'a>,
 }
 
-tables! {
-    nodes: Expr,
-    positions: Pos,
-    items: ExprId,
-    parts: Part,
-    paths: Range,
-    names: AttrName,
-    sets: AttrSet,
-    attrs: Link<Attr>,
-    dynamics: Link<DynamicAttr>,
-    froms: Link<ExprId>,
-    lambdas: Lambda,
-    formals: Formal,
-    text: u8,
-    lints: crate::Lint,
+/// What the numbers of a tree mean in this process.
+#[derive(Clone, Copy, Debug)]
+struct Context<'a> {
+    /// The names, by their number in the tree.
+    symbols: &'a [Symbol],
+    /// The position of the first byte.
+    base: u32,
 }
 
-impl Tables {
-    /// Makes room for the tree of a large text, so that what it fills need not be moved again and again. Address
-    /// space that stays unused costs nothing.
-    pub(crate) fn reserve_for(&mut self, bytes: usize) {
-        if !(LARGE..LARGEST).contains(&bytes) {
-            return;
-        }
-        self.nodes.reserve(bytes / 20);
-        self.positions.reserve(bytes / 20);
-        self.attrs.reserve(bytes / 40);
-        self.items.reserve(bytes / 40);
-        self.text.reserve(bytes / 2);
+impl Context<'_> {
+    #[inline]
+    fn name(self, number: u32) -> Symbol {
+        self.symbols.get(number as usize).copied().unwrap_or(Symbol::EMPTY)
+    }
+
+    /// A name that may be missing: its number and one, or zero.
+    fn optional_name(self, number: u32) -> Option<Symbol> {
+        Some(self.name(number.checked_sub(1)?))
+    }
+
+    #[inline]
+    fn pos(self, spot: Spot) -> Pos {
+        if spot == Spot::NONE { Pos::NONE } else { Pos::from_id(self.base.wrapping_add(spot.0 - 1)) }
     }
 }
-
-/// Which texts [`Tables::reserve_for`] is for: smaller ones soon have room enough.
-const LARGE: usize = 1 << 20;
-const LARGEST: usize = 256 << 20;
 
 /// Where trees are kept for as long as the process runs, as their sources are.
 pub trait Keep {
@@ -97,6 +76,7 @@ impl Keep for Leak {
 
 /// The number of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub struct ExprId(pub(crate) u32);
 
 /// The number of an attribute set.
@@ -113,6 +93,7 @@ pub struct PathId(pub(crate) u32);
 
 /// A run of entries in one of the side tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
 pub struct Range {
     pub(crate) start: u32,
     pub(crate) len: u32,
@@ -129,12 +110,14 @@ impl Range {
         self.len == 0
     }
 
-    fn slice<T>(self, table: &[T]) -> &[T] {
-        &table[self.start as usize..][..self.len as usize]
+    /// Nothing, if that is not in the table.
+    #[inline]
+    pub(crate) fn slice<T>(self, table: &[T]) -> &[T] {
+        table.get(self.start as usize..).and_then(|rest| rest.get(..self.len as usize)).unwrap_or_default()
     }
 }
 
-/// A node. Sixteen bytes; whatever is longer lies in a side table of [`Ast`].
+/// A node. Whatever is longer than sixteen bytes lies in a side table of [`Ast`].
 ///
 /// Under each kind stands the position that [`Ast::pos`] gives.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -324,9 +307,6 @@ pub enum AttrName {
 pub struct AttrSet {
     /// Whether the attributes see each other (`rec`).
     pub recursive: bool,
-    pub(crate) attrs: Chain,
-    pub(crate) dynamics: Chain,
-    pub(crate) froms: Chain,
 }
 
 /// An attribute whose name is known.
@@ -409,97 +389,16 @@ pub struct DocComment {
     pub end: Pos,
 }
 
-/// A linked list through a side table: sets can grow after others were begun.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Chain {
-    first: u32,
-    last: u32,
-    pub(crate) len: u32,
-}
-
-impl Chain {
-    pub(crate) const EMPTY: Chain = Chain { first: END, last: END, len: 0 };
-
-    pub(crate) fn push<T>(&mut self, table: &mut Vec<Link<T>>, value: T) -> u32 {
-        let index = table.len() as u32;
-        table.push(Link { value, next: END });
-        if self.first == END {
-            self.first = index;
-        } else {
-            table[self.last as usize].next = index;
-        }
-        self.last = index;
-        self.len += 1;
-        index
-    }
-
-    /// Moves all of `other` to the end of this chain.
-    pub(crate) fn append<T>(&mut self, table: &mut [Link<T>], other: Chain) {
-        if other.first == END {
-            return;
-        }
-        if self.first == END {
-            *self = other;
-            return;
-        }
-        table[self.last as usize].next = other.first;
-        self.last = other.last;
-        self.len += other.len;
-    }
-
-    pub(crate) fn numbered<T>(self, table: &[Link<T>]) -> impl Iterator<Item = (u32, &T)> {
-        let mut next = self.first;
-        std::iter::from_fn(move || {
-            let index = next;
-            let link = table.get(index as usize)?;
-            next = link.next;
-            Some((index, &link.value))
-        })
-    }
-
-    pub(crate) fn iter<T>(self, table: &[Link<T>]) -> Entries<'_, T> {
-        Entries { table, next: self.first, left: self.len as usize }
-    }
-}
-
-const END: u32 = u32::MAX;
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Link<T> {
-    pub(crate) value: T,
-    pub(crate) next: u32,
-}
-
-/// The entries of a set, in the order in which the reference's parser takes them in.
-#[derive(Clone, Debug)]
-pub struct Entries<'a, T> {
-    table: &'a [Link<T>],
-    next: u32,
-    left: usize,
-}
-
-impl<'a, T> Iterator for Entries<'a, T> {
-    type Item = &'a T;
-
-    fn next(&mut self) -> Option<&'a T> {
-        let link = self.table.get(self.next as usize)?;
-        self.next = link.next;
-        self.left -= 1;
-        Some(&link.value)
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (self.left, Some(self.left))
-    }
-}
-
-impl<T> ExactSizeIterator for Entries<'_, T> {}
-
 impl ExprId {
     /// The number; ids of an [`Ast`] are below [`Ast::len`], and a node's children come before it but for
     /// sets that a later binding has added to.
     pub const fn index(self) -> usize {
         self.0 as usize
+    }
+
+    /// The node of a number that [`ExprId::index`] gave.
+    pub const fn from_index(index: u32) -> ExprId {
+        ExprId(index)
     }
 }
 
@@ -518,9 +417,16 @@ impl LambdaId {
 }
 
 impl<'a> Ast<'a> {
+    /// The tree of what a parser has made so far.
+    pub(crate) fn growing(source: &Source, symbols: &'a [Symbol], tables: &'a Tables) -> Ast<'a> {
+        let context = Context { symbols, base: source.pos(0).id() };
+        Ast { root: ExprId::default(), depth: 0, context, tables: tables.view() }
+    }
+
     /// The literals that settings can advise against, in the order of the text.
-    pub fn lints(&self) -> &'a [crate::Lint] {
-        self.lints
+    pub fn lints(&self) -> impl ExactSizeIterator<Item = crate::Lint> + use<'a> {
+        let context = self.context;
+        self.tables.lints.iter().map(move |words| words.lint(context))
     }
 
     /// The whole expression.
@@ -528,92 +434,193 @@ impl<'a> Ast<'a> {
         self.root
     }
 
+    /// All names in it, in the order in which they were met.
+    pub fn symbols(&self) -> &'a [Symbol] {
+        self.context.symbols
+    }
+
     /// How many nodes there are.
     pub fn len(&self) -> usize {
-        self.nodes.len()
+        self.tables.nodes.len()
     }
 
     /// Whether there is no node; never so after a successful parse.
     pub fn is_empty(&self) -> bool {
-        self.nodes.is_empty()
+        self.tables.nodes.is_empty()
     }
 
     /// All nodes, in the order of their numbers.
     pub fn ids(&self) -> impl Iterator<Item = ExprId> + use<> {
-        (0..self.nodes.len() as u32).map(ExprId)
+        (0..self.tables.nodes.len() as u32).map(ExprId)
     }
 
-    /// A node.
+    /// A node. What the tree does not have is an empty list.
     #[inline]
     pub fn expr(&self, id: ExprId) -> Expr {
-        self.nodes[id.index()]
+        let Some(node) = self.tables.nodes.get(id.index()) else { return Expr::List(Range::default()) };
+        let Node { kind, a, b, .. } = *node;
+        let range = Range { start: a, len: b };
+        let item = |number: u32| self.tables.items.get(number as usize).copied().unwrap_or_default();
+        match kind & tag::MASK {
+            tag::INT => Expr::Int((u64::from(a) | u64::from(b) << 32).cast_signed()),
+            tag::FLOAT => Expr::Float(f64::from_bits(u64::from(a) | u64::from(b) << 32)),
+            tag::STRING => Expr::String(range),
+            tag::PATH => Expr::Path(range),
+            tag::SEARCH_PATH => Expr::SearchPath(range),
+            tag::CUR_POS => Expr::CurPos,
+            tag::VAR => Expr::Var(self.context.name(a)),
+            tag::SELECT => Expr::Select { subject: ExprId(a), path: PathId(b), default: None },
+            tag::SELECT_OR => Expr::Select {
+                subject: ExprId(a),
+                path: PathId(item(b).0),
+                default: Some(item(b.wrapping_add(1))),
+            },
+            tag::HAS_ATTR => Expr::HasAttr { subject: ExprId(a), path: PathId(b) },
+            tag::CALL => {
+                let arguments = Range { start: b.wrapping_add(1), len: item(b).0 };
+                Expr::Call { function: ExprId(a), arguments }
+            }
+            tag::LAMBDA => Expr::Lambda(LambdaId(a)),
+            tag::SET => Expr::Set(SetId(a)),
+            tag::LET => Expr::Let { bindings: SetId(a), body: ExprId(b) },
+            tag::WITH => Expr::With { scope: ExprId(a), body: ExprId(b) },
+            tag::IF => Expr::If { condition: ExprId(a), then: item(b), otherwise: item(b.wrapping_add(1)) },
+            tag::ASSERT => Expr::Assert { condition: ExprId(a), body: ExprId(b) },
+            tag::NOT => Expr::Not(ExprId(a)),
+            tag::NEGATE => Expr::Negate(ExprId(a)),
+            tag::BINARY => Expr::Binary { op: tag::binary_op(kind), left: ExprId(a), right: ExprId(b) },
+            tag::CONCAT => Expr::Concat { kind: tag::concat_kind(kind), parts: range },
+            _ => Expr::List(range),
+        }
     }
 
     /// The position the reference has for a node; see [`Expr`].
     #[inline]
     pub fn pos(&self, id: ExprId) -> Pos {
-        self.positions[id.index()]
+        self.tables.nodes.get(id.index()).map_or(Pos::NONE, |node| self.context.pos(node.pos))
     }
 
     /// The bytes of a string or path.
     pub fn bytes(&self, range: Range) -> &'a [u8] {
-        range.slice(self.text)
+        range.slice(self.tables.text)
     }
 
     /// The elements of a list or the arguments of a call.
     pub fn list(&self, range: Range) -> &'a [ExprId] {
-        range.slice(self.items)
+        range.slice(self.tables.items)
     }
 
     /// The parts of a concatenation.
-    pub fn parts(&self, range: Range) -> &'a [Part] {
-        range.slice(self.parts)
+    pub fn parts(&self, range: Range) -> impl ExactSizeIterator<Item = Part> + use<'a> {
+        let context = self.context;
+        let part = move |words: &PartWords| Part { pos: context.pos(words.pos), expr: words.expr };
+        range.slice(self.tables.parts).iter().map(part)
+    }
+
+    fn path_words(&self, id: PathId) -> &'a [NameWords] {
+        self.tables.paths.get(id.0 as usize).copied().unwrap_or_default().slice(self.tables.names)
     }
 
     /// The names of an attribute path.
-    pub fn path(&self, id: PathId) -> &'a [AttrName] {
-        self.paths[id.0 as usize].slice(self.names)
+    pub fn path(
+        &self,
+        id: PathId,
+    ) -> impl ExactSizeIterator<Item = AttrName> + DoubleEndedIterator + use<'a> {
+        let context = self.context;
+        self.path_words(id).iter().map(move |words| words.name(context))
+    }
+
+    /// The name of a path that has only one, and known.
+    pub fn only_name(&self, id: PathId) -> Option<Symbol> {
+        let [words] = self.path_words(id) else { return None };
+        match words.name(self.context) {
+            AttrName::Static(name) => Some(name),
+            AttrName::Dynamic(_) => None,
+        }
+    }
+
+    fn set_words(&self, id: SetId) -> SetWords {
+        self.tables.sets.get(id.index()).copied().unwrap_or_default()
     }
 
     /// An attribute set.
-    pub fn set(&self, id: SetId) -> &'a AttrSet {
-        &self.sets[id.index()]
+    pub fn set(&self, id: SetId) -> AttrSet {
+        AttrSet { recursive: self.set_words(id).recursive != 0 }
     }
 
     /// The attributes with known names, in source order.
-    pub fn attrs(&self, id: SetId) -> Entries<'a, Attr> {
-        self.set(id).attrs.iter(self.attrs)
+    pub fn attrs(&self, id: SetId) -> impl ExactSizeIterator<Item = Attr> + use<'a> {
+        let context = self.context;
+        let attr = move |words: &AttrWords| words.attr(context);
+        self.set_words(id).attrs.slice(self.tables.attrs).iter().map(attr)
     }
 
     /// The attributes with computed names, in source order.
-    pub fn dynamic_attrs(&self, id: SetId) -> Entries<'a, DynamicAttr> {
-        self.set(id).dynamics.iter(self.dynamics)
+    pub fn dynamic_attrs(&self, id: SetId) -> impl ExactSizeIterator<Item = DynamicAttr> + use<'a> {
+        let context = self.context;
+        let attr = move |words: &DynamicWords| DynamicAttr {
+            name: words.name,
+            pos: context.pos(words.pos),
+            value: words.value,
+        };
+        self.set_words(id).dynamics.slice(self.tables.dynamics).iter().map(attr)
     }
 
     /// The expressions of `inherit (expr) …`, in source order. One that names nothing is here as well.
-    pub fn inherit_from(&self, id: SetId) -> Entries<'a, ExprId> {
-        self.set(id).froms.iter(self.froms)
+    pub fn inherit_from(&self, id: SetId) -> &'a [ExprId] {
+        self.set_words(id).froms.slice(self.tables.froms)
     }
 
     /// How many attribute sets there are.
     pub fn set_count(&self) -> usize {
-        self.sets.len()
+        self.tables.sets.len()
     }
 
     /// A function.
-    pub fn lambda(&self, id: LambdaId) -> &'a Lambda {
-        &self.lambdas[id.index()]
+    pub fn lambda(&self, id: LambdaId) -> Lambda {
+        let words: LambdaWords = self.tables.lambdas.get(id.index()).copied().unwrap_or_default();
+        words.lambda(self.context)
     }
 
     /// How many functions there are.
     pub fn lambda_count(&self) -> usize {
-        self.lambdas.len()
+        self.tables.lambdas.len()
     }
 
-    /// Formal arguments by [`Symbol`] order, which is the order in which the reference checks them; by
-    /// [`Formal::pos`] they are in source order.
-    pub fn formals(&self, formals: Formals) -> &'a [Formal] {
-        formals.range.slice(self.formals)
+    /// Formal arguments, in an order that stays with the tree. The reference checks them by their [`Symbol`] order,
+    /// which need not be this one; by [`Formal::pos`] they are in source order.
+    pub fn formals(&self, formals: Formals) -> impl ExactSizeIterator<Item = Formal> + use<'a> {
+        let context = self.context;
+        let formal = move |words: &FormalWords| words.formal(context);
+        formals.range.slice(self.tables.formals).iter().map(formal)
+    }
+}
+
+impl Ast<'static> {
+    /// Starts at another node.
+    pub(crate) fn set_root(&mut self, root: ExprId) {
+        self.root = root;
+    }
+
+    /// Takes the last name off a path.
+    pub(crate) fn shorten_path(&mut self, id: PathId) {
+        let mut paths = self.tables.paths.to_vec();
+        if let Some(range) = paths.get_mut(id.0 as usize) {
+            range.len = range.len.saturating_sub(1);
+        }
+        self.tables.paths = paths.leak();
+    }
+
+    /// A finished tree, kept somewhere. Its tables and names are empty then.
+    pub(crate) fn keep(
+        (root, depth): (ExprId, u32),
+        source: &Source,
+        symbols: &mut Vec<Symbol>,
+        tables: &mut Tables,
+        keep: &impl Keep,
+    ) -> Ast<'static> {
+        let context = Context { symbols: tables::keep_entries(symbols, keep), base: source.pos(0).id() };
+        Ast { root, depth, context, tables: tables.keep(keep) }
     }
 }
 

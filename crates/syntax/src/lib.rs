@@ -19,7 +19,7 @@ mod source;
 mod suggest;
 mod symbol;
 
-pub use ast::{Ast, Expr, ExprId, Keep, Leak};
+pub use ast::{Ast, Expr, ExprId, Keep, KeptParts, KeptTree, Leak, Plain};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Frame, Label, Level};
 pub use lint::{Lint, LintKind};
@@ -28,6 +28,6 @@ pub use parser::{
 };
 pub use raw::{raw_bytes, raw_text};
 pub use render::{HumanStyle, filter_escapes, render_human, render_reference};
-pub use source::{Origin, Place, Pos, Source, TooMuchText};
+pub use source::{Origin, Place, Pos, ReadText, Source, TooMuchText};
 pub use suggest::suggestions;
 pub use symbol::Symbol;

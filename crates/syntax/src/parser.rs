@@ -19,10 +19,13 @@ pub use self::interactive::{NoBindings, doc_comment_before, parse_bindings};
 use self::function::PendingLambda;
 use self::operation::Operator;
 use self::strings::Piece;
-use crate::ast::{AttrName, Expr, ExprId, Formal, Keep, Leak, Part, PathId, Range, SetId, Tables};
+use crate::ast::{
+    Drafts, ExprId, FormalWords, Keep, Leak, LintWords, Local, NameWords, Node, PartWords, PathId, Range,
+    SetId, Spot, Tables, tag,
+};
 use crate::lexer::{Lexer, Name, Token};
 use crate::symbol::Recent;
-use crate::{Ast, Code, Diagnostic, Lint, LintKind, Pos, Source, Symbol, expected};
+use crate::{Ast, Code, Diagnostic, LintKind, Pos, Source, Symbol, expected};
 
 /// What parsing depends on besides the text.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +81,7 @@ fn parse_with(
         token: Token::End,
         options,
         depth: 0,
+        deepest: 0,
         room: ROOM.take().unwrap_or_default(),
         or_call: (ExprId(u32::MAX), 0),
     };
@@ -85,7 +89,7 @@ fn parse_with(
     let done = parser.file();
     let mut room = parser.room;
     let result = match (done, parser.lexer.failure) {
-        (Ok(root), _) => Ok(room.ast.keep(root, keep)),
+        (Ok(root), _) => Ok(room.keep((root, parser.deepest), source, keep)),
         // The parser may have found fault with what it had, but that came later.
         (Err(_), Some(failure)) => Err(failure),
         (Err(Failure::Syntax), None) => Err(expected::syntax_error(source, options)),
@@ -121,9 +125,9 @@ struct Operand {
 enum Pending {
     Lambda(PendingLambda),
     Let { start: usize, bindings: SetId },
-    With { pos: Pos, scope: ExprId },
-    Assert { pos: Pos, condition: ExprId },
-    If { pos: Pos, condition: ExprId, then: ExprId },
+    With { pos: Spot, scope: ExprId },
+    Assert { pos: Spot, condition: ExprId },
+    If { pos: Spot, condition: ExprId, then: ExprId },
 }
 
 struct Parser<'s> {
@@ -132,6 +136,7 @@ struct Parser<'s> {
     token: Token,
     options: &'s ParseOptions<'s>,
     depth: u32,
+    deepest: u32,
     room: Box<Room>,
     /// The last `f or`, and where it ends.
     or_call: (ExprId, usize),
@@ -141,25 +146,67 @@ struct Parser<'s> {
 #[derive(Default)]
 struct Room {
     ast: Tables,
+    /// The sets, whose entries come into the tree in the end.
+    drafts: Drafts,
+    /// The names in the order in which they were met.
+    symbols: Vec<Symbol>,
+    /// By the number of a symbol that of the name, and one. What is put here is taken back.
+    locals: Vec<u32>,
     /// The names in each set, roughly: one bit for (a hash of) each tells most new ones without a search.
     seen: Vec<u64>,
     /// The attributes of large sets, to find double ones.
-    index: HashMap<(SetId, Symbol), u32, BuildHasherDefault<IndexHasher>>,
+    index: HashMap<(SetId, Local), u32, BuildHasherDefault<IndexHasher>>,
     pending: Vec<Pending>,
     operands: Vec<Operand>,
     operators: Vec<Operator>,
     items: Vec<ExprId>,
-    names: Vec<AttrName>,
-    places: Vec<Pos>,
-    parts: Vec<Part>,
+    names: Vec<NameWords>,
+    places: Vec<Spot>,
+    parts: Vec<PartWords>,
     pieces: Vec<Piece>,
-    formals: Vec<Formal>,
+    formals: Vec<FormalWords>,
 }
 
 impl Room {
+    fn keep(&mut self, root: (ExprId, u32), source: &Source, keep: &impl Keep) -> Ast<'static> {
+        self.drafts.finish(&mut self.ast);
+        self.forget_locals();
+        Ast::keep(root, source, &mut self.symbols, &mut self.ast, keep)
+    }
+
+    /// The number that a symbol has in the tree.
+    #[inline]
+    fn local(&mut self, symbol: Symbol) -> Local {
+        match self.locals.get(symbol.id() as usize) {
+            Some(number @ 1..) => Local(number - 1),
+            _ => self.new_local(symbol),
+        }
+    }
+
+    #[inline(never)]
+    fn new_local(&mut self, symbol: Symbol) -> Local {
+        let id = symbol.id() as usize;
+        if self.locals.len() <= id {
+            self.locals.resize((id + 1).next_power_of_two(), 0);
+        }
+        self.symbols.push(symbol);
+        let count = self.symbols.len() as u32;
+        self.locals[id] = count;
+        Local(count - 1)
+    }
+
+    fn forget_locals(&mut self) {
+        for symbol in &self.symbols {
+            self.locals[symbol.id() as usize] = 0;
+        }
+    }
+
     /// Stacks are left as they are after an error.
     fn clear(&mut self) {
+        self.forget_locals();
+        self.symbols.clear();
         self.ast.clear();
+        self.drafts.clear();
         self.seen.clear();
         self.index.clear();
         self.pending.clear();
@@ -220,16 +267,56 @@ impl Parser<'_> {
         self.lexer.start
     }
 
-    fn pos(&self, offset: usize) -> Pos {
+    /// What the tree has of a place, in this process.
+    fn pos(&self, spot: Spot) -> Pos {
+        if spot == Spot::NONE { Pos::NONE } else { self.pos_at(spot.0 as usize - 1) }
+    }
+
+    fn pos_at(&self, offset: usize) -> Pos {
         self.lexer.source.pos(offset)
     }
 
     #[inline]
-    fn add(&mut self, pos: Pos, expr: Expr) -> ExprId {
+    fn add(&mut self, pos: Spot, kind: u32, a: u32, b: u32) -> ExprId {
         let id = ExprId(self.room.ast.nodes.len() as u32);
-        self.room.ast.nodes.push(expr);
-        self.room.ast.positions.push(pos);
+        self.room.ast.nodes.push(Node { kind, pos, a, b });
         id
+    }
+
+    fn add_range(&mut self, pos: Spot, kind: u32, range: Range) -> ExprId {
+        self.add(pos, kind, range.start, range.len)
+    }
+
+    fn add_number(&mut self, kind: u32, bits: u64) -> ExprId {
+        self.add(Spot::NONE, kind, bits as u32, (bits >> 32) as u32)
+    }
+
+    /// A node of three numbers, of which two follow one another among the items.
+    fn add_with_two(&mut self, pos: Spot, kind: u32, first: ExprId, others: [ExprId; 2]) -> ExprId {
+        let items = self.room.ast.items.len() as u32;
+        self.room.ast.items.extend(others);
+        self.add(pos, kind, first.0, items)
+    }
+
+    #[inline]
+    fn node(&self, id: ExprId) -> Node {
+        self.room.ast.nodes[id.index()]
+    }
+
+    /// The set that a node is.
+    fn set_at(&self, id: ExprId) -> Option<SetId> {
+        let node = self.node(id);
+        (node.kind == tag::SET).then_some(SetId(node.a))
+    }
+
+    /// The symbol of a name.
+    fn global(&self, name: Local) -> Symbol {
+        self.room.symbols[name.0 as usize]
+    }
+
+    /// The number that a symbol has in the tree.
+    fn local(&mut self, symbol: Symbol) -> Local {
+        self.room.local(symbol)
     }
 
     fn failure(code: Code, message: impl Into<String>, pos: Pos) -> Failure {
@@ -238,8 +325,11 @@ impl Parser<'_> {
 
     fn enter(&mut self) -> Result<()> {
         self.depth += 1;
-        if self.depth > self.options.max_depth {
-            return Err(Self::too_deep(Pos::NONE));
+        if self.depth > self.deepest {
+            if self.depth > self.options.max_depth {
+                return Err(Self::too_deep(Pos::NONE));
+            }
+            self.deepest = self.depth;
         }
         Ok(())
     }
@@ -261,7 +351,7 @@ impl Parser<'_> {
         let base = self.room.pending.len();
         let mut body = loop {
             let start = self.start();
-            let pos = self.pos(start);
+            let pos = Spot::at(start);
             let pending = match self.token {
                 Token::Let => {
                     self.advance();
@@ -331,17 +421,15 @@ impl Parser<'_> {
         Ok(match pending {
             Pending::Lambda(lambda) => return self.lambda(lambda, body),
             Pending::Let { start, bindings } => {
-                if self.room.ast.view().set(bindings).dynamics.len > 0 {
+                if self.room.drafts.sets[bindings.index()].dynamics.len > 0 {
                     let message = "dynamic attributes not allowed in let";
-                    return Err(Self::failure(Code::DYNAMIC_NAME, message, self.pos(start)));
+                    return Err(Self::failure(Code::DYNAMIC_NAME, message, self.pos_at(start)));
                 }
-                self.add(Pos::NONE, Expr::Let { bindings, body })
+                self.add(Spot::NONE, tag::LET, bindings.0, body.0)
             }
-            Pending::With { pos, scope } => self.add(pos, Expr::With { scope, body }),
-            Pending::Assert { pos, condition } => self.add(pos, Expr::Assert { condition, body }),
-            Pending::If { pos, condition, then } => {
-                self.add(pos, Expr::If { condition, then, otherwise: body })
-            }
+            Pending::With { pos, scope } => self.add(pos, tag::WITH, scope.0, body.0),
+            Pending::Assert { pos, condition } => self.add(pos, tag::ASSERT, condition.0, body.0),
+            Pending::If { pos, condition, then } => self.add_with_two(pos, tag::IF, condition, [then, body]),
         })
     }
 
@@ -352,28 +440,27 @@ impl Parser<'_> {
             Some(first) => first.expr,
             None => self.simple()?,
         };
-        let pos = self.pos(start);
+        let pos = Spot::at(start);
         match self.token {
             Token::Dot => {
                 self.advance();
                 let path = self.path_id()?;
-                let mut default = None;
                 if self.token == Token::Or {
                     self.advance();
                     self.enter()?;
-                    default = Some(self.argument()?);
+                    let default = self.argument()?;
                     self.depth -= 1;
+                    return Ok(self.add_with_two(pos, tag::SELECT_OR, subject, [ExprId(path.0), default]));
                 }
-                Ok(self.add(pos, Expr::Select { subject, path, default }))
+                Ok(self.add(pos, tag::SELECT, subject.0, path.0))
             }
             // `map or [ ]`: `or` as the argument, kept by the reference for the sake of old code.
             Token::Or => {
                 let end = self.lexer.end;
                 self.advance();
-                let or = self.add(pos, Expr::Var(Symbol::OR));
-                let arguments = Range { start: self.room.ast.items.len() as u32, len: 1 };
-                self.room.ast.items.push(or);
-                let call = self.add(pos, Expr::Call { function: subject, arguments });
+                let name = self.local(Symbol::OR);
+                let or = self.add(pos, tag::VAR, name.0, 0);
+                let call = self.add_with_two(pos, tag::CALL, subject, [ExprId(1), or]);
                 self.or_call = (call, end);
                 Ok(call)
             }
@@ -388,7 +475,7 @@ impl Parser<'_> {
         let start = self.start();
         let expr = self.select(None)?;
         let (call, end) = self.or_call;
-        if call == expr && self.room.ast.positions[call.index()] == self.pos(start) {
+        if call == expr && self.node(call).pos == Spot::at(start) {
             self.lint(LintKind::Or, start, end - start);
         }
         Ok(expr)
@@ -407,7 +494,7 @@ impl Parser<'_> {
 
     /// An expression that can be an argument.
     fn simple(&mut self) -> Result<ExprId> {
-        let pos = self.pos(self.start());
+        let pos = Spot::at(self.start());
         match self.token {
             Token::Identifier => {
                 let expr = self.variable();
@@ -420,24 +507,24 @@ impl Parser<'_> {
             Token::Integer => {
                 let value = self.lexer.integer;
                 self.advance();
-                Ok(self.add(Pos::NONE, Expr::Int(value)))
+                Ok(self.add_number(tag::INT, value.cast_unsigned()))
             }
             Token::Float => {
                 let value = self.lexer.float;
                 self.advance();
-                Ok(self.add(Pos::NONE, Expr::Float(value)))
+                Ok(self.add_number(tag::FLOAT, value.to_bits()))
             }
             Token::SearchPath => {
                 let bytes = self.lexer.bytes();
                 let name = self.keep(&bytes[1..bytes.len() - 1]);
                 self.advance();
-                Ok(self.add(pos, Expr::SearchPath(name)))
+                Ok(self.add_range(pos, tag::SEARCH_PATH, name))
             }
             Token::Uri => {
                 self.lint(LintKind::Url, self.start(), self.lexer.bytes().len());
                 let text = self.keep(self.lexer.bytes());
                 self.advance();
-                Ok(self.add(Pos::NONE, Expr::String(text)))
+                Ok(self.add_range(Spot::NONE, tag::STRING, text))
             }
             Token::ParenOpen => {
                 self.advance();
@@ -466,43 +553,42 @@ impl Parser<'_> {
     }
 
     fn variable(&mut self) -> ExprId {
-        let pos = self.pos(self.start());
-        let expr = self.variable_of(self.lexer.name());
-        self.add(pos, expr)
-    }
-
-    fn variable_of(&self, name: Name) -> Expr {
-        if name.is_cur_pos() { Expr::CurPos } else { Expr::Var(self.symbol_of(name)) }
-    }
-
-    /// The symbol of the identifier that is the current token.
-    fn symbol(&self) -> Symbol {
-        self.symbol_of(self.lexer.name())
+        self.variable_of(Spot::at(self.start()), self.lexer.name())
     }
 
     #[inline]
-    fn symbol_of(&self, name: Name) -> Symbol {
-        match name.word() {
+    fn variable_of(&mut self, pos: Spot, name: Name) -> ExprId {
+        if name.is_cur_pos() {
+            return self.add(pos, tag::CUR_POS, 0, 0);
+        }
+        let name = self.local_of(name);
+        self.add(pos, tag::VAR, name.0, 0)
+    }
+
+    #[inline]
+    fn local_of(&mut self, name: Name) -> Local {
+        let symbol = match name.word() {
             Ok(word) => self.recent.symbol(word),
             Err(range) => Symbol::intern(&self.lexer.text[range]),
-        }
+        };
+        self.room.local(symbol)
     }
 
     fn lint(&mut self, kind: LintKind, start: usize, length: usize) {
-        let pos = self.pos(start);
-        self.room.ast.lints.push(Lint { kind, pos, length: length as u32 });
+        self.room.ast.lints.push(LintWords::new(kind, Spot::at(start), length));
     }
 
     /// `let { … body = …; }` after its `let`.
-    fn old_let(&mut self, pos: Pos) -> Result<ExprId> {
+    fn old_let(&mut self, pos: Spot) -> Result<ExprId> {
         self.expect(Token::BraceOpen)?;
         let set = self.new_set(true);
         let subject = self.braces(set, pos)?;
         let name = self.room.ast.names.len() as u32;
-        self.room.ast.names.push(AttrName::Static(Symbol::BODY));
+        let body = self.local(Symbol::BODY);
+        self.room.ast.names.push(NameWords::known(body));
         let path = PathId(self.room.ast.paths.len() as u32);
         self.room.ast.paths.push(Range { start: name, len: 1 });
-        Ok(self.add(Pos::NONE, Expr::Select { subject, path, default: None }))
+        Ok(self.add(Spot::NONE, tag::SELECT, subject.0, path.0))
     }
 
     fn list(&mut self) -> Result<ExprId> {
@@ -515,9 +601,9 @@ impl Parser<'_> {
         }
         self.advance();
         self.depth -= 1;
-        let pos = self.room.items.get(base).map_or(Pos::NONE, |first| self.room.ast.view().pos(*first));
+        let pos = self.room.items.get(base).map_or(Spot::NONE, |first| self.node(*first).pos);
         let items = self.take_items(base);
-        Ok(self.add(pos, Expr::List(items)))
+        Ok(self.add_range(pos, tag::LIST, items))
     }
 
     /// Keeps bytes in the tree.

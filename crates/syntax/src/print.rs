@@ -21,7 +21,7 @@ pub fn expression(ast: &Ast<'_>, id: ExprId) -> Vec<u8> {
 /// An attribute path as the reference prints it in expressions and messages.
 pub fn attr_path(ast: &Ast<'_>, names: &[AttrName]) -> Vec<u8> {
     let mut steps = Vec::new();
-    push_path(&mut steps, names);
+    push_path(&mut steps, names.iter().copied());
     steps.reverse();
     let mut printer = Printer { ast, out: Vec::new() };
     printer.run(steps);
@@ -247,7 +247,7 @@ impl Printer<'_> {
         let lambda = self.ast.lambda(id);
         steps.push(Step::Text("("));
         if let Some(formals) = lambda.formals {
-            let mut sorted = self.ast.formals(formals).to_vec();
+            let mut sorted: Vec<_> = self.ast.formals(formals).collect();
             sorted.sort_by_key(|formal| formal.name.as_bytes());
             let mut before = "{ ";
             for formal in sorted {
@@ -275,7 +275,7 @@ impl Printer<'_> {
         let mut attrs: Vec<_> = self.ast.attrs(set).collect();
         attrs.sort_by_key(|attr| attr.name.as_bytes());
         let order: BTreeMap<ExprId, usize> =
-            self.ast.inherit_from(set).enumerate().map(|(index, from)| (*from, index)).collect();
+            self.ast.inherit_from(set).iter().enumerate().map(|(index, from)| (*from, index)).collect();
         let mut inherited = attrs.iter().filter(|attr| attr.kind == AttrKind::Inherited).peekable();
         if inherited.peek().is_some() {
             steps.push(Step::Text("inherit"));
@@ -314,12 +314,12 @@ enum Piece {
     E(ExprId),
 }
 
-fn push_path(steps: &mut Vec<Step>, names: &[AttrName]) {
-    for (index, name) in names.iter().enumerate() {
+fn push_path(steps: &mut Vec<Step>, names: impl Iterator<Item = AttrName>) {
+    for (index, name) in names.enumerate() {
         if index > 0 {
             steps.push(Step::Text("."));
         }
-        match *name {
+        match name {
             AttrName::Static(name) => steps.push(Step::Name(name)),
             AttrName::Dynamic(expr) => {
                 steps.extend([Step::Text("\"${"), Step::Expr(expr), Step::Text("}\"")]);

@@ -1,9 +1,13 @@
 //! Where text came from: each source takes a range of one process-wide number space, so that a position is
 //! a single `u32` which [`resolve`](Pos::resolve) turns back into file, line and column.
 
+mod lines;
+
+use std::borrow::Cow;
 use std::fmt;
-use std::ops::Range;
 use std::sync::{OnceLock, RwLock};
+
+use self::lines::Lines;
 
 /// A byte in some source, or no place at all ([`Pos::NONE`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -41,7 +45,7 @@ impl Pos {
         }
         let sources = SOURCES.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let source = sources[..sources.partition_point(|source| source.base <= self.0)].last()?;
-        ((self.0 - source.base) as usize <= source.text.len()).then_some(source)
+        ((self.0 - source.base) as usize <= source.length as usize).then_some(source)
     }
 
     /// The position as the reference prints it: `/file.nix:1:2`, or `«none»:0` where there is none.
@@ -98,13 +102,32 @@ impl fmt::Display for Origin {
 #[derive(Debug)]
 pub struct Source {
     origin: Origin,
-    text: Vec<u8>,
+    text: Text,
+    length: u32,
     base: u32,
-    /// How many lines end before each block of [`BLOCK`] bytes, counted when first asked for.
-    lines: OnceLock<Vec<u32>>,
+    /// Worked out when first asked for.
+    lines: OnceLock<Lines>,
 }
 
-const BLOCK: usize = 512;
+#[derive(Debug)]
+enum Text {
+    Here(Vec<u8>),
+    /// A text that is read when it is to be shown.
+    Elsewhere {
+        lengths: &'static [u8],
+        read: ReadText,
+        text: OnceLock<Vec<u8>>,
+    },
+}
+
+/// How a text is read again: nothing, if it is gone.
+pub struct ReadText(pub Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync>);
+
+impl fmt::Debug for ReadText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReadText")
+    }
+}
 
 /// All of the position numbers are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,22 +140,39 @@ impl Source {
     /// Takes a range of positions for `text` and keeps it.
     pub fn add(origin: Origin, text: impl Into<Vec<u8>>) -> Result<&'static Source, TooMuchText> {
         let text = text.into();
+        let length = u32::try_from(text.len()).map_err(|_| TooMuchText)?;
+        Source::add_text(origin, Text::Here(text), length)
+    }
+
+    /// The same for a text of a known length, with lines whose lengths [`Source::line_lengths`] gave.
+    pub(crate) fn add_unread(
+        origin: Origin,
+        length: u32,
+        lengths: &'static [u8],
+        read: ReadText,
+    ) -> Result<&'static Source, TooMuchText> {
+        Source::add_text(origin, Text::Elsewhere { lengths, read, text: OnceLock::new() }, length)
+    }
+
+    fn add_text(origin: Origin, text: Text, length: u32) -> Result<&'static Source, TooMuchText> {
         let mut sources = SOURCES.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         // One position past the last byte is the end of the file, which is a place too.
-        let base = sources.last().map_or(1, |last| u64::from(last.base) + last.text.len() as u64 + 1);
-        let end = base + text.len() as u64 + 1;
+        let base = sources.last().map_or(1, |last| u64::from(last.base) + u64::from(last.length) + 1);
+        let end = base + u64::from(length) + 1;
         if end > u64::from(u32::MAX) {
             return Err(TooMuchText);
         }
-        let source = Box::leak(Box::new(Source { origin, text, base: base as u32, lines: OnceLock::new() }));
+        let source =
+            Box::leak(Box::new(Source { origin, text, length, base: base as u32, lines: OnceLock::new() }));
         sources.push(source);
         Ok(source)
     }
 
     /// The same source with more text at its end, for which there are no positions.
     pub(crate) fn followed_by(&self, more: &[u8]) -> Source {
-        let text = [&self.text, more].concat();
-        Source { origin: self.origin.clone(), text, base: self.base, lines: OnceLock::new() }
+        let text = [self.text(), more].concat();
+        let (origin, length) = (self.origin.clone(), text.len() as u32);
+        Source { origin, text: Text::Here(text), length, base: self.base, lines: OnceLock::new() }
     }
 
     /// Where the text was found.
@@ -140,79 +180,77 @@ impl Source {
         &self.origin
     }
 
-    /// The text.
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.length as usize
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// The text. Of a tree that was kept it is read now, and empty if it is not there or not the same any more.
     pub fn text(&self) -> &[u8] {
-        &self.text
+        match &self.text {
+            Text::Here(text) => text,
+            Text::Elsewhere { lengths, read, text } => text.get_or_init(|| {
+                let text = (read.0)().unwrap_or_default();
+                let is_same = text.len() == self.len() && lines::lengths(&text) == *lengths;
+                if is_same { text } else { Vec::new() }
+            }),
+        }
+    }
+
+    /// The text, or one of empty lines of the same lengths if it is gone.
+    pub(crate) fn text_or_blanks(&self) -> Cow<'_, [u8]> {
+        if self.is_gone() {
+            return self.lines().blanks(self.len()).into();
+        }
+        self.text().into()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.text().len() != self.len()
     }
 
     /// The position of a byte of this text, or of its end.
     pub fn pos(&self, offset: usize) -> Pos {
-        debug_assert!(offset <= self.text.len());
+        debug_assert!(offset <= self.len());
         Pos(self.base + offset as u32)
     }
 
     /// The offset of a position that lies in this source.
     pub fn offset(&self, pos: Pos) -> Option<usize> {
         let offset = pos.0.checked_sub(self.base)? as usize;
-        (offset <= self.text.len()).then_some(offset)
+        (offset <= self.len()).then_some(offset)
     }
 
-    /// Line `number`, counted from one, without its line ending.
+    /// Line `number`, counted from one, without its line ending; of a text that is gone there are no lines.
     pub fn line(&self, number: u32) -> Option<&[u8]> {
-        let start = self.line_start(number.checked_sub(1)?)?;
-        let end = self.line_start(number).unwrap_or(self.text.len());
-        let line = &self.text[start..end];
+        let start = self.lines().start(number.checked_sub(1)?)?;
+        let end = self.lines().start(number).unwrap_or(self.len());
+        let line = self.text().get(start..end).filter(|_| !self.is_gone())?;
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         Some(line.strip_suffix(b"\r").unwrap_or(line))
     }
 
+    /// The lengths of the lines, for a tree that is kept.
+    pub(crate) fn line_lengths(&'static self) -> &'static [u8] {
+        self.lines().lengths()
+    }
+
     fn place(&'static self, offset: usize) -> Place {
-        let block = offset / BLOCK;
-        let before = self.lines_before_blocks()[block] as usize + self.line_ends(block * BLOCK..offset);
-        let start = self.line_start(before as u32).unwrap_or(0);
-        Place { source: self, line: before as u32 + 1, column: (offset - start) as u32 + 1 }
+        let (before, start) = self.lines().line_at(offset);
+        Place { source: self, line: before + 1, column: (offset - start) as u32 + 1 }
     }
 
-    /// Where the line begins that so many come before.
-    fn line_start(&self, before: u32) -> Option<usize> {
-        let Some(skipped) = before.checked_sub(1) else { return Some(0) };
-        let blocks = self.lines_before_blocks();
-        let block = blocks.partition_point(|lines| *lines < before) - 1;
-        let skipped = skipped - blocks[block];
-        let mut ends = (block * BLOCK..self.text.len()).filter(|index| self.is_line_end(*index));
-        Some(ends.nth(skipped as usize)? + 1)
-    }
-
-    /// Lines end with `\n`, `\r\n` or a lone `\r`, as in C++ Nix (position.cc).
-    fn is_line_end(&self, index: usize) -> bool {
-        let next = self.text.get(index + 1).copied().unwrap_or(0);
-        is_line_end(self.text[index], next)
-    }
-
-    fn line_ends(&self, range: Range<usize>) -> usize {
-        let next = self.text.get(range.start + 1..).unwrap_or_default();
-        let pairs = self.text[range.clone()].iter().zip(next);
-        let last = !range.is_empty() && range.end == self.text.len() && self.is_line_end(range.end - 1);
-        pairs.filter(|(byte, next)| is_line_end(**byte, **next)).count() + usize::from(last)
-    }
-
-    /// How many lines end before each block, and before the end.
-    fn lines_before_blocks(&self) -> &[u32] {
-        self.lines.get_or_init(|| {
-            let starts = (0..=self.text.len()).step_by(BLOCK);
-            let mut lines = 0;
-            let mut before = Vec::with_capacity(self.text.len() / BLOCK + 1);
-            for start in starts {
-                before.push(lines);
-                lines += self.line_ends(start..self.text.len().min(start + BLOCK)) as u32;
-            }
-            before
+    fn lines(&self) -> &Lines {
+        self.lines.get_or_init(|| match &self.text {
+            Text::Here(text) => Lines::of_text(text),
+            Text::Elsewhere { lengths, .. } => Lines::of_lengths((*lengths).into()),
         })
     }
-}
-
-fn is_line_end(byte: u8, next: u8) -> bool {
-    byte == b'\n' || byte == b'\r' && next != b'\n'
 }
 
 /// A resolved position. Displays as `origin:line:column`.
@@ -251,6 +289,10 @@ mod tests {
         assert_eq!(source.line(5), None);
     }
 
+    fn is_line_end(text: &[u8], index: usize) -> bool {
+        text[index] == b'\n' || text[index] == b'\r' && text.get(index + 1) != Some(&b'\n')
+    }
+
     #[test]
     fn lines_of_long_texts() {
         let pieces = ["\n", "\r\n", "\r", "a", "some words", "", " = \r", "\n\n", "\r\r\n"];
@@ -268,12 +310,56 @@ mod tests {
                 let place = source.pos(offset).resolve().expect("a place");
                 assert_eq!((place.line, place.column), (line, column), "offset {offset} of {end}");
                 column += 1;
-                if offset < end && source.is_line_end(offset) {
+                if offset < end && is_line_end(&text[..end], offset) {
                     (line, column) = (line + 1, 1);
                 }
             }
             assert!(source.line(line).is_some());
             assert_eq!(source.line(line + 1), None);
+            let kept = text[..end].to_vec();
+            let read = ReadText(Box::new(move || Some(kept.clone())));
+            let later =
+                Source::add_unread(Origin::String, end as u32, source.line_lengths(), read).expect("room");
+            for offset in 0..=end {
+                let places = [source, later].map(|source| source.pos(offset).resolve().expect("a place"));
+                assert_eq!((places[0].line, places[0].column), (places[1].line, places[1].column));
+            }
+            assert!((0..=line + 1).all(|line| source.line(line) == later.line(line)));
+        }
+    }
+
+    #[test]
+    fn a_text_that_changed_is_not_shown() {
+        let source = Source::add(Origin::String, "one\ntwo\n").expect("room");
+        for (now, shown) in [
+            (Some("one\ntwo\n"), Some(&b"two"[..])),
+            (Some("six\nten\n"), Some(b"ten")),
+            (Some("one two\n"), None),
+            (Some("one\ntwo\nthree\n"), None),
+            (Some(""), None),
+            (None, None),
+        ] {
+            let read = ReadText(Box::new(move || now.map(|now| now.as_bytes().to_vec())));
+            let later = Source::add_unread(Origin::String, 8, source.line_lengths(), read).expect("room");
+            assert_eq!(later.pos(5).display(), "«string»:2:2");
+            assert_eq!(later.line(2), shown, "{now:?}");
+            assert_eq!(later.text_or_blanks().len(), 8);
+            if shown.is_none() {
+                assert_eq!(&*later.text_or_blanks(), b"   \n   \n");
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_lines_have_some_place() {
+        for lengths in [&[][..], &[0], &[0, 0, 0], &[255], &[255; 1000], &[9; 1000], &[1; 1000]] {
+            let read = ReadText(Box::new(|| None));
+            let source = Source::add_unread(Origin::String, 8, lengths, read).expect("room");
+            for offset in 0..=8 {
+                assert!(source.pos(offset).resolve().is_some());
+            }
+            assert!((0..2000).all(|line| source.line(line).is_none()));
+            assert_eq!(source.text_or_blanks().len(), 8);
         }
     }
 

@@ -212,7 +212,7 @@ impl Word {
     /// The longest byte string that is a word.
     pub(crate) const MAX: usize = 16;
 
-    fn new(bytes: &[u8]) -> Option<Word> {
+    pub(crate) fn new(bytes: &[u8]) -> Option<Word> {
         let mut word = [0; Word::MAX];
         word.get_mut(..bytes.len())?.copy_from_slice(bytes);
         let value = u128::from_le_bytes(word);
@@ -245,6 +245,18 @@ impl Word {
         self.low
     }
 
+    /// Its bytes as two numbers.
+    pub(crate) const fn halves(self) -> [u64; 2] {
+        [self.low, self.high]
+    }
+
+    /// The word of so many bytes that [`Word::halves`] gave; bytes that are too many count for nothing.
+    #[inline]
+    pub(crate) fn of_halves(length: u32, [low, high]: [u64; 2]) -> Word {
+        let mask = MASKS[Word::MAX.min(length as usize)];
+        Word { low: low & mask[0], high: high & mask[1], length }
+    }
+
     fn bytes(self, room: &mut [u8; Word::MAX]) -> &[u8] {
         *room = (u128::from(self.low) | u128::from(self.high) << 64).to_le_bytes();
         &room[..self.length as usize]
@@ -256,11 +268,11 @@ impl Word {
     }
 }
 
-const K0: u64 = 0x9e37_79b9_7f4a_7c15;
-const K1: u64 = 0xa076_1d64_78bd_642f;
+pub(crate) const K0: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const K1: u64 = 0xa076_1d64_78bd_642f;
 
 #[inline]
-fn mix(left: u64, right: u64) -> u64 {
+pub(crate) fn mix(left: u64, right: u64) -> u64 {
     let wide = u128::from(left) * u128::from(right);
     wide as u64 ^ (wide >> 64) as u64
 }

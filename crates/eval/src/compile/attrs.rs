@@ -24,7 +24,7 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     }
     let froms: Box<[Lazy]> =
         stored_froms(unit, set).map(|from| lazy(ev, unit, from, Frame::Complete)).collect();
-    let attrs: Vec<&AttrNode> = unit.ast.attrs(set).collect();
+    let attrs: Vec<AttrNode> = unit.ast.attrs(set).collect();
     let values: Box<[Lazy]> =
         order.iter().map(|index| value(ev, unit, attrs[*index as usize], Frame::Complete)).collect();
     if dynamic.is_empty() && froms.is_empty() {
@@ -63,7 +63,7 @@ struct Names {
 
 /// The known names of a literal, and for each its number in source order.
 fn names(ev: &Evaluator, unit: &Unit, id: ExprId, set: SetId) -> (Names, Box<[u32]>) {
-    let attrs: Vec<&AttrNode> = unit.ast.attrs(set).collect();
+    let attrs: Vec<AttrNode> = unit.ast.attrs(set).collect();
     let mut order: Box<[u32]> = (0..attrs.len() as u32).collect();
     order.sort_unstable_by_key(|index| attrs[*index as usize].name);
     let sorted: Vec<Symbol> = order.iter().map(|index| attrs[*index as usize].name).collect();
@@ -72,7 +72,7 @@ fn names(ev: &Evaluator, unit: &Unit, id: ExprId, set: SetId) -> (Names, Box<[u3
     (Names { keys: Keys::of(&ev.heap, &sorted), origins }, order)
 }
 
-fn value(ev: &Evaluator, unit: &'static Unit, attr: &AttrNode, frame: Frame) -> Lazy {
+fn value(ev: &Evaluator, unit: &'static Unit, attr: AttrNode, frame: Frame) -> Lazy {
     match attr.kind {
         AttrKind::InheritedFrom(_) => Lazy::Thunk(thunk_code(ev, unit, attr.value)),
         _ => lazy(ev, unit, attr.value, frame),
@@ -80,10 +80,10 @@ fn value(ev: &Evaluator, unit: &'static Unit, attr: &AttrNode, frame: Frame) -> 
 }
 
 fn stored_froms(unit: &'static Unit, set: SetId) -> impl Iterator<Item = ExprId> {
-    unit.ast.inherit_from(set).copied().filter(|from| !is_plain_variable(&unit.ast, *from))
+    unit.ast.inherit_from(set).iter().copied().filter(|from| !is_plain_variable(&unit.ast, *from))
 }
 
-fn uses_slot(unit: &Unit, attr: &AttrNode) -> bool {
+fn uses_slot(unit: &Unit, attr: AttrNode) -> bool {
     matches!(attr.kind, AttrKind::InheritedFrom(from) if !is_plain_variable(&unit.ast, from))
 }
 
@@ -338,7 +338,7 @@ struct DynamicAttr {
 }
 
 fn dynamic_attrs(ev: &Evaluator, unit: &'static Unit, set: SetId, _recursive: bool) -> Box<[DynamicAttr]> {
-    let attr = |attr: &nival_syntax::ast::DynamicAttr| DynamicAttr {
+    let attr = |attr: nival_syntax::ast::DynamicAttr| DynamicAttr {
         name: expression(ev, unit, attr.name),
         pos: attr.pos,
         value: lazy(ev, unit, attr.value, Frame::Complete),

@@ -94,24 +94,28 @@ pub(crate) struct Binder {
 pub(crate) struct BoundFormal {
     pub(crate) name: Symbol,
     pub(crate) pos: Pos,
+    /// Its place in the frame.
+    index: u32,
     pub(crate) default: Option<Lazy>,
 }
 
 pub(crate) fn binder(ev: &Evaluator, code: &LambdaCode) -> &'static Binder {
     let unit = code.unit;
     let lambda = unit.ast.lambda(code.id);
-    let formals = lambda.formals.map_or(&[][..], |formals| unit.ast.formals(formals));
+    let first = code.start + u32::from(lambda.argument.is_some());
+    let formals = lambda.formals.into_iter().flat_map(|formals| unit.ast.formals(formals));
+    let formals = (first..).zip(formals).map(|(index, formal)| BoundFormal {
+        name: formal.name,
+        pos: formal.pos,
+        index,
+        default: formal.default.map(|default| lazy(ev, unit, default, Frame::FilledTo(code.start))),
+    });
+    let mut formals: Box<[BoundFormal]> = formals.collect();
+    formals.sort_unstable_by_key(|formal| formal.name);
     let binder = Binder {
         whole: lambda.argument.is_some(),
         ellipsis: lambda.formals.is_none_or(|formals| formals.ellipsis),
-        formals: formals
-            .iter()
-            .map(|formal| BoundFormal {
-                name: formal.name,
-                pos: formal.pos,
-                default: formal.default.map(|default| lazy(ev, unit, default, Frame::FilledTo(code.start))),
-            })
-            .collect(),
+        formals,
     };
     // SAFETY: what the heap keeps is never moved or freed.
     unsafe { ev.heap.keep(binder).as_ref() }
@@ -119,9 +123,9 @@ pub(crate) fn binder(ev: &Evaluator, code: &LambdaCode) -> &'static Binder {
 
 impl BoundFormal {
     #[inline]
-    fn default(&self, ev: &Evaluator, code: &LambdaCode, env: Env, index: u32, pos: Pos) -> Result<()> {
+    fn default(&self, ev: &Evaluator, code: &LambdaCode, env: Env, pos: Pos) -> Result<()> {
         match &self.default {
-            Some(default) => default.put(ev, env, env.slot(index)),
+            Some(default) => default.put(ev, env, env.slot(self.index)),
             None => return Err(missing(ev, code, env, self.name, pos)),
         }
         Ok(())
@@ -141,10 +145,8 @@ impl Binder {
         let frame = "while evaluating the value passed for the lambda argument";
         let from_call_site = if pos.is_none() { "" } else { "from call site" };
         let attrs = ev.force_attrs(argument, code.pos, frame).frame(from_call_site, pos)?;
-        let mut index = code.start;
         if self.whole {
-            env.set(index, argument);
-            index += 1;
+            env.set(code.start, argument);
         }
         let mut used = 0;
         let keys = attrs.flat_keys().map(crate::value::Keys::names);
@@ -158,12 +160,11 @@ impl Binder {
                     }
                     if next < keys.len() && keys[next] == formal.name {
                         // SAFETY: the set is flat, as it has names of its own, and `next` is below its key count.
-                        env.set(index, unsafe { attrs.slot_unchecked(next) }.get());
+                        env.set(formal.index, unsafe { attrs.slot_unchecked(next) }.get());
                         used += 1;
                     } else {
-                        formal.default(ev, code, env, index, pos)?;
+                        formal.default(ev, code, env, pos)?;
                     }
-                    index += 1;
                 }
             }
             _ => {
@@ -171,11 +172,10 @@ impl Binder {
                     match attrs.get(formal.name) {
                         Some(value) => {
                             used += 1;
-                            env.set(index, value);
+                            env.set(formal.index, value);
                         }
-                        None => formal.default(ev, code, env, index, pos)?,
+                        None => formal.default(ev, code, env, pos)?,
                     }
-                    index += 1;
                 }
             }
         }

@@ -7,6 +7,7 @@
 mod attrs;
 mod call;
 mod expr;
+mod kept;
 mod lambda;
 mod operand;
 mod ops;
@@ -14,8 +15,6 @@ mod resolve;
 mod select;
 mod strings;
 mod variable;
-
-use std::collections::HashMap;
 
 use nival_syntax::ast::Expr;
 use nival_syntax::{
@@ -32,7 +31,6 @@ pub(crate) use select::compile_from as select_from;
 use crate::code::{Code, LambdaCode, Op};
 use crate::error::{EvalError, Result};
 use crate::evaluator::{Env, Evaluator, LintLevel};
-use crate::hash::WordHash;
 use crate::host::MessageKind;
 use crate::value::{Attrs, Lambda, Slot, Suspension, Thunk, Value};
 use resolve::{Resolved, VarRef};
@@ -90,10 +88,21 @@ impl Unit {
         ast: Ast<'static>,
         scope: &Scope,
     ) -> Result<&'static Unit> {
+        Unit::with(ev, source, ast, scope, |ast| resolve::resolve(ev, ast, scope))
+    }
+
+    /// A text whose variables will be resolved.
+    fn with(
+        ev: &Evaluator,
+        source: &'static Source,
+        ast: Ast<'static>,
+        scope: &Scope,
+        resolve: impl FnOnce(&Ast<'static>) -> Result<Resolved>,
+    ) -> Result<&'static Unit> {
         for lint in ast.lints() {
             advise(ev, lint)?;
         }
-        let resolved = resolve::resolve(ev, &ast, scope)?;
+        let resolved = resolve(&ast)?;
         Ok(Box::leak(Box::new(Unit { source, ast, resolved, scope: scope.clone() })))
     }
 
@@ -118,7 +127,7 @@ impl Unit {
 }
 
 /// Warns of a literal or refuses it, if the settings say so.
-fn advise(ev: &Evaluator, lint: &Lint) -> Result<()> {
+fn advise(ev: &Evaluator, lint: Lint) -> Result<()> {
     let settings = ev.settings();
     let level = match lint.kind {
         LintKind::Url => settings.lint_url_literals,
@@ -251,11 +260,8 @@ fn thunk_code(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> &'static Code 
     Code::new(unit, id).keep(&ev.heap)
 }
 
-/// Variables that operators and `<…>` call, where something other than the built-in one is in scope.
-type Implicit = HashMap<(ExprId, Symbol), VarRef, WordHash>;
-
 /// The function that an operator or `<…>` means: the built-in one but for strange scopes.
 fn implicit(ev: &Evaluator, unit: &'static Unit, id: ExprId, name: Symbol) -> Option<Op> {
-    let var = unit.resolved.implicit.get(&(id, name))?;
-    Some(variable::from_ref(ev, unit, *var, name, unit.pos(id)))
+    let var = unit.resolved.implicit(id, name)?;
+    Some(variable::from_ref(ev, unit, var, name, unit.pos(id)))
 }

@@ -9,9 +9,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 
 use nival_syntax::ast::{AttrKind, AttrName, Expr, LambdaId, SetId};
-use nival_syntax::{Ast, ExprId, Keep, Pos, Symbol};
+use nival_syntax::{Ast, ExprId, Keep, KeptParts, KeptTree, Plain, Pos, Symbol};
 
-use super::{Implicit, Scope, Unit};
+use super::{Scope, Unit};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::hash::WordHash;
@@ -26,7 +26,7 @@ pub(super) enum VarRef {
     Frame { depth: u16, index: u32 },
     /// An entry of [`Resolved::globals`].
     Global(u32),
-    /// To be looked up in the sets of the `with`s around: an entry of [`Resolved::with_chains`].
+    /// To be looked up in the sets of the `with`s around: an entry of [`Resolved::chains`].
     With(u32),
     /// For `inherit (expr) name`: the attribute `name` of the value in this place of the frame.
     InheritSlot(u32),
@@ -58,21 +58,71 @@ impl Place {
     }
 }
 
-/// All variables of a text.
+/// All variables of a text: numbers only, but for the built-in values.
 pub(super) struct Resolved {
     /// One entry for each node of the tree.
     vars: &'static [Packed],
     /// What has no room in an entry.
-    wide: Vec<VarRef>,
-    pub(super) implicit: Implicit,
-    pub(super) globals: Vec<Value>,
-    /// The `with`s around a variable, from the innermost outwards.
-    pub(super) with_chains: Vec<Box<[WithPlace]>>,
+    wide: &'static [Wide],
+    /// Variables that operators and `<…>` call, where something other than the built-in one is in scope: by node and
+    /// name.
+    implicit: &'static [Implicit],
+    pub(super) globals: Box<[Value]>,
+    /// The `with`s around a variable: ranges of [`Resolved::withs`].
+    chains: &'static [Chain],
+    /// These from the innermost outwards.
+    withs: &'static [WithPlace],
 }
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Wide {
+    kind: u32,
+    depth: u32,
+    number: u32,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Implicit {
+    node: u32,
+    /// The number of one of the symbols that are the same in each process.
+    name: u32,
+    var: Packed,
+}
+
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Chain {
+    start: u32,
+    len: u32,
+}
+
+// SAFETY: a transparent `u32`.
+unsafe impl Plain for Packed {}
+// SAFETY: a `repr(C)` structure of `u32`s alone, as are the next.
+unsafe impl Plain for Wide {}
+// SAFETY: as above.
+unsafe impl Plain for Implicit {}
+// SAFETY: as above.
+unsafe impl Plain for Chain {}
+// SAFETY: as above.
+unsafe impl Plain for WithPlace {}
 
 /// What a variable means in half the room: what kind it is in the low bits, above these its number.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 struct Packed(u32);
+
+const FRAME: u32 = 1;
+const GLOBAL: u32 = 2;
+const WITH: u32 = 3;
+const INHERIT_SLOT: u32 = 4;
+const OWN_FRAME: u32 = 5;
+const IN_FRAME: u32 = 6;
+const WIDE: u32 = 7;
+/// Only among the wide ones.
+const INHERIT_VAR: u32 = 8;
 
 impl Packed {
     const NONE: Packed = Packed(0);
@@ -80,23 +130,28 @@ impl Packed {
     /// Of a frame's number, so many bits are the place in it.
     const INDEX_BITS: u32 = 22;
 
-    fn new(var: VarRef, wide: &mut Vec<VarRef>) -> Packed {
-        let packed = match var {
-            VarRef::None => Some(Packed::NONE),
-            VarRef::Frame { depth, index } if index >> Self::INDEX_BITS == 0 => {
-                Packed::of_kind(1, u32::from(depth) << Self::INDEX_BITS | index)
+    fn new(var: VarRef, wide: &mut Vec<Wide>) -> Packed {
+        let (kind, depth, number) = match var {
+            VarRef::None => return Packed::NONE,
+            VarRef::Frame { depth, index } => (FRAME, u32::from(depth), index),
+            VarRef::Global(number) => (GLOBAL, 0, number),
+            VarRef::With(number) => (WITH, 0, number),
+            VarRef::InheritSlot(number) => (INHERIT_SLOT, 0, number),
+            VarRef::InheritVar(from) => (INHERIT_VAR, 0, from.index() as u32),
+            VarRef::OwnFrame(number) => (OWN_FRAME, 0, number),
+            VarRef::InFrame(number) => (IN_FRAME, 0, number),
+        };
+        let packed = match kind {
+            FRAME if number >> Self::INDEX_BITS == 0 => {
+                Packed::of_kind(FRAME, depth << Self::INDEX_BITS | number)
                     .filter(|_| depth < 1 << (u32::BITS - Self::KIND_BITS - Self::INDEX_BITS))
             }
-            VarRef::Global(number) => Packed::of_kind(2, number),
-            VarRef::With(number) => Packed::of_kind(3, number),
-            VarRef::InheritSlot(number) => Packed::of_kind(4, number),
-            VarRef::OwnFrame(number) => Packed::of_kind(5, number),
-            VarRef::InFrame(number) => Packed::of_kind(6, number),
-            VarRef::Frame { .. } | VarRef::InheritVar(_) => None,
+            FRAME | INHERIT_VAR => None,
+            _ => Packed::of_kind(kind, number),
         };
         packed.unwrap_or_else(|| {
-            wide.push(var);
-            Packed::of_kind(7, wide.len() as u32 - 1).expect("a text of 4 GiB has fewer variables")
+            wide.push(Wide { kind, depth, number });
+            Packed::of_kind(WIDE, wide.len() as u32 - 1).expect("a text of 4 GiB has fewer variables")
         })
     }
 
@@ -105,41 +160,117 @@ impl Packed {
     }
 }
 
+fn var(kind: u32, depth: u32, number: u32) -> VarRef {
+    match kind {
+        FRAME => VarRef::Frame { depth: depth as u16, index: number },
+        GLOBAL => VarRef::Global(number),
+        WITH => VarRef::With(number),
+        INHERIT_SLOT => VarRef::InheritSlot(number),
+        INHERIT_VAR => VarRef::InheritVar(ExprId::from_index(number)),
+        OWN_FRAME => VarRef::OwnFrame(number),
+        IN_FRAME => VarRef::InFrame(number),
+        _ => VarRef::None,
+    }
+}
+
 impl Resolved {
     /// What the variable at a node means.
     pub(super) fn var(&self, id: ExprId) -> VarRef {
-        let packed = self.vars[id.index()].0;
+        self.unpacked(self.vars.get(id.index()).copied().unwrap_or(Packed::NONE))
+    }
+
+    fn unpacked(&self, Packed(packed): Packed) -> VarRef {
         let number = packed >> Packed::KIND_BITS;
         match packed & ((1 << Packed::KIND_BITS) - 1) {
-            0 => VarRef::None,
-            1 => VarRef::Frame {
-                depth: (number >> Packed::INDEX_BITS) as u16,
-                index: number & ((1 << Packed::INDEX_BITS) - 1),
+            FRAME => var(FRAME, number >> Packed::INDEX_BITS, number & ((1 << Packed::INDEX_BITS) - 1)),
+            WIDE => match self.wide.get(number as usize) {
+                Some(wide) => var(wide.kind, wide.depth, wide.number),
+                None => VarRef::None,
             },
-            2 => VarRef::Global(number),
-            3 => VarRef::With(number),
-            4 => VarRef::InheritSlot(number),
-            5 => VarRef::OwnFrame(number),
-            6 => VarRef::InFrame(number),
-            _ => self.wide[number as usize],
+            kind => var(kind, 0, number),
         }
     }
+
+    /// The variable that an operator or `<…>` calls, if it is not the built-in one.
+    pub(super) fn implicit(&self, id: ExprId, name: Symbol) -> Option<VarRef> {
+        let key = (id.index() as u32, name.id());
+        let found = self.implicit.binary_search_by_key(&key, |entry| (entry.node, entry.name)).ok()?;
+        Some(self.unpacked(self.implicit[found].var))
+    }
+
+    /// The `with`s of a chain.
+    pub(super) fn chain(&self, number: u32) -> &'static [WithPlace] {
+        let Chain { start, len } =
+            self.chains.get(number as usize).copied().unwrap_or(Chain { start: 0, len: 0 });
+        self.withs.get(start as usize..).and_then(|rest| rest.get(..len as usize)).unwrap_or_default()
+    }
+
+    /// Adds what the variables mean to the tables of a tree.
+    pub(super) fn put(&self, parts: &mut KeptParts) {
+        parts.add(self.vars);
+        parts.add(self.wide);
+        parts.add(self.implicit);
+        parts.add(self.chains);
+        parts.add(self.withs);
+    }
+
+    /// What [`Resolved::put`] added, with the values of the built-in variables.
+    pub(super) fn take(tree: &KeptTree, globals: Box<[Value]>) -> Option<Resolved> {
+        Some(Resolved {
+            vars: tree.added(0)?,
+            wide: tree.added(1)?,
+            implicit: tree.added(2)?,
+            chains: tree.added(3)?,
+            withs: tree.added(4)?,
+            globals,
+        })
+    }
+}
+
+/// How many tables [`Resolved::put`] adds.
+pub(super) const TABLES: usize = 5;
+
+/// The names of the built-in values that the text resolved last uses, by their numbers in its tree; and of those that
+/// are sought in the sets of a `with` the ones that may be built-in under other settings.
+pub(super) fn last_names(
+    ev: &Evaluator,
+    ast: &Ast<'_>,
+    is_optional: impl Fn(Symbol) -> bool,
+) -> (Vec<u32>, Vec<u32>) {
+    let room = ev.resolver_room.0.borrow();
+    let (mut globals, mut doubtful) = (vec![0; room.globals.len()], Vec::new());
+    for (number, name) in (0..).zip(ast.symbols()) {
+        if let Some(place) = room.global_places.get(name) {
+            globals[*place as usize] = number;
+        } else if !room.sought.is_empty() && is_optional(*name) && room.sought.contains(name) {
+            doubtful.push(number);
+        }
+    }
+    (globals, doubtful)
 }
 
 /// Where the set of a `with` is.
 #[derive(Clone, Copy, PartialEq)]
+#[repr(C)]
 pub(super) struct WithPlace {
     /// How many frames further out than the one before.
     pub(super) distance: u32,
     pub(super) index: u32,
-    pub(super) pos: Pos,
+    /// The number of the `with`.
+    node: u32,
+}
+
+impl WithPlace {
+    pub(super) fn pos(self, unit: &Unit) -> Pos {
+        unit.pos(ExprId::from_index(self.node))
+    }
 }
 
 /// How the `with` of a variable is found before it is known from where.
 struct With {
     level: u32,
     index: u32,
-    pos: Pos,
+    node: u32,
 }
 
 /// What resolving needs, kept from one text to the next.
@@ -152,7 +283,22 @@ struct Room {
     table: Vec<u32>,
     bindings: Vec<Binding>,
     vars: Vec<Packed>,
+    wide: Vec<Wide>,
+    implicit: Vec<Implicit>,
+    chains: Vec<Chain>,
+    places: Vec<WithPlace>,
+    globals: Vec<Value>,
     global_places: HashMap<Symbol, u32, WordHash>,
+    /// Names that were looked for in the sets of a `with`.
+    sought: Vec<Symbol>,
+}
+
+impl Room {
+    /// Whether a chain is the same as the places from a number on.
+    fn is_chain(&self, chain: Chain, start: usize) -> bool {
+        let known = &self.places[chain.start as usize..][..chain.len as usize];
+        *known == self.places[start..]
+    }
 }
 
 struct Binding {
@@ -173,7 +319,6 @@ struct Resolver<'a> {
     withs: Vec<With>,
     /// The chain for the current `withs`, if one was made.
     chain: Option<u32>,
-    result: Resolved,
     /// Whether each scope has a frame of its own, as somebody wants to look at them.
     is_debugged: bool,
     /// The expression at which somebody wants to know what is in scope.
@@ -206,10 +351,20 @@ pub(crate) fn scopes_at(ev: &Evaluator, unit: &Unit, id: ExprId) -> Vec<NamedSco
 
 pub(super) fn resolve(ev: &Evaluator, ast: &Ast<'static>, scope: &Scope) -> Result<Resolved> {
     let mut room = ev.resolver_room.0.borrow_mut();
-    let mut resolver = Resolver::new(ev, ast, &mut room);
-    resolver.text(scope)?;
-    let vars = ev.heap.keep_table(&mut resolver.room.vars);
-    Ok(Resolved { vars, ..resolver.result })
+    Resolver::new(ev, ast, &mut room).text(scope)?;
+    room.implicit.sort_unstable_by_key(|entry| (entry.node, entry.name));
+    Ok(Resolved {
+        vars: keep(ev, &mut room.vars),
+        wide: keep(ev, &mut room.wide),
+        implicit: keep(ev, &mut room.implicit),
+        chains: keep(ev, &mut room.chains),
+        withs: keep(ev, &mut room.places),
+        globals: room.globals.as_slice().into(),
+    })
+}
+
+pub(super) fn keep<T: Copy + 'static>(ev: &Evaluator, entries: &mut Vec<T>) -> &'static [T] {
+    if entries.is_empty() { &[] } else { ev.heap.keep_table(entries) }
 }
 
 /// Whether `inherit (expr)` needs no place for the value of `expr`.
@@ -222,6 +377,12 @@ impl<'a> Resolver<'a> {
         room.global_places.clear();
         room.vars.clear();
         room.vars.resize(ast.len(), Packed::NONE);
+        room.wide.clear();
+        room.implicit.clear();
+        room.chains.clear();
+        room.places.clear();
+        room.globals.clear();
+        room.sought.clear();
         Resolver {
             ev,
             ast,
@@ -230,13 +391,6 @@ impl<'a> Resolver<'a> {
             size: 0,
             withs: Vec::new(),
             chain: None,
-            result: Resolved {
-                vars: &[],
-                wide: Vec::new(),
-                implicit: Implicit::default(),
-                globals: Vec::new(),
-                with_chains: Vec::new(),
-            },
             is_debugged: ev.settings().debugging.is_some(),
             wanted: None,
             scopes: Vec::new(),
@@ -328,8 +482,8 @@ impl<'a> Resolver<'a> {
             return Some(VarRef::Global(*place));
         }
         let value = *self.ev.globals().names.get(&name)?;
-        let place = self.result.globals.len() as u32;
-        self.result.globals.push(value);
+        let place = self.room.globals.len() as u32;
+        self.room.globals.push(value);
         self.room.global_places.insert(name, place);
         Some(VarRef::Global(place))
     }
@@ -343,18 +497,24 @@ impl<'a> Resolver<'a> {
                 EvalError::new(ErrorKind::UndefinedVariable, format!("undefined variable '{name}'")).at(pos)
             );
         }
+        self.room.sought.push(name);
         let mut from = self.level;
         let chain = self.withs.iter().rev().map(|with| {
             let distance = from - with.level;
             from = with.level;
-            WithPlace { distance, index: with.index, pos: with.pos }
+            WithPlace { distance, index: with.index, node: with.node }
         });
-        let chain: Box<[WithPlace]> = chain.collect();
-        let place = match self.chain {
-            Some(place) if self.result.with_chains[place as usize] == chain => place,
+        let start = self.room.places.len();
+        self.room.places.extend(chain);
+        let place = match self.chain.map(|place| (place, self.room.chains[place as usize])) {
+            Some((place, known)) if self.room.is_chain(known, start) => {
+                self.room.places.truncate(start);
+                place
+            }
             _ => {
-                self.result.with_chains.push(chain);
-                self.result.with_chains.len() as u32 - 1
+                let len = (self.room.places.len() - start) as u32;
+                self.room.chains.push(Chain { start: start as u32, len });
+                self.room.chains.len() as u32 - 1
             }
         };
         self.chain = Some(place);
@@ -363,7 +523,8 @@ impl<'a> Resolver<'a> {
 
     fn implicit(&mut self, id: ExprId, name: Symbol) {
         if let Some(found) = self.find_bound(name) {
-            self.result.implicit.insert((id, name), found);
+            let var = Packed::new(found, &mut self.room.wide);
+            self.room.implicit.push(Implicit { node: id.index() as u32, name: name.id(), var });
         }
     }
 
@@ -371,10 +532,10 @@ impl<'a> Resolver<'a> {
         ids.iter().try_for_each(|id| self.expr(*id))
     }
 
-    fn path(&mut self, names: &[AttrName]) -> Result<()> {
+    fn path(&mut self, names: impl Iterator<Item = AttrName>) -> Result<()> {
         for name in names {
             if let AttrName::Dynamic(expr) = name {
-                self.expr(*expr)?;
+                self.expr(expr)?;
             }
         }
         Ok(())
@@ -432,7 +593,7 @@ impl<'a> Resolver<'a> {
                 }
                 self.all(&[left, right])
             }
-            Expr::Concat { parts, .. } => ast.parts(parts).iter().try_for_each(|part| self.expr(part.expr)),
+            Expr::Concat { parts, .. } => ast.parts(parts).try_for_each(|part| self.expr(part.expr)),
         }
     }
 
@@ -481,7 +642,7 @@ impl<'a> Resolver<'a> {
             Expr::With { body, .. } => {
                 let index = self.reserve(1);
                 let outer_chain = self.chain.take();
-                self.withs.push(With { level: self.level, index, pos: self.ast.pos(id) });
+                self.withs.push(With { level: self.level, index, node: id.index() as u32 });
                 self.open_scope(Some(self.withs.len() - 1));
                 let result = self.body(body);
                 self.withs.pop();
@@ -496,14 +657,14 @@ impl<'a> Resolver<'a> {
     fn lambda(&mut self, lambda: LambdaId) -> Result<()> {
         let mut lambda = self.ast.lambda(lambda);
         loop {
-            let formals = lambda.formals.map_or(&[][..], |formals| self.ast.formals(formals));
-            let names = lambda.argument.iter().chain(formals.iter().map(|formal| &formal.name));
+            let ast = self.ast;
+            let formals = || lambda.formals.into_iter().flat_map(|formals| ast.formals(formals));
             self.open_scope(None);
-            for name in names {
+            for name in lambda.argument.into_iter().chain(formals().map(|formal| formal.name)) {
                 let index = self.reserve(1);
-                self.bind(*name, index);
+                self.bind(name, index);
             }
-            for default in formals.iter().filter_map(|formal| formal.default) {
+            for default in formals().filter_map(|formal| formal.default) {
                 self.expr(default)?;
             }
             let inner = match self.ast.expr(lambda.body) {
@@ -561,7 +722,7 @@ impl<'a> Resolver<'a> {
         for (index, attr) in (start..).zip(ast.attrs(set)) {
             self.bind(attr.name, index);
         }
-        let froms = ast.inherit_from(set).filter(|from| !is_plain_variable(ast, **from)).count();
+        let froms = ast.inherit_from(set).iter().filter(|from| !is_plain_variable(ast, **from)).count();
         let first_from = self.reserve(froms);
         for from in ast.inherit_from(set) {
             self.expr(*from)?;
@@ -585,7 +746,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn note(&mut self, id: ExprId, var: VarRef) {
-        self.room.vars[id.index()] = Packed::new(var, &mut self.result.wide);
+        self.room.vars[id.index()] = Packed::new(var, &mut self.room.wide);
     }
 
     fn inherited_from(&mut self, set: SetId, placeholder: ExprId, from: ExprId, first_slot: u32) {
@@ -593,7 +754,7 @@ impl<'a> Resolver<'a> {
             VarRef::InheritVar(from)
         } else {
             let ast = self.ast;
-            let mut stored = ast.inherit_from(set).filter(|from| !is_plain_variable(ast, **from));
+            let mut stored = ast.inherit_from(set).iter().filter(|from| !is_plain_variable(ast, **from));
             let place = stored.position(|other| *other == from).unwrap_or_default() as u32;
             VarRef::InheritSlot(first_slot + place)
         };

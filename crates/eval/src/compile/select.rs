@@ -33,13 +33,15 @@ pub(crate) fn compile_from(
     default: Option<ExprId>,
 ) -> Op {
     let pos = unit.pos(id);
-    let path = unit.ast.path(path);
-    if let ([AttrName::Static(name)], None) = (path, default) {
-        return Op::new(&ev.heap, SelectOne::new(subject, *name, pos));
-    }
-    if let ([AttrName::Static(name)], Some(default)) = (path, default) {
-        let default = expression(ev, unit, default);
-        return Op::new(&ev.heap, SelectOneOr { select: SelectOne::new(subject, *name, pos), default });
+    if let Some(name) = unit.ast.only_name(path) {
+        let select = SelectOne::new(subject, name, pos);
+        return match default {
+            None => Op::new(&ev.heap, select),
+            Some(default) => {
+                let default = expression(ev, unit, default);
+                Op::new(&ev.heap, SelectOneOr { select, default })
+            }
+        };
     }
     let names = names(ev, unit, path);
     match default {
@@ -58,25 +60,25 @@ pub(super) fn compile_has(
     subject: ExprId,
     path: PathId,
 ) -> Op {
-    let (path, pos) = (unit.ast.path(path), unit.pos(id));
+    let pos = unit.pos(id);
     let subject = Operand::compile(ev, unit, subject);
-    if let [AttrName::Static(name)] = path {
-        return Op::new(&ev.heap, HasOne(SelectOne::new(subject, *name, pos)));
+    if let Some(name) = unit.ast.only_name(path) {
+        return Op::new(&ev.heap, HasOne(SelectOne::new(subject, name, pos)));
     }
     Op::new(&ev.heap, HasAttr { subject, names: names(ev, unit, path), pos })
 }
 
-fn names(ev: &Evaluator, unit: &'static Unit, path: &[AttrName]) -> Box<[Name]> {
-    let name = |name: &AttrName| match name {
-        AttrName::Static(name) => Name::Static(*name, InlineCache::default()),
+fn names(ev: &Evaluator, unit: &'static Unit, path: PathId) -> Box<[Name]> {
+    let name = |name: AttrName| match name {
+        AttrName::Static(name) => Name::Static(name, InlineCache::default()),
         AttrName::Dynamic(expr) => Name::Dynamic(Box::new(DynamicName {
-            op: expression(ev, unit, *expr),
-            pos: unit.pos(*expr),
+            op: expression(ev, unit, expr),
+            pos: unit.pos(expr),
             unit,
-            expr: *expr,
+            expr,
         })),
     };
-    path.iter().map(name).collect()
+    unit.ast.path(path).map(name).collect()
 }
 
 /// The last names seen in one place of the code, and where the attribute is among them: one word, so that

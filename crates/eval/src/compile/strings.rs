@@ -17,24 +17,27 @@ const FRAME: &str = "while evaluating a path segment";
 
 pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, kind: ConcatKind, parts: Range) -> Op {
     let pos = unit.pos(id);
-    let parts = unit.ast.parts(parts);
-    let piece = |part: &Part| match constant_bytes(unit, part.expr) {
+    let mut parts = unit.ast.parts(parts);
+    let piece = |part: Part| match constant_bytes(unit, part.expr) {
         Some(bytes) => Piece::Text(constant_text(ev, bytes), part.pos),
         None => Piece::Expr(Operand::compile(ev, unit, part.expr), part.pos),
     };
-    match (kind, parts) {
-        (ConcatKind::Plus, [left, right]) => {
-            let positions = (left.pos, right.pos);
-            let left = Operand::compile(ev, unit, left.expr);
-            let right = Operand::compile(ev, unit, right.expr);
-            Op::new(&ev.heap, Add { left, right, positions, pos })
-        }
-        (ConcatKind::Plus | ConcatKind::Path, _) => {
-            let parts = parts.iter().map(|part| (expression(ev, unit, part.expr), part.pos)).collect();
+    if kind == ConcatKind::Plus
+        && parts.len() == 2
+        && let (Some(left), Some(right)) = (parts.next(), parts.next())
+    {
+        let positions = (left.pos, right.pos);
+        let left = Operand::compile(ev, unit, left.expr);
+        let right = Operand::compile(ev, unit, right.expr);
+        return Op::new(&ev.heap, Add { left, right, positions, pos });
+    }
+    match kind {
+        ConcatKind::Plus | ConcatKind::Path => {
+            let parts = parts.map(|part| (expression(ev, unit, part.expr), part.pos)).collect();
             Op::new(&ev.heap, ConcatPath { parts, pos })
         }
-        (ConcatKind::String | ConcatKind::IndentedString, _) => {
-            Op::new(&ev.heap, Interpolate(parts.iter().map(piece).collect()))
+        ConcatKind::String | ConcatKind::IndentedString => {
+            Op::new(&ev.heap, Interpolate(parts.map(piece).collect()))
         }
     }
 }

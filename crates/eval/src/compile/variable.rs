@@ -4,7 +4,7 @@ use nival_syntax::{ExprId, Pos, Symbol};
 
 use super::Unit;
 use super::operand::Operand;
-use super::resolve::{VarRef, WithPlace};
+use super::resolve::VarRef;
 use super::select::{InlineCache, SelectOne};
 use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
@@ -23,9 +23,13 @@ pub(super) fn from_ref(ev: &Evaluator, unit: &'static Unit, var: VarRef, name: S
         VarRef::Frame { depth, index } => Op::new(heap, Outer { depth: u32::from(depth), index, pos }),
         VarRef::Global(index) => Op::new(heap, Global { value: unit.resolved.globals[index as usize], pos }),
         VarRef::With(chain) => {
-            let chain = &unit.resolved.with_chains[chain as usize];
-            let caches = chain.iter().map(|_| InlineCache::default()).collect();
-            Op::new(heap, FromWith { chain, caches, name, pos })
+            let sets = unit.resolved.chain(chain).iter().map(|with| WithSet {
+                distance: with.distance,
+                index: with.index,
+                pos: with.pos(unit),
+                cache: InlineCache::default(),
+            });
+            Op::new(heap, FromWith { sets: sets.collect(), name, pos })
         }
         VarRef::InheritSlot(index) => Op::new(heap, SelectOne::new(Operand::Local { index, pos }, name, pos)),
         VarRef::InheritVar(from) => {
@@ -88,21 +92,29 @@ impl Run for Global {
 
 /// A variable that only the sets of the `with`s around can have.
 struct FromWith {
-    chain: &'static [WithPlace],
-    caches: Box<[InlineCache]>,
+    /// From the innermost outwards.
+    sets: Box<[WithSet]>,
     name: Symbol,
     pos: Pos,
+}
+
+struct WithSet {
+    /// How many frames further out than the one before.
+    distance: u32,
+    index: u32,
+    pos: Pos,
+    cache: InlineCache,
 }
 
 impl Run for FromWith {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let mut env = env;
         let mut outermost = None;
-        for (place, cache) in self.chain.iter().zip(&self.caches) {
+        for place in &self.sets {
             env = env.outer(place.distance);
             let frame = "while evaluating the first subexpression of a with expression";
             let attrs = ev.force_attrs(env.slot(place.index).get(), place.pos, frame)?;
-            if let Some(found) = cache.find(attrs, self.name) {
+            if let Some(found) = place.cache.find(attrs, self.name) {
                 return ev.force_place(found, self.pos);
             }
             outermost = Some(attrs);

@@ -118,11 +118,11 @@ impl StackFrame {
             Kind::Call => (["while calling a function", "", ""].map(str::to_owned), pos),
             Kind::Let => (["while evaluating a '", "let", "' expression"].map(str::to_owned), Pos::NONE),
             Kind::Selection => {
-                let path: &[AttrName] = match ast.expr(entry.place.id) {
-                    Expr::Select { path, .. } => ast.path(path),
-                    _ => &[],
+                let path: Vec<AttrName> = match ast.expr(entry.place.id) {
+                    Expr::Select { path, .. } => ast.path(path).collect(),
+                    _ => Vec::new(),
                 };
-                let path = String::from_utf8_lossy(&print::attr_path(ast, path)).into_owned();
+                let path = String::from_utf8_lossy(&print::attr_path(ast, &path)).into_owned();
                 (["while evaluating the attribute '".to_owned(), path, "'".to_owned()], pos)
             }
             Kind::Function(name, pos) => {

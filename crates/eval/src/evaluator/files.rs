@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nival_formats::url::{Strictness, Url};
 use nival_formats::{ContentAddressMethod, StorePath};
-use nival_syntax::{Expr, Origin, Pos, Source, Symbol, print};
+use nival_syntax::{Expr, Origin, Pos, ReadText, Source, Symbol, print};
 
 use super::{Env, Evaluator, SearchEntry, Sought, Verbosity};
 use crate::code::Run;
@@ -102,7 +102,7 @@ impl Evaluator {
         if let Some(value) = known {
             return self.force(value, Pos::NONE);
         }
-        let (resolved, text) = self.find_import(path)?;
+        let (resolved, found) = self.find_import(path, &Scope::default())?;
         let resolved_bytes = resolved.as_os_str().as_encoded_bytes();
         let mut values = lock(&self.shared.files.values);
         let value = match values.get(resolved_bytes) {
@@ -110,7 +110,7 @@ impl Evaluator {
             None => {
                 let value = self.native_thunk(FileValue {
                     path: resolved.to_path_buf(),
-                    text: Mutex::new(text),
+                    found: Mutex::new(found),
                     unit: OnceLock::new(),
                 });
                 values.insert(resolved_bytes.into(), value);
@@ -142,15 +142,44 @@ impl Evaluator {
     }
 
     fn parse_import(&self, path: &Path, scope: &Scope) -> Result<&'static Unit> {
-        let (path, text) = self.find_import(path)?;
-        self.parse_file(&path, text, scope)
+        let (path, found) = self.find_import(path, scope)?;
+        self.parse_file(&path, found, scope)
     }
 
-    /// Parses a file whose text may have been read already.
-    fn parse_file(&self, path: &Path, text: Option<Vec<u8>>, scope: &Scope) -> Result<&'static Unit> {
-        let text = text.map_or_else(|| self.read_file(path), Ok)?;
+    /// Parses a file that may have been read already, or whose tree was kept.
+    fn parse_file(&self, path: &Path, found: Option<Found>, scope: &Scope) -> Result<&'static Unit> {
         let base = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
-        self.parse(self.origin(path), text, &base, scope)
+        let origin = self.origin(path);
+        let Some(Found { here, contents }) = found else {
+            return self.parse(origin, self.read_file(path)?, &base, scope);
+        };
+        let here = here.as_deref().unwrap_or(path);
+        let text = match contents {
+            Contents::Text(text) => text,
+            Contents::Tree(tree) => {
+                if let Some(unit) = Unit::of_kept(self, tree, origin.clone(), &base, self.text_of(here)) {
+                    return unit;
+                }
+                match self.host().read_plain_file(here) {
+                    Some(text) => text,
+                    None => self.read_file(path)?,
+                }
+            }
+        };
+        let unit = self.parse(origin, text, &base, scope)?;
+        if self.host().keeps_trees()
+            && scope.keeps(self)
+            && let Some(parts) = unit.parts(self, &base)
+        {
+            self.host().keep_tree(here, parts);
+        }
+        Ok(unit)
+    }
+
+    /// The text of a file, to be read when it is to be shown.
+    fn text_of(&self, path: &Path) -> ReadText {
+        let (host, path) = (Arc::clone(&self.shared.host), path.to_path_buf());
+        ReadText(Box::new(move || host.read_plain_file(&path)))
     }
 
     /// Parses a file that must be written as a set: one that can be read without evaluating anything.
@@ -220,15 +249,18 @@ impl Evaluator {
 
     /// The file that an import of a path means, and its contents if they were read on the way: a name that ends
     /// as those of files do is opened without being looked at first.
-    fn find_import<'p>(&self, path: &'p Path) -> Result<(Cow<'p, Path>, Option<Vec<u8>>)> {
+    fn find_import<'p>(&self, path: &'p Path, scope: &Scope) -> Result<(Cow<'p, Path>, Option<Found>)> {
         let bytes = path.as_os_str().as_encoded_bytes();
         if bytes.ends_with(b".nix") && !bytes.starts_with(EMBEDDED.as_bytes()) {
             let here = self.resolve_ancestors(path)?;
             self.check_access(&here)?;
-            if self.check_access(path).is_ok()
-                && let Some(text) = self.host().read_plain_file(&here)
-            {
-                return Ok((path.into(), Some(text)));
+            if self.check_access(path).is_ok() {
+                let tree = if scope.keeps(self) { self.host().kept_tree(&here) } else { None };
+                let read = || self.host().read_plain_file(&here).map(Contents::Text);
+                if let Some(contents) = tree.map(Contents::Tree).or_else(read) {
+                    let here = (*here != *path).then(|| here.into_owned());
+                    return Ok((path.into(), Some(Found { here, contents })));
+                }
             }
         }
         Ok((self.resolve_import(path)?, None))
@@ -594,10 +626,23 @@ impl Run for TextValue {
     }
 }
 
+/// A file as it was found.
+struct Found {
+    /// The path with the links in it followed, if that is another one.
+    here: Option<PathBuf>,
+    contents: Contents,
+}
+
+enum Contents {
+    Text(Vec<u8>),
+    /// What an earlier process made of it.
+    Tree(&'static [u8]),
+}
+
 struct FileValue {
     path: PathBuf,
     /// What was read when the file was found, until it is parsed.
-    text: Mutex<Option<Vec<u8>>>,
+    found: Mutex<Option<Found>>,
     /// An evaluation ahead of need may be given up after the file was parsed.
     unit: OnceLock<&'static Unit>,
 }
@@ -607,8 +652,8 @@ impl FileValue {
         if let Some(unit) = self.unit.get() {
             return Ok(unit);
         }
-        let text = lock(&self.text).take();
-        let unit = ev.parse_file(&self.path, text, &Scope::default())?;
+        let found = lock(&self.found).take();
+        let unit = ev.parse_file(&self.path, found, &Scope::default())?;
         Ok(self.unit.get_or_init(|| unit))
     }
 }

@@ -65,7 +65,9 @@ pub(super) fn read(ev: &Evaluator, resolved: &FlakeRef, place: Place, lock_root:
     };
     if let View::Lambda(lambda) = outputs.expect(ev, Type::Function)?.view() {
         let ast = &lambda.code().unit.ast;
-        let formals = ast.lambda(lambda.code().id).formals.map_or(&[][..], |formals| ast.formals(formals));
+        let formals = ast.lambda(lambda.code().id).formals;
+        let mut formals: Vec<_> = formals.into_iter().flat_map(|formals| ast.formals(formals)).collect();
+        formals.sort_unstable_by_key(|formal| formal.name);
         for formal in formals {
             let name = formal.name.to_text().into_owned();
             if name != "self" && !inputs.contains_key(&name) {

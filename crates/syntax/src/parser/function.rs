@@ -1,7 +1,7 @@
 //! Functions, and what looks like one at first.
 
 use super::{Failure, Parser, Result};
-use crate::ast::{DocComment, Expr, ExprId, Formal, Formals, Lambda, LambdaId, Range};
+use crate::ast::{DocComment, ExprId, FormalWords, Formals, LambdaWords, Local, Range, Spot, tag};
 use crate::lexer::{Name, Token};
 use crate::{Code, Pos, Symbol};
 
@@ -31,37 +31,34 @@ impl Parser<'_> {
                 self.expect(Token::Colon)?;
                 Ok(Ok(PendingLambda { start, argument: Some(name), formals }))
             }
-            _ => {
-                let pos = self.pos(start);
-                let expr = self.variable_of(name);
-                Ok(Err(self.add(pos, expr)))
-            }
+            _ => Ok(Err(self.variable_of(Spot::at(start), name))),
         }
     }
 
     /// A function `{ … }: …` or `{ … }@x: …`, or an attribute set.
     pub(super) fn set_or_lambda(&mut self) -> Result<Result<PendingLambda, ExprId>> {
         let start = self.start();
-        let pos = self.pos(start);
+        let pos = Spot::at(start);
         self.advance();
         let formals = match self.token {
             Token::Ellipsis => self.formals(None)?,
             Token::Identifier => {
                 let name = self.lexer.name();
-                let name_pos = self.pos(self.start());
+                let name_start = self.start();
                 self.advance();
                 if !matches!(self.token, Token::Comma | Token::Question | Token::BraceClose) {
                     let set = self.new_set(false);
-                    self.binding_from(set, self.symbol_of(name), name_pos)?;
+                    let name = self.local_of(name);
+                    self.binding_from(set, name, name_start)?;
                     return self.braces(set, pos).map(Err);
                 }
-                self.formals(Some((name, name_pos)))?
+                self.formals(Some((name, Spot::at(name_start))))?
             }
             Token::BraceClose => {
                 self.advance();
                 if !matches!(self.token, Token::Colon | Token::At) {
                     let set = self.new_set(false);
-                    return Ok(Err(self.add(pos, Expr::Set(set))));
+                    return Ok(Err(self.add(pos, tag::SET, set.0, 0)));
                 }
                 Formals { range: Range::default(), ellipsis: false }
             }
@@ -83,7 +80,7 @@ impl Parser<'_> {
     }
 
     /// The formal arguments up to and with `}`; of the first one the name may have been read.
-    fn formals(&mut self, mut first: Option<(Name, Pos)>) -> Result<Formals> {
+    fn formals(&mut self, mut first: Option<(Name, Spot)>) -> Result<Formals> {
         let base = self.room.formals.len();
         let mut ellipsis = false;
         loop {
@@ -96,7 +93,7 @@ impl Parser<'_> {
                         break;
                     }
                     Token::Identifier => {
-                        let name = (self.lexer.name(), self.pos(self.start()));
+                        let name = (self.lexer.name(), Spot::at(self.start()));
                         self.advance();
                         name
                     }
@@ -109,15 +106,17 @@ impl Parser<'_> {
                 self.advance();
                 default = Some(self.expr()?);
             }
-            let name = self.symbol_of(name);
-            self.room.formals.push(Formal { name, pos, default });
+            let name = self.local_of(name);
+            self.room.formals.push(FormalWords::new(name, pos, default));
             if self.token != Token::Comma {
                 break;
             }
             self.advance();
         }
         self.expect(Token::BraceClose)?;
-        self.room.formals[base..].sort_unstable_by_key(|formal| (formal.name, formal.pos));
+        let symbols = &self.room.symbols;
+        self.room.formals[base..]
+            .sort_unstable_by_key(|formal| (symbols[formal.name.0 as usize], formal.pos));
         let range =
             Range { start: self.room.ast.formals.len() as u32, len: (self.room.formals.len() - base) as u32 };
         self.room.ast.formals.extend(self.room.formals.drain(base..));
@@ -126,14 +125,14 @@ impl Parser<'_> {
 
     pub(super) fn lambda(&mut self, pending: PendingLambda, body: ExprId) -> Result<ExprId> {
         let PendingLambda { start, argument, formals } = pending;
-        let argument = argument.map(|name| self.symbol_of(name));
+        let argument = argument.map(|name| self.local_of(name));
         if let Some((name, pos)) = formals.and_then(|formals| self.named_twice(start, formals, argument)) {
             let message = format!("duplicate formal function argument '{name}'");
             return Err(Self::failure(Code::DUPLICATE_FORMAL, message, pos));
         }
-        let id = LambdaId(self.room.ast.lambdas.len() as u32);
-        self.room.ast.lambdas.push(Lambda { argument, formals, body, name: None, doc: None });
-        let expr = self.add(self.pos(start), Expr::Lambda(id));
+        let id = self.room.ast.lambdas.len() as u32;
+        self.room.ast.lambdas.push(LambdaWords::new(argument, formals, body));
+        let expr = self.add(Spot::at(start), tag::LAMBDA, id, 0);
         if let Some(doc) = self.doc_before(start) {
             self.document(expr, doc);
         }
@@ -141,15 +140,14 @@ impl Parser<'_> {
     }
 
     /// An argument that is there twice.
-    fn named_twice(&self, start: usize, formals: Formals, argument: Option<Symbol>) -> Option<(Symbol, Pos)> {
-        let view = self.room.ast.view();
-        let sorted = view.formals(formals);
+    fn named_twice(&self, start: usize, formals: Formals, argument: Option<Local>) -> Option<(Symbol, Pos)> {
+        let sorted = formals.range.slice(&self.room.ast.formals);
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Some((pair[1].name, pair[1].pos));
+            return Some((self.global(pair[1].name), self.pos(pair[1].pos)));
         }
         let argument = argument?;
-        let found = sorted.binary_search_by_key(&argument, |formal| formal.name).is_ok();
-        found.then(|| (argument, self.pos(start)))
+        let found = sorted.iter().any(|formal| formal.name == argument);
+        found.then(|| (self.global(argument), self.pos_at(start)))
     }
 
     /// The documentation comment in front of the token at this offset.
@@ -161,21 +159,25 @@ impl Parser<'_> {
 
     /// Gives a function and the functions it returns a comment; an inner one stays.
     pub(super) fn document(&mut self, mut expr: ExprId, doc: DocComment) {
-        while let Expr::Lambda(id) = self.room.ast.view().expr(expr) {
-            let lambda = &mut self.room.ast.lambdas[id.index()];
-            if lambda.doc.is_some() {
+        let spot = |pos| self.lexer.source.offset(pos).map_or(Spot::NONE, Spot::at);
+        let doc = [spot(doc.start), spot(doc.end)];
+        while self.node(expr).kind == tag::LAMBDA {
+            let id = self.node(expr).a;
+            let lambda = &mut self.room.ast.lambdas[id as usize];
+            if lambda.has_doc() {
                 break;
             }
-            lambda.doc = Some(doc);
+            lambda.set_doc(doc);
             expr = lambda.body;
         }
     }
 
     /// Gives a function and the functions it returns a name.
-    pub(super) fn name(&mut self, mut expr: ExprId, name: Symbol) {
-        while let Expr::Lambda(id) = self.room.ast.view().expr(expr) {
-            let lambda = &mut self.room.ast.lambdas[id.index()];
-            lambda.name = Some(name);
+    pub(super) fn name(&mut self, mut expr: ExprId, name: Local) {
+        while self.node(expr).kind == tag::LAMBDA {
+            let id = self.node(expr).a;
+            let lambda = &mut self.room.ast.lambdas[id as usize];
+            lambda.set_name(name);
             expr = lambda.body;
         }
     }

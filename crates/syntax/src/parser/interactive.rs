@@ -1,7 +1,7 @@
 //! What interactive programs ask of the parser: lines of bindings, and the comments that document things.
 
 use super::{Failure, ParseOptions, Parser, Result};
-use crate::ast::{AttrName, DocComment, Expr, Leak};
+use crate::ast::{AttrName, DocComment, Expr, Leak, Spot, tag};
 use crate::lexer::{Lexer, Token};
 use crate::symbol::Recent;
 use crate::{Ast, ExprId, Pos, Source, Symbol};
@@ -36,7 +36,9 @@ fn bindings_alone(source: &Source, options: &ParseOptions<'_>) -> (Result<Ast<'s
     Recent::with(|recent| {
         let mut parser = Parser::of(recent, source, options);
         match parser.only_bindings() {
-            Ok(root) if parser.lexer.failure.is_none() => (Ok(parser.room.ast.keep(root, &Leak)), false),
+            Ok(root) if parser.lexer.failure.is_none() => {
+                (Ok(parser.room.keep((root, parser.deepest), source, &Leak)), false)
+            }
             Err(Failure::Syntax) if parser.lexer.failure.is_none() => (Err(()), parser.token == Token::End),
             Err(Failure::Other(diagnostic)) if parser.lexer.failure.is_none() => {
                 (Err(()), diagnostic.message.contains(END))
@@ -64,6 +66,7 @@ impl<'s> Parser<'s> {
             token: Token::End,
             options,
             depth: 0,
+            deepest: 0,
             room: Box::default(),
             or_call: (ExprId(u32::MAX), 0),
         }
@@ -71,24 +74,22 @@ impl<'s> Parser<'s> {
 
     fn only_bindings(&mut self) -> Result<ExprId> {
         self.advance();
-        let pos = self.pos(self.start());
+        let pos = Spot::at(self.start());
         let set = self.new_set(false);
         self.bindings(set)?;
-        if self.token == Token::End { Ok(self.add(pos, Expr::Set(set))) } else { Err(Failure::Syntax) }
+        if self.token == Token::End { Ok(self.add(pos, tag::SET, set.0, 0)) } else { Err(Failure::Syntax) }
     }
 }
 
 impl Ast<'static> {
     /// For a selection such as `a.b.c` without a default: what stands before the last name, and that name.
     pub fn before_last_name(mut self) -> Option<(Ast<'static>, Symbol)> {
-        let Expr::Select { subject, path, default: None } = self.expr(self.root) else { return None };
-        let AttrName::Static(name) = *self.path(path).last()? else { return None };
+        let Expr::Select { subject, path, default: None } = self.expr(self.root()) else { return None };
+        let AttrName::Static(name) = self.path(path).last()? else { return None };
         if self.path(path).len() == 1 {
-            self.root = subject;
+            self.set_root(subject);
         } else {
-            let mut paths = self.paths.to_vec();
-            paths[path.0 as usize].len -= 1;
-            self.paths = paths.leak();
+            self.shorten_path(path);
         }
         Some((self, name))
     }

@@ -1,8 +1,7 @@
 //! Operators, calls and pipes.
 
 use super::{Failure, Operand, Parser, Result};
-use crate::Pos;
-use crate::ast::{BinaryOp, ConcatKind, Expr, ExprId, Part, Range};
+use crate::ast::{BinaryOp, ConcatKind, ExprId, PartWords, Range, Spot, tag};
 use crate::lexer::Token;
 
 /// An operator that waits for its right side.
@@ -82,7 +81,7 @@ impl Parser<'_> {
         match self.token {
             Token::PipeInto => {
                 while self.token == Token::PipeInto {
-                    let pos = self.pos(self.start());
+                    let pos = Spot::at(self.start());
                     self.advance();
                     let function = self.operation(None)?;
                     left = self.call(pos, function, left);
@@ -92,7 +91,7 @@ impl Parser<'_> {
             Token::PipeFrom => {
                 let mut functions = Vec::new();
                 while self.token == Token::PipeFrom {
-                    functions.push((self.pos(self.start()), left));
+                    functions.push((Spot::at(self.start()), left));
                     self.advance();
                     left = self.operation(None)?;
                 }
@@ -139,8 +138,7 @@ impl Parser<'_> {
                 if kind == Kind::HasAttr {
                     let path = self.path_id()?;
                     let subject = operand.expr;
-                    operand.expr =
-                        self.add(self.room.ast.view().pos(subject), Expr::HasAttr { subject, path });
+                    operand.expr = self.add(self.node(subject).pos, tag::HAS_ATTR, subject.0, path.0);
                 } else {
                     self.room.operators.push(Operator { kind, level, start });
                     self.room.operands.push(operand);
@@ -153,12 +151,12 @@ impl Parser<'_> {
     /// Applies the operator on top of the stack.
     fn reduce(&mut self, right: Operand) -> Operand {
         let operator = self.room.operators.pop().expect("the caller has looked");
-        let pos = self.pos(operator.start);
+        let pos = Spot::at(operator.start);
         if matches!(operator.kind, Kind::Not | Kind::Negate) {
             let expr = if operator.kind == Kind::Not {
-                self.add(self.room.ast.view().pos(right.expr), Expr::Not(right.expr))
+                self.add(self.node(right.expr).pos, tag::NOT, right.expr.0, 0)
             } else {
-                self.add(pos, Expr::Negate(right.expr))
+                self.add(pos, tag::NEGATE, right.expr.0, 0)
             };
             return Operand { expr, start: operator.start };
         }
@@ -166,16 +164,14 @@ impl Parser<'_> {
         let expr = match operator.kind {
             Kind::Binary(op) => {
                 let placed = !matches!(op, BinaryOp::Equal | BinaryOp::NotEqual);
-                let pos = if placed { pos } else { Pos::NONE };
-                self.add(pos, Expr::Binary { op, left: left.expr, right: right.expr })
+                let pos = if placed { pos } else { Spot::NONE };
+                self.add(pos, tag::binary(op), left.expr.0, right.expr.0)
             }
             _ => {
                 let parts = Range { start: self.room.ast.parts.len() as u32, len: 2 };
-                for operand in [left, right] {
-                    let pos = self.pos(operand.start);
-                    self.room.ast.parts.push(Part { pos, expr: operand.expr });
-                }
-                self.add(pos, Expr::Concat { kind: ConcatKind::Plus, parts })
+                let part = |operand: Operand| PartWords { pos: Spot::at(operand.start), expr: operand.expr };
+                self.room.ast.parts.extend([part(left), part(right)]);
+                self.add_range(pos, tag::concat(ConcatKind::Plus), parts)
             }
         };
         Operand { expr, start: left.start }
@@ -193,43 +189,46 @@ impl Parser<'_> {
             let argument = self.argument()?;
             self.room.items.push(argument);
         }
-        let expr = self.call_with(self.pos(start), function, base);
+        let expr = self.call_with(Spot::at(start), function, base);
         Ok(Operand { expr, start })
     }
 
-    fn call(&mut self, pos: Pos, function: ExprId, argument: ExprId) -> ExprId {
+    fn call(&mut self, pos: Spot, function: ExprId, argument: ExprId) -> ExprId {
         let base = self.room.items.len();
         self.room.items.push(argument);
         self.call_with(pos, function, base)
     }
 
     /// Calls with the items above `base`. A call of a call is one with more arguments.
-    fn call_with(&mut self, pos: Pos, function: ExprId, base: usize) -> ExprId {
-        if let Expr::Call { function: inner, arguments } = self.room.ast.view().expr(function) {
-            let mut all = arguments;
-            if (arguments.start + arguments.len) as usize != self.room.ast.items.len() {
-                all.start = self.room.ast.items.len() as u32;
-                self.room
-                    .ast
-                    .items
-                    .extend_from_within(arguments.start as usize..(arguments.start + arguments.len) as usize);
+    fn call_with(&mut self, pos: Spot, function: ExprId, base: usize) -> ExprId {
+        let node = self.node(function);
+        if node.kind == tag::CALL {
+            let mut start = node.b as usize;
+            let items = &mut self.room.ast.items;
+            let end = start + 1 + items[start].index();
+            if end != items.len() {
+                items.extend_from_within(start..end);
+                start += items.len() - end;
+                self.room.ast.nodes[function.index()].b = start as u32;
             }
-            all.len += self.take_items(base).len;
-            self.room.ast.nodes[function.index()] = Expr::Call { function: inner, arguments: all };
+            self.take_items(base);
+            let items = &mut self.room.ast.items;
+            items[start] = ExprId((items.len() - start - 1) as u32);
             return function;
         }
         // What the reference has made a call of keeps its position when it gets more arguments.
-        let pos = match self.room.ast.view().expr(function) {
-            Expr::SearchPath(_) | Expr::Negate(_) => self.room.ast.view().pos(function),
-            Expr::Binary { op, .. }
-                if op.function().is_some()
-                    && !matches!(op, BinaryOp::LessOrEqual | BinaryOp::GreaterOrEqual) =>
-            {
-                self.room.ast.view().pos(function)
-            }
+        let pos = match node.kind & tag::MASK {
+            tag::SEARCH_PATH | tag::NEGATE => node.pos,
+            tag::BINARY => match tag::binary_op(node.kind) {
+                BinaryOp::LessOrEqual | BinaryOp::GreaterOrEqual => pos,
+                op if op.function().is_some() => node.pos,
+                _ => pos,
+            },
             _ => pos,
         };
-        let arguments = self.take_items(base);
-        self.add(pos, Expr::Call { function, arguments })
+        let start = self.room.ast.items.len() as u32;
+        self.room.ast.items.push(ExprId((self.room.items.len() - base) as u32));
+        self.take_items(base);
+        self.add(pos, tag::CALL, function.0, start)
     }
 }

@@ -1,7 +1,7 @@
 //! Strings, indented strings and paths.
 
 use super::{Failure, Parser, Result};
-use crate::ast::{ConcatKind, Expr, ExprId, Part, Range};
+use crate::ast::{ConcatKind, ExprId, PartWords, Range, Spot, tag};
 use crate::lexer::Token;
 use crate::scan::find;
 use crate::{Code, Diagnostic, LintKind, Pos};
@@ -15,7 +15,7 @@ pub(super) enum Text {
 /// A piece of an indented string, before its indentation is taken off.
 #[derive(Clone, Copy)]
 pub(super) struct Piece {
-    pos: Pos,
+    pos: Spot,
     kind: PieceKind,
 }
 
@@ -32,7 +32,7 @@ enum PieceKind {
 impl Parser<'_> {
     pub(super) fn string(&mut self) -> Result<ExprId> {
         Ok(match self.text()? {
-            Text::Literal(range) => self.add(Pos::NONE, Expr::String(range)),
+            Text::Literal(range) => self.add_range(Spot::NONE, tag::STRING, range),
             Text::Interpolated(expr) => expr,
         })
     }
@@ -56,13 +56,13 @@ impl Parser<'_> {
         }
         self.interpolated(Token::Quote)?;
         let parts = self.take_parts(base);
-        let concat = Expr::Concat { kind: ConcatKind::String, parts };
-        Ok(Text::Interpolated(self.add(self.pos(start), concat)))
+        let kind = tag::concat(ConcatKind::String);
+        Ok(Text::Interpolated(self.add_range(Spot::at(start), kind, parts)))
     }
 
     fn string_part(&mut self, start: usize, range: Range) {
-        let expr = self.add(Pos::NONE, Expr::String(range));
-        self.room.parts.push(Part { pos: self.pos(start), expr });
+        let expr = self.add_range(Spot::NONE, tag::STRING, range);
+        self.room.parts.push(PartWords { pos: Spot::at(start), expr });
     }
 
     fn take_parts(&mut self, base: usize) -> Range {
@@ -82,7 +82,7 @@ impl Parser<'_> {
             match self.token {
                 Token::DollarBrace => {
                     let expr = self.interpolation()?;
-                    self.room.parts.push(Part { pos: self.pos(start), expr });
+                    self.room.parts.push(PartWords { pos: Spot::at(start), expr });
                 }
                 Token::String => {
                     let range = self.unescaped()?;
@@ -135,11 +135,11 @@ impl Parser<'_> {
         let message = format!(
             "input string '{text}' cannot be represented as Nix string because it contains null bytes"
         );
-        Self::failure(Code::NULL_BYTE, message, self.pos(self.start()))
+        Self::failure(Code::NULL_BYTE, message, self.pos_at(self.start()))
     }
 
     pub(super) fn indented_string(&mut self) -> Result<ExprId> {
-        let pos = self.pos(self.start());
+        let pos = Spot::at(self.start());
         let base = self.room.pieces.len();
         self.advance();
         loop {
@@ -168,7 +168,7 @@ impl Parser<'_> {
                     break;
                 }
             };
-            self.room.pieces.push(Piece { pos: self.pos(start), kind });
+            self.room.pieces.push(Piece { pos: Spot::at(start), kind });
         }
         let string = self.strip(pos, base);
         self.room.pieces.truncate(base);
@@ -176,7 +176,7 @@ impl Parser<'_> {
     }
 
     /// Takes the common indentation off the pieces above `first` and makes the node.
-    fn strip(&mut self, pos: Pos, first: usize) -> ExprId {
+    fn strip(&mut self, pos: Spot, first: usize) -> ExprId {
         let text = self.lexer.text;
         let count = self.room.pieces.len();
         let mut margin =
@@ -192,7 +192,7 @@ impl Parser<'_> {
                 PieceKind::Expr(expr) => {
                     margin.line_start = false;
                     margin.dropped = 0;
-                    self.room.parts.push(Part { pos: piece.pos, expr });
+                    self.room.parts.push(PartWords { pos: piece.pos, expr });
                     continue;
                 }
             }
@@ -206,21 +206,21 @@ impl Parser<'_> {
             }
             if self.room.ast.text.len() > start {
                 let range = Range { start: start as u32, len: (self.room.ast.text.len() - start) as u32 };
-                let expr = self.add(Pos::NONE, Expr::String(range));
-                self.room.parts.push(Part { pos: piece.pos, expr });
+                let expr = self.add_range(Spot::NONE, tag::STRING, range);
+                self.room.parts.push(PartWords { pos: piece.pos, expr });
             }
         }
         if self.room.parts.len() == base {
-            return self.add(Pos::NONE, Expr::String(Range::default()));
+            return self.add_range(Spot::NONE, tag::STRING, Range::default());
         }
-        if let [Part { expr, .. }] = self.room.parts[base..]
-            && matches!(self.room.ast.view().expr(expr), Expr::String(_))
+        if let [PartWords { expr, .. }] = self.room.parts[base..]
+            && self.node(expr).kind == tag::STRING
         {
             self.room.parts.truncate(base);
             return expr;
         }
         let parts = self.take_parts(base);
-        self.add(pos, Expr::Concat { kind: ConcatKind::IndentedString, parts })
+        self.add_range(pos, tag::concat(ConcatKind::IndentedString), parts)
     }
 
     pub(super) fn path(&mut self) -> Result<ExprId> {
@@ -233,7 +233,7 @@ impl Parser<'_> {
                 return Err(Failure::Other(Box::new(
                     Diagnostic::error(message, Pos::NONE)
                         .with_code(Code::PATH)
-                        .with_label(self.pos(start), "this path"),
+                        .with_label(self.pos_at(start), "this path"),
                 )));
             };
             self.lint(LintKind::HomePath, start, literal.len());
@@ -249,13 +249,13 @@ impl Parser<'_> {
             self.keep(&path)
         };
         self.advance();
-        let path = self.add(Pos::NONE, Expr::Path(range));
+        let path = self.add_range(Spot::NONE, tag::PATH, range);
         if self.token == Token::PathEnd {
             self.advance();
             return Ok(path);
         }
         let base = self.room.parts.len();
-        self.room.parts.push(Part { pos: self.pos(start), expr: path });
+        self.room.parts.push(PartWords { pos: Spot::at(start), expr: path });
         if self.token == Token::String {
             let range = self.unescaped()?;
             let start = self.start();
@@ -264,7 +264,7 @@ impl Parser<'_> {
         }
         self.interpolated(Token::PathEnd)?;
         let parts = self.take_parts(base);
-        Ok(self.add(self.pos(start), Expr::Concat { kind: ConcatKind::Path, parts }))
+        Ok(self.add_range(Spot::at(start), tag::concat(ConcatKind::Path), parts))
     }
 }
 

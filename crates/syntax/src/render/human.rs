@@ -140,7 +140,7 @@ fn list<'a>(out: &mut String, steps: impl Iterator<Item = Step<'a>>) {
 
 /// The word or sign at a position.
 fn span(place: Place, pos: Pos) -> std::ops::Range<usize> {
-    let text = place.source.text();
+    let text = place.source.text_or_blanks();
     let start = place.source.offset(pos).unwrap_or_default();
     let word = text[start..]
         .iter()
@@ -155,8 +155,8 @@ fn span(place: Place, pos: Pos) -> std::ops::Range<usize> {
 
 /// The text with `?` for each byte that isn't UTF-8, so that offsets stay.
 fn valid_text(place: Place) -> String {
-    let mut text = String::with_capacity(place.source.text().len());
-    for chunk in place.source.text().utf8_chunks() {
+    let mut text = String::with_capacity(place.source.len());
+    for chunk in place.source.text_or_blanks().utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|_| '?'));
     }

@@ -1,0 +1,278 @@
+//! Trees as bytes: what one process writes, a later process of the same program uses as it lies in a file that is
+//! mapped into memory.
+//!
+//! Neither side copies anything: the tables are handed over as they are, and used as they are found. Only the names
+//! become symbols again, in the order in which the parser met them, so that symbols get the numbers that they
+//! would have got if the text had been parsed.
+//!
+//! The bytes are numbers in the byte order and layout of this very program: who stores them must see to it that no other one
+//! gets them.
+
+use super::tables::{View, keep_entries};
+use super::{Ast, Context, ExprId, Keep};
+use crate::source::ReadText;
+use crate::symbol::{K0, K1, Recent, Word, mix};
+use crate::{Origin, Source, Symbol, TooMuchText};
+
+/// What any bytes are a value of.
+///
+/// # Safety
+///
+/// The type must be without padding, without references, of an alignment of no more than 16 bytes, and every
+/// pattern of bits must be a value of it.
+pub unsafe trait Plain: Copy + 'static {}
+
+// SAFETY: numbers.
+unsafe impl Plain for u8 {}
+// SAFETY: numbers.
+unsafe impl Plain for u32 {}
+// SAFETY: numbers.
+unsafe impl Plain for u64 {}
+// SAFETY: numbers without padding between them.
+unsafe impl Plain for [u32; 2] {}
+// SAFETY: numbers without padding between them.
+unsafe impl Plain for [u32; 3] {}
+// SAFETY: numbers without padding between them.
+unsafe impl Plain for [u64; 2] {}
+
+/// Where tables begin: at multiples of this.
+const ALIGNMENT: usize = 16;
+
+/// How many tables whoever keeps a tree may add to those of the tree itself.
+const MORE: usize = 8;
+/// Names and lines.
+const OURS: usize = 4;
+const TABLES: usize = View::COUNT + OURS + MORE;
+
+/// The first table: what the others are.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Head {
+    magic: u32,
+    root: u32,
+    /// How long the text is.
+    text: u32,
+    /// How deep brackets stand inside each other in the text.
+    depth: u32,
+    /// A checksum of all else, or zero for large trees: those have to be taken on trust.
+    sum: u64,
+    /// In bytes.
+    lengths: [u64; TABLES],
+    rest: [u64; PADDING],
+}
+
+const PADDING: usize = (TABLES + 3) % 2;
+const MAGIC: u32 = 0x6e69_7674;
+
+// SAFETY: numbers without padding between them, as the size shows.
+unsafe impl Plain for Head {}
+const _: () =
+    assert!(size_of::<Head>() == 24 + (TABLES + PADDING) * 8 && size_of::<Head>().is_multiple_of(ALIGNMENT));
+
+/// Trees of up to so many bytes have a checksum, which is compared whenever one is used; of larger ones not all
+/// need be read.
+const SUMMED: usize = 4 << 20;
+
+/// The tables of a tree that is to be kept.
+pub struct KeptParts {
+    head: Head,
+    parts: Vec<&'static [u8]>,
+    tables: usize,
+    bytes: usize,
+}
+
+impl KeptParts {
+    /// The tables of a tree; further ones can follow.
+    pub fn of(ast: &Ast<'static>, source: &'static Source, keep: &impl Keep) -> KeptParts {
+        let head = Head {
+            magic: MAGIC,
+            root: ast.root.0,
+            text: source.len() as u32,
+            depth: ast.depth,
+            sum: 0,
+            lengths: [0; TABLES],
+            rest: [0; PADDING],
+        };
+        let mut parts = KeptParts { head, parts: vec![&[]], tables: 0, bytes: 0 };
+        let (mut lengths, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
+        for symbol in ast.symbols() {
+            let name = symbol.as_bytes();
+            lengths.push(name.len() as u32);
+            match Word::new(name) {
+                Some(word) => short.push(word.halves()),
+                None => long.extend_from_slice(name),
+            }
+        }
+        parts.add(keep_entries(&mut lengths, keep));
+        parts.add(keep_entries(&mut short, keep));
+        parts.add(keep_entries(&mut long, keep));
+        parts.add(source.line_lengths());
+        ast.tables.put(&mut parts);
+        parts
+    }
+
+    /// One more table, of which a few can be added.
+    pub fn add<T: Plain>(&mut self, entries: &'static [T]) {
+        const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
+        const { assert!(align_of::<T>() <= ALIGNMENT) };
+        let bytes = bytes_of(entries);
+        self.head.lengths[self.tables] = bytes.len() as u64;
+        self.tables += 1;
+        self.bytes += bytes.len();
+        if self.bytes <= SUMMED {
+            self.head.sum = sum(bytes, self.head.sum);
+        }
+        if !bytes.is_empty() {
+            self.parts.push(bytes);
+        }
+        let gap = bytes.len().next_multiple_of(ALIGNMENT) - bytes.len();
+        if gap > 0 {
+            self.parts.push(&ZEROS[..gap]);
+        }
+    }
+
+    /// The bytes, in parts that follow one another.
+    pub fn finish(mut self, keep: &impl Keep) -> Vec<&'static [u8]> {
+        while self.tables < TABLES {
+            self.add::<u8>(&[]);
+        }
+        self.head.sum = if self.bytes <= SUMMED { self.head.sum_with_head(self.head.sum) } else { 0 };
+        self.parts[0] = bytes_of(keep_entries(&mut vec![self.head], keep));
+        self.parts
+    }
+}
+
+/// A tree that was kept.
+pub struct KeptTree {
+    head: &'static Head,
+    bytes: &'static [u8],
+    starts: [usize; TABLES],
+}
+
+impl KeptTree {
+    /// The tree that some bytes are, if they are one.
+    pub fn open(bytes: &'static [u8]) -> Option<KeptTree> {
+        let head = slice_of::<Head>(bytes.get(..size_of::<Head>())?)?.first()?;
+        if head.magic != MAGIC {
+            return None;
+        }
+        let mut at = size_of::<Head>();
+        let mut starts = [0; TABLES];
+        let mut total = 0;
+        for (start, length) in starts.iter_mut().zip(head.lengths) {
+            let length = usize::try_from(length).ok()?;
+            *start = at;
+            at = at.checked_add(length)?.checked_next_multiple_of(ALIGNMENT)?;
+            total += length;
+        }
+        if at > bytes.len() {
+            return None;
+        }
+        let tree = KeptTree { head, bytes, starts };
+        if total <= SUMMED {
+            let all = (0..TABLES).try_fold(0, |all, table| Some(sum(tree.table_bytes(table)?, all)))?;
+            if head.sum_with_head(all) != head.sum {
+                return None;
+            }
+        }
+        Some(tree)
+    }
+
+    /// How many brackets stand inside each other in its text.
+    pub fn depth(&self) -> u32 {
+        self.head.depth
+    }
+
+    fn table_bytes(&self, number: usize) -> Option<&'static [u8]> {
+        let start = *self.starts.get(number)?;
+        self.bytes.get(start..start.checked_add(usize::try_from(self.head.lengths[number]).ok()?)?)
+    }
+
+    pub(super) fn table<T: Plain>(&self, number: usize) -> Option<&'static [T]> {
+        slice_of(self.table_bytes(number)?)
+    }
+
+    /// A table that was added to those of the tree, counted from zero.
+    pub fn added<T: Plain>(&self, number: usize) -> Option<&'static [T]> {
+        self.table(OURS + View::COUNT + number)
+    }
+
+    /// Makes symbols of the names, in the order in which the parser did so.
+    pub fn symbols(&self, keep: &impl Keep) -> Option<&'static [Symbol]> {
+        let lengths = self.table::<u32>(0)?;
+        let mut short = self.table::<[u64; 2]>(1)?.iter();
+        let mut long = self.table::<u8>(2)?;
+        let mut symbols = Recent::with(|recent| {
+            let symbol = |length: &u32| {
+                if *length as usize > Word::MAX {
+                    return Some(Symbol::intern(long.split_off(..*length as usize)?));
+                }
+                Some(recent.symbol(Word::of_halves(*length, *short.next()?)))
+            };
+            lengths.iter().map(symbol).collect::<Option<Vec<Symbol>>>()
+        })?;
+        Some(keep_entries(&mut symbols, keep))
+    }
+
+    /// The source of the tree, whose text is read only when it is to be shown.
+    pub fn source(&self, origin: Origin, read: ReadText) -> Option<Result<&'static Source, TooMuchText>> {
+        Some(Source::add_unread(origin, self.head.text, self.table(3)?, read))
+    }
+
+    /// The tree, of a source and symbols that were made of the same bytes.
+    pub fn ast(&self, source: &'static Source, symbols: &'static [Symbol]) -> Option<Ast<'static>> {
+        Some(Ast {
+            root: ExprId(self.head.root),
+            depth: self.head.depth,
+            context: Context { symbols, base: source.pos(0).id() },
+            tables: View::take(self, OURS)?,
+        })
+    }
+}
+
+impl Head {
+    fn sum_with_head(&self, sum: u64) -> u64 {
+        let numbers = [self.root, self.text, self.depth].map(u64::from);
+        numbers.into_iter().chain(self.lengths).fold(sum, |sum, number| mix(sum ^ K0, number ^ K1))
+    }
+}
+
+/// A checksum of bytes, begun with one of those before.
+fn sum(bytes: &[u8], before: u64) -> u64 {
+    const LANES: usize = 4;
+    // Nothing that is multiplied may be zero, but by chance: what came before would be lost.
+    const START: u64 = 0xe703_7ed1_a0b4_28db;
+    if bytes.is_empty() {
+        return mix(before ^ K1, START);
+    }
+    let mut lanes = [before, START, START ^ K0, START ^ K1];
+    let mut add = |block: &[u8; LANES * 16]| {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, pair) in lanes.iter_mut().zip(words.as_chunks::<2>().0) {
+            let [low, high] = pair.map(u64::from_ne_bytes);
+            *lane = mix(*lane ^ low, high ^ K0);
+        }
+    };
+    let (blocks, rest) = bytes.as_chunks();
+    blocks.iter().for_each(&mut add);
+    if !rest.is_empty() {
+        let mut last = [0; LANES * 16];
+        last[..rest.len()].copy_from_slice(rest);
+        add(&last);
+    }
+    lanes.into_iter().fold(bytes.len() as u64, |sum, lane| mix(sum ^ K1, lane ^ K0))
+}
+
+fn bytes_of<T: Plain>(entries: &[T]) -> &[u8] {
+    // SAFETY: plain types have no padding, so that all of their bytes can be read.
+    unsafe { std::slice::from_raw_parts(entries.as_ptr().cast(), size_of_val(entries)) }
+}
+
+/// The entries that bytes are, if they are a whole number of them in the right place.
+fn slice_of<T: Plain>(bytes: &[u8]) -> Option<&[T]> {
+    if !bytes.len().is_multiple_of(size_of::<T>()) || !bytes.as_ptr().cast::<T>().is_aligned() {
+        return None;
+    }
+    // SAFETY: any bytes are values of a plain type, the place is right for them, and so many fit.
+    Some(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), bytes.len() / size_of::<T>()) })
+}
