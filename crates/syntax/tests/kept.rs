@@ -85,7 +85,7 @@ fn touch(ast: &Ast<'static>, expr: Expr) {
     match expr {
         Expr::String(range) | Expr::Path(range) | Expr::SearchPath(range) => _ = ast.bytes(range).last(),
         Expr::Select { path, .. } | Expr::HasAttr { path, .. } => {
-            _ = (ast.only_name(path), ast.path(path).last())
+            _ = (ast.only_name(path), ast.path(path).last());
         }
         Expr::Call { arguments: range, .. } | Expr::List(range) => _ = ast.list(range).last(),
         Expr::Concat { parts, .. } => _ = ast.parts(parts).next(),

@@ -247,23 +247,35 @@ impl Evaluator {
         EvalError::new(ErrorKind::Host, message)
     }
 
-    /// The file that an import of a path means, and its contents if they were read on the way: a name that ends
-    /// as those of files do is opened without being looked at first.
+    /// The file that an import of a path means, and what is in it if that was found on the way: a name that ends as
+    /// those of files do is opened without being looked at first.
     fn find_import<'p>(&self, path: &'p Path, scope: &Scope) -> Result<(Cow<'p, Path>, Option<Found>)> {
-        let bytes = path.as_os_str().as_encoded_bytes();
-        if bytes.ends_with(b".nix") && !bytes.starts_with(EMBEDDED.as_bytes()) {
-            let here = self.resolve_ancestors(path)?;
-            self.check_access(&here)?;
-            if self.check_access(path).is_ok() {
-                let tree = if scope.keeps(self) { self.host().kept_tree(&here) } else { None };
-                let read = || self.host().read_plain_file(&here).map(Contents::Text);
-                if let Some(contents) = tree.map(Contents::Tree).or_else(read) {
-                    let here = (*here != *path).then(|| here.into_owned());
-                    return Ok((path.into(), Some(Found { here, contents })));
-                }
-            }
+        if let Some(found) = self.find_file_at(path, scope)? {
+            return Ok((path.into(), Some(found)));
         }
-        Ok((self.resolve_import(path)?, None))
+        let resolved = self.resolve_import(path)?;
+        // Whoever reads it later words the errors.
+        let found =
+            if *resolved == *path { None } else { self.find_file_at(&resolved, scope).ok().flatten() };
+        Ok((resolved, found))
+    }
+
+    /// A plain file with a name that ends as those of files do, or the tree that was kept of it.
+    fn find_file_at(&self, path: &Path, scope: &Scope) -> Result<Option<Found>> {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        if !bytes.ends_with(b".nix") || bytes.starts_with(EMBEDDED.as_bytes()) {
+            return Ok(None);
+        }
+        let here = self.resolve_ancestors(path)?;
+        self.check_access(&here)?;
+        if self.check_access(path).is_err() {
+            return Ok(None);
+        }
+        let tree = if scope.keeps(self) { self.host().kept_tree(&here) } else { None };
+        let read = || self.host().read_plain_file(&here).map(Contents::Text);
+        let contents = tree.map(Contents::Tree).or_else(read);
+        let moved = (*here != *path).then(|| here.to_path_buf());
+        Ok(contents.map(|contents| Found { here: moved, contents }))
     }
 
     /// Follows links at the end of a path and adds `default.nix` to a folder.
