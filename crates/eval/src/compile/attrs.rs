@@ -150,7 +150,9 @@ impl Run for Let {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let inner = self.frame.frame(ev, env);
-        self.body.run(ev, inner)
+        let result = self.body.run(ev, inner);
+        inner.leave(&ev.heap, self.frame.size, &result);
+        result
     }
 }
 

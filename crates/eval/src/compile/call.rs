@@ -76,7 +76,9 @@ impl<const N: usize> Run for Call<N> {
                 for (index, lazy) in (0..).zip(arguments) {
                     lazy.put(ev, env, frame.slot(index));
                 }
-                ev.run_body(code, frame, self.pos)
+                let result = ev.run_body(code, frame, self.pos);
+                frame.leave(&ev.heap, code.frame_size, &result);
+                result
             }
             View::Builtin(builtin) if builtin.arity() == N => {
                 let has_thunks = arguments.iter().any(|lazy| matches!(lazy, Lazy::Thunk(_)));

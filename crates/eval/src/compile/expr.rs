@@ -194,7 +194,9 @@ impl Run for With {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let inner = Env::new(&ev.heap, env, self.size);
         self.scope.put(ev, env, inner.slot(0));
-        self.body.run(ev, inner)
+        let result = self.body.run(ev, inner);
+        inner.leave(&ev.heap, self.size, &result);
+        result
     }
 }
 

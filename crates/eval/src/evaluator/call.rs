@@ -93,7 +93,9 @@ impl Evaluator {
             for (index, argument) in (0..).zip(arguments) {
                 frame.set(index, *argument);
             }
-            return self.run_body(code, frame, pos);
+            let result = self.run_body(code, frame, pos);
+            frame.leave(&self.heap, code.frame_size, &result);
+            return result;
         }
         let mut rest = arguments;
         while let Some((first, others)) = rest.split_first() {
@@ -173,7 +175,11 @@ impl Evaluator {
             rest = others;
             match function.next {
                 Some(next) => function = next,
-                None => return self.run_body(function, env, pos),
+                None => {
+                    let result = self.run_body(function, env, pos);
+                    env.leave(&self.heap, size, &result);
+                    return result;
+                }
             }
         }
         function.see();

@@ -2,8 +2,9 @@
 
 use std::ptr::NonNull;
 
+use crate::error::Result;
 use crate::memory::Heap;
-use crate::value::{Slot, Value};
+use crate::value::{Slot, Tag, Value};
 
 /// A frame, or the empty one outside of everything.
 #[derive(Clone, Copy)]
@@ -33,6 +34,19 @@ impl Env {
             frame.set(index, self.slot(index).get());
         }
         frame
+    }
+
+    /// Gives the frame back when what ran in it has come to a result, if nothing can refer to it any more: thunks and
+    /// functions do so, and who was handed a variable that is not evaluated. Those are in objects that were allocated later
+    /// (which [`Heap::take_back`] sees) or are the result. Places that were there before may have got values meanwhile,
+    /// but only those of computations that could not come to know this frame.
+    #[inline(always)]
+    pub(crate) fn leave(self, heap: &Heap, size: u32, result: &Result<Value>) {
+        if let (Some(object), Ok(value)) = (self.0, result)
+            && value.tag() != Tag::Lambda
+        {
+            heap.take_back(object, 1 + size as usize);
+        }
     }
 
     #[inline(always)]

@@ -46,6 +46,9 @@ const LARGEST_IN_HOLES: usize = 32;
 /// Smaller places between objects are left, in words.
 const SMALLEST_HOLE: usize = 4;
 
+/// How far eras are apart: not near each other, as the addresses that they go with are.
+const ERA: u16 = 0x9e37;
+
 /// Arenas of zeroed words. One thread allocates; any thread may read what was published to it.
 pub(crate) struct Heap {
     objects: Stream,
@@ -60,6 +63,7 @@ pub(crate) struct Heap {
     code_cursor: Cell<usize>,
     code_end: Cell<usize>,
     handed_out: Cell<usize>,
+    era: Cell<u16>,
 }
 
 /// Where one kind of thing is allocated.
@@ -91,6 +95,7 @@ impl Heap {
             code_cursor: Cell::new(0),
             code_end: Cell::new(0),
             handed_out: Cell::new(0),
+            era: Cell::new(0),
         }
     }
 
@@ -119,6 +124,30 @@ impl Heap {
         }
     }
 
+    /// Takes back an object of so many words if nothing was allocated among objects since: what refers to an object is in
+    /// one that came later, but for what whoever calls this has to know of.
+    #[inline(always)]
+    pub(crate) fn take_back(&self, object: NonNull<u64>, count: usize) {
+        let start = object.as_ptr().addr();
+        if self.objects.cursor.get() != start + count * 8 {
+            return;
+        }
+        let place = self.starts + start / BYTES_A_WORD * 8;
+        // SAFETY: this heap has allocated the object, and it is the last in its piece of memory: see `take_slowly`.
+        unsafe {
+            *std::ptr::with_exposed_provenance_mut::<u64>(place) &= !(1 << (start / 8 % 64));
+            object.as_ptr().write_bytes(0, count);
+        }
+        self.objects.cursor.set(start);
+        self.era.set(self.era.get().wrapping_add(ERA));
+    }
+
+    /// A number that changes whenever something is allocated where something was before, as long as nothing is collected.
+    #[inline(always)]
+    pub(crate) fn era(&self) -> u16 {
+        self.era.get()
+    }
+
     #[inline(always)]
     fn take(&self, stream: &Stream, count: usize) -> usize {
         let start = stream.cursor.get();
@@ -142,11 +171,17 @@ impl Heap {
             stack::clear_below(CLEARED);
         }
         let bytes = count * 8;
-        if bytes > GRANULE / 2 {
+        let is_large = bytes > GRANULE / 2;
+        let has_no_hole = stream.is_used.get() && stream.takes_holes && count > LARGEST_IN_HOLES;
+        if (is_large || has_no_hole) && std::ptr::eq(stream, &raw const self.objects) {
+            // What comes elsewhere may refer to what came last here, which then can't be taken back.
+            self.words(1);
+        }
+        if is_large {
             self.count(bytes);
             return space().take_large(stream.kind, bytes);
         }
-        if stream.is_used.get() && stream.takes_holes && count > LARGEST_IN_HOLES {
+        if has_no_hole {
             let other = if stream.kind == Kind::Bytes { &self.large_bytes } else { &self.large_objects };
             return self.take(other, count);
         }
@@ -317,8 +352,9 @@ impl Stream {
         let start = limit.saturating_sub(GRANULE);
         if self.is_used.get() {
             let from = end.max(start + LEFT_FREE);
-            let hole = collect::next_hole(from, limit, count.max(SMALLEST_HOLE))?;
-            self.cursor.set(hole.start);
+            let hole = collect::next_hole(from, limit, (count + 1).max(SMALLEST_HOLE))?;
+            // What ends where it begins did not come last.
+            self.cursor.set(hole.start + LEFT_FREE);
             self.end.set(hole.end);
             return Some(hole.len());
         }

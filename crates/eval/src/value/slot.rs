@@ -252,9 +252,10 @@ impl Thunk {
     #[inline(always)]
     pub(crate) fn finish(self, heap: &Heap, value: Value) -> Value {
         debug_assert!(value.is_forced());
-        // Two places seldom have the same number: one in 65,536.
+        // Two places seldom have the same number, also one after the other at one address: one in 65,536.
         let address = std::ptr::from_ref(self.0).addr() >> TAG_BITS;
-        let value = value.numbered(heap, (address ^ address >> NUMBER_BITS) as u16);
+        let number = (address ^ address >> NUMBER_BITS) as u16 ^ heap.era();
+        let value = value.numbered(heap, number);
         self.0.set(value);
         value
     }
