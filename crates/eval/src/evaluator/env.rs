@@ -43,7 +43,7 @@ impl Env {
     #[inline(always)]
     pub(crate) fn leave(self, heap: &Heap, size: u32, result: &Result<Value>) {
         if let (Some(object), Ok(value)) = (self.0, result)
-            && value.tag() != Tag::Lambda
+            && !matches!(value.tag(), Tag::Lambda | Tag::Thunk)
         {
             heap.take_back(object, 1 + size as usize);
         }
@@ -88,5 +88,29 @@ impl Env {
     #[inline(always)]
     pub(crate) fn set(self, index: u32, value: Value) {
         self.slot(index).set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_given_back_where_it_is_the_last() {
+        let heap = Heap::new();
+        let leave = |frame: Env, result: Value| frame.leave(&heap, 2, &Ok(result));
+        let last = Env::new(&heap, Env::ROOT, 2);
+        last.set(1, Value::TRUE);
+        let era = heap.era();
+        leave(last, Value::TRUE);
+        let again = Env::new(&heap, Env::ROOT, 2);
+        assert_eq!(again.to_bits(), last.to_bits());
+        assert!(again.slot(1).get_if_set().is_none());
+        assert_ne!(heap.era(), era);
+        // What came later may refer to it.
+        let later = Env::new(&heap, again, 2);
+        assert_ne!(later.to_bits(), again.to_bits());
+        leave(again, Value::TRUE);
+        assert_ne!(Env::new(&heap, Env::ROOT, 2).to_bits(), again.to_bits());
     }
 }
