@@ -302,6 +302,66 @@ fn the_same_contents_with_other_times() {
     }
 }
 
+/// What is in a store path is known by that path, until the whole is another one.
+#[test]
+fn in_the_store() {
+    let stage = Stage::new();
+    stage.write("main.nix", "let s = ./s; in [ (import \"${s}/a.nix\") (builtins.readDir \"${s}/d\") ]");
+    stage.write("s/a.nix", "import ./d/b.nix");
+    stage.write("s/d/b.nix", "1");
+    let words = ["nix-instantiate", "--eval", "--strict", "--read-write-mode", "main.nix"];
+    let evaluate = || {
+        let said = stage.run(&words);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        said.out
+    };
+    let settled = || {
+        std::thread::sleep(Duration::from_millis(2_200));
+        let first = evaluate();
+        let packs = stage.packs();
+        assert_eq!(evaluate(), first);
+        assert_eq!(stage.packs(), packs, "nothing was new");
+        first
+    };
+    evaluate();
+    assert_eq!(settled(), "[ 1 { \"b.nix\" = \"regular\"; } ]\n");
+    let store = stage.path("root/nix/store");
+    let source = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path());
+    let source = source.into_iter().find(|path| path.to_str().unwrap().ends_with("-s")).unwrap();
+    // Nobody does that to a valid path, so that it is not looked for, ...
+    let file = source.join("d/b.nix");
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&source, 0o755);
+    mode(&source.join("d"), 0o755);
+    mode(&file, 0o644);
+    fs::write(&file, "2").unwrap();
+    fs::write(source.join("d/c.nix"), "").unwrap();
+    // ... but a path that may be written is not taken for one.
+    let changed = "[ 2 { \"b.nix\" = \"regular\"; \"c.nix\" = \"regular\"; } ]\n";
+    assert_eq!(evaluate(), changed);
+    assert_eq!(settled(), changed);
+    // As after `--repair`: the same name, another folder.
+    fs::rename(&source, store.join("before")).unwrap();
+    let copied = Command::new("cp").arg("-rp").args([store.join("before"), source.clone()]).status();
+    assert!(copied.unwrap().success());
+    fs::write(&file, "3").unwrap();
+    fs::remove_file(source.join("d/c.nix")).unwrap();
+    let first = std::time::UNIX_EPOCH + Duration::from_secs(1);
+    for (path, bits) in [(&file, 0o444), (&source.join("d"), 0o555), (&source, 0o555)] {
+        mode(path, bits);
+        File::open(path).unwrap().set_modified(first).unwrap();
+    }
+    let repaired = "[ 3 { \"b.nix\" = \"regular\"; } ]\n";
+    assert_eq!(evaluate(), repaired);
+    assert_eq!(settled(), repaired);
+    let packs = stage.packs();
+    File::open(&file).unwrap().set_modified(first + Duration::from_secs(5)).unwrap();
+    assert_eq!(evaluate(), repaired);
+    assert_eq!(stage.packs(), packs, "files of a store path are not looked at one by one");
+    mode(&source, 0o755);
+    mode(&source.join("d"), 0o755);
+}
+
 #[test]
 fn flags_and_settings() {
     let stage = Stage::new();
