@@ -67,6 +67,8 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
     let output = flags.output(output);
     let place = StorePlace::decide(context, flags.eval_store.as_deref().or(flags.store.as_deref()))?;
     let (verbosity, existing) = (flags.verbosity(), flags.existing);
+    // What is printed as a whole is parsed as quickly as it is looked up.
+    flags.settings.parse_cache &= command.mode != Mode::Parse;
     let mut world = World::new(context.clone(), flags.settings, output, place, false);
     world.as_reference = context.is_called_as_reference();
     world.verbosity = verbosity;
