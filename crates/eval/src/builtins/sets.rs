@@ -71,7 +71,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             for name in list.iter() {
                 names.push(ev.name_of(ev.force_plain_string(name, pos, frame)?));
             }
-            if attrs.flat_keys().is_none() {
+            if attrs.plain().is_none() {
                 names.retain(|name| attrs.contains(*name));
             }
             if names.is_empty() {
@@ -116,7 +116,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                     names.peek() == Some(&attr.name)
                 }));
             }
-            Ok(match left.flat_keys() {
+            Ok(match left.plain().map(|plain| plain.keys) {
                 _ if both.len() == right.most() => right.into(),
                 // Functions are mostly given all that they ask for.
                 Some(keys) if both.len() == left.most() => right.part_with(&ev.heap, keys, &both).into(),

@@ -149,18 +149,17 @@ impl Binder {
             env.set(code.start, argument);
         }
         let mut used = 0;
-        let keys = attrs.flat_keys().map(crate::value::Keys::names);
-        match keys {
+        match attrs.plain() {
             // Both are sorted: one walk over them is quicker unless the set is much the larger.
-            Some(keys) if keys.len() <= self.formals.len() * 8 => {
+            Some(set) if set.len() <= self.formals.len() * 8 => {
+                let keys = set.keys.names();
                 let mut next = 0;
                 for formal in &self.formals {
                     while next < keys.len() && keys[next] < formal.name {
                         next += 1;
                     }
                     if next < keys.len() && keys[next] == formal.name {
-                        // SAFETY: the set is flat, as it has names of its own, and `next` is below its key count.
-                        env.set(formal.index, unsafe { attrs.slot_unchecked(next) }.get());
+                        env.set(formal.index, set.value(next));
                         used += 1;
                     } else {
                         formal.default(ev, code, env, pos)?;

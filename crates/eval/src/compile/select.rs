@@ -81,40 +81,40 @@ fn names(ev: &Evaluator, unit: &'static Unit, path: PathId) -> Box<[Name]> {
     unit.ast.path(path).map(name).collect()
 }
 
-/// The last names seen in one place of the code, and where the attribute is among them: one word, so that
-/// threads never see half of it.
+/// The last kind of set seen in one place of the code, and where it has the attribute: one word, so that threads never
+/// see half of it.
 #[derive(Default)]
 pub(super) struct InlineCache(AtomicU64);
 
-const INDEX_BITS: u32 = 16;
-/// In place of an index: the attribute is not among the names.
-const ABSENT: u64 = (1 << INDEX_BITS) - 1;
+const PLACE_BITS: u32 = 16;
+/// In place of a place: the attribute is not among the names.
+const ABSENT: u64 = (1 << PLACE_BITS) - 1;
 
 impl InlineCache {
     #[inline(always)]
     pub(super) fn find(&self, attrs: Attrs, name: Symbol) -> Option<&'static Slot> {
         let cached = self.0.load(Ordering::Relaxed);
-        if cached >> INDEX_BITS == attrs.keys_word() {
-            let index = cached & ABSENT;
-            if index == ABSENT {
+        let header = attrs.header();
+        if cached >> PLACE_BITS == header {
+            let place = cached & ABSENT;
+            if place == ABSENT {
                 return None;
             }
-            // SAFETY: what the cache holds was found in a flat set with these names.
-            return Some(unsafe { attrs.slot_unchecked(index as usize) });
+            // SAFETY: what the cache holds was found in a set with this header.
+            return Some(unsafe { attrs.slot_at(header, place as usize) });
         }
         self.find_slowly(attrs, name)
     }
 
     #[inline(never)]
     fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<&'static Slot> {
-        let found = attrs.lookup(name);
-        if attrs.flat_keys().is_some() {
-            let index = found.map_or(ABSENT, |(_, index)| index as u64);
-            if index < ABSENT || found.is_none() {
-                self.0.store(attrs.keys_word() << INDEX_BITS | index, Ordering::Relaxed);
-            }
+        let Some(set) = attrs.plain() else { return attrs.slot(name) };
+        let found = set.keys.find(name);
+        let place = found.map_or(ABSENT, |index| set.place(index) as u64);
+        if place < ABSENT || found.is_none() {
+            self.0.store(attrs.header() << PLACE_BITS | place, Ordering::Relaxed);
         }
-        found.map(|(flat, index)| flat.slot(index))
+        found.map(|index| set.slot(index))
     }
 }
 

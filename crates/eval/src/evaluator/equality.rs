@@ -51,14 +51,15 @@ impl Evaluator {
                     }
                 }
                 let (left, right) = (left_attrs.flatten(), right_attrs.flatten());
-                if left.slots().len() != right.slots().len() {
+                if left.len() != right.len() {
                     return Ok(false);
                 }
                 let same_names = std::ptr::eq(left.keys, right.keys);
-                for (index, (one, other)) in left.slots().iter().zip(right.slots()).enumerate() {
+                for index in 0..left.len() {
                     if !same_names && left.keys.names()[index] != right.keys.names()[index] {
                         return Ok(false);
                     }
+                    let (one, other) = (left.slot(index), right.slot(index));
                     // Most often both are one value, which is evaluated.
                     let known = one.known();
                     if known.is_some() && known == other.known() {

@@ -1,20 +1,18 @@
 //! Attribute sets.
 //!
-//! A set is flat, `{ names, origins, values… }`, or layered, `{ mark and size, base, top, flat }`: the
-//! second is what `//` makes where a side is large, or the left one much larger than the right one. A layered
-//! set that is walked over gets a flat form as well.
+//! A set is flat, `{ names, origins, values… }`; or shared, `{ shape, layers… }`, which is what `//` mostly makes: its
+//! values are in the flat sets that are its layers (see [`super::shape`]); or stacked, `{ mark and size, base, top, flat }`,
+//! which is what `//` makes where a side is large. A stacked set that is walked over gets one of the other forms as well.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::{Pos, Symbol};
 
 use super::keys::{Keys, Origins};
+use super::shape::{MergePlan, MergePlans, Pick, Plan, Shape, SharePlan};
 use super::{Slot, Value};
-use crate::hash::WordHash;
-use crate::memory::{self, Heap};
+use crate::memory::Heap;
 
 /// An attribute set.
 #[derive(Clone, Copy)]
@@ -58,61 +56,107 @@ pub(crate) fn with_flat_forms(show: impl FnOnce(&Heap)) {
     let _ = FLAT_FORMS.try_with(show);
 }
 
-const LAYERED: u64 = 1;
+const STACKED: u64 = 1;
+const SHARED: u64 = 2;
 const DEPTH_SHIFT: u32 = 1;
 const SIZE_SHIFT: u32 = 8;
 
-/// How many sets `//` puts on top of each other before it makes one flat set of them.
-const MAX_LAYERS: u64 = 8;
-/// `//` copies a left side smaller than this.
-const LAYER_FROM: usize = 16;
-/// `//` layers when the left side has this many times as many attributes as the right one.
-const LAYER_RATIO: usize = 3;
-
-/// `//` layers where one side has this many attributes: package sets are copied seldom, and looked into seldom.
+/// How many sets `//` puts on top of each other before it makes one of them.
+const MAX_DEPTH: u64 = 8;
+/// Sets on a stack become one where the upper one is this many times as large as the lower one.
+const STACK_RATIO: usize = 3;
+/// `//` also stacks where the left side has this many attributes, and that many times as many as the right one, and two such
+/// kinds of sets were never met before.
+const STACK_FROM: usize = 16;
+/// `//` stacks where one side has this many attributes: package sets are copied seldom, and looked into seldom.
 const LARGE: usize = 512;
 
-/// Both forms of a set.
+/// The forms of a set.
 enum Form {
-    Flat(Flat),
-    Layered { base: Attrs, top: Attrs, size: usize },
+    Plain(Plain),
+    Stacked { base: Attrs, top: Attrs, size: usize },
 }
 
-/// A flat set taken apart.
+/// A flat or a shared set taken apart.
 #[derive(Clone, Copy)]
-pub(crate) struct Flat {
+pub(crate) struct Plain {
     pub(crate) keys: &'static Keys,
-    origins: Origins,
-    slots: &'static [Slot],
+    set: Attrs,
+    shape: Option<&'static Shape>,
 }
 
-impl Flat {
+impl Plain {
+    #[inline(always)]
+    pub(crate) fn len(self) -> usize {
+        self.keys.names().len()
+    }
+
+    /// What it has in common with other sets, as a number.
+    #[inline(always)]
+    pub(super) fn kind(self) -> usize {
+        self.shape.map_or(std::ptr::from_ref(self.keys).addr(), |shape| std::ptr::from_ref(shape).addr())
+    }
+
+    /// Where the attribute with this index is in all sets of the kind, see [`Attrs::slot_at`].
     #[inline]
-    pub(crate) fn slot(&self, index: usize) -> &'static Slot {
-        &self.slots[index]
+    pub(crate) fn place(self, index: usize) -> usize {
+        self.shape.map_or(index, |shape| shape.picks()[index].to_bits())
     }
 
+    /// The layer that has it, and its index there. A flat set is its own layer.
     #[inline]
-    pub(crate) fn value(&self, index: usize) -> Value {
-        self.slots[index].get()
+    pub(super) fn pick(self, index: usize) -> (usize, usize) {
+        self.shape.map_or((0, index), |shape| {
+            let pick = shape.picks()[index];
+            (pick.layer(), pick.index())
+        })
     }
 
-    pub(crate) fn slots(&self) -> &'static [Slot] {
-        self.slots
-    }
-
-    pub(super) fn origins(&self) -> Origins {
-        self.origins
-    }
-
-    #[inline]
-    pub(super) fn attr(&self, index: usize) -> Attr {
-        Attr {
-            name: self.keys.names()[index],
-            value: self.slots[index].get(),
-            origins: self.origins,
-            index: index as u32,
+    /// The flat set that has it, and its index there.
+    #[inline(always)]
+    fn entry(self, index: usize) -> (Attrs, usize) {
+        match self.shape {
+            None => {
+                assert!(index < self.len(), "there is an attribute for each name");
+                (self.set, index)
+            }
+            Some(shape) => {
+                let pick = shape.picks()[index];
+                // SAFETY: the shape is that of the set.
+                (unsafe { self.set.layer(pick.layer()) }, pick.index())
+            }
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn slot(self, index: usize) -> &'static Slot {
+        let (flat, index) = self.entry(index);
+        // SAFETY: an entry is in the set that it is said to be in.
+        unsafe { flat.slot_unchecked(index) }
+    }
+
+    #[inline]
+    pub(crate) fn value(self, index: usize) -> Value {
+        self.slot(index).get()
+    }
+
+    #[inline]
+    pub(super) fn attr(self, index: usize) -> Attr {
+        let (flat, from) = self.entry(index);
+        // SAFETY: as above.
+        let value = unsafe { flat.slot_unchecked(from) }.get();
+        Attr { name: self.keys.names()[index], value, origins: flat.own_origins(), index: from as u32 }
+    }
+
+    /// Where its attributes were written.
+    fn origins(self) -> Origins {
+        if self.shape.is_some() { Origins::within(self.set) } else { self.set.own_origins() }
+    }
+
+    /// The values of a flat set.
+    fn slots(self) -> Option<&'static [Slot]> {
+        // SAFETY: a flat set has a slot for each of its names.
+        self.shape.is_none().then(|| unsafe { self.set.slots_unchecked(self.len()) })
     }
 }
 
@@ -142,7 +186,8 @@ impl Attrs {
         unsafe {
             object.write(std::ptr::from_ref(keys).expose_provenance() as u64);
             object.add(1).write(origins.to_bits());
-            (Attrs(object), std::slice::from_raw_parts(object.add(2).as_ptr().cast::<Slot>(), length))
+            let attrs = Attrs(object);
+            (attrs, attrs.slots_unchecked(length))
         }
     }
 
@@ -160,45 +205,50 @@ impl Attrs {
         attrs
     }
 
+    /// Tells which names the set has and where it has them; sets with the same word have them in the same places, but for
+    /// stacked ones.
     #[inline(always)]
-    fn header(self) -> u64 {
-        // SAFETY: a set starts with its names or its layered mark.
+    pub(crate) fn header(self) -> u64 {
+        // SAFETY: a set starts with its names, its shape or its stacked mark.
         unsafe { self.0.read() }
     }
 
     #[inline(always)]
     fn form(self) -> Form {
         let header = self.header();
-        if header & LAYERED == 0 {
-            // SAFETY: the header of a flat set is the address of its names; its origins and as many slots as
-            // there are names follow.
-            unsafe {
-                let keys = &*std::ptr::with_exposed_provenance::<Keys>(header as usize);
-                let origins = Origins::from_bits(self.0.add(1).read());
-                let slots = self.0.add(2).as_ptr().cast::<Slot>();
-                let slots = std::slice::from_raw_parts(slots, keys.names().len());
-                Form::Flat(Flat { keys, origins, slots })
-            }
+        let address = (header & !SHARED) as usize;
+        if header & (STACKED | SHARED) == 0 {
+            // SAFETY: the header of a flat set is the address of its names, which stay.
+            let keys = unsafe { &*std::ptr::with_exposed_provenance::<Keys>(address) };
+            Form::Plain(Plain { keys, set: self, shape: None })
+        } else if header & STACKED == 0 {
+            // SAFETY: the header of a shared set is the address of its shape, which stays, and a mark.
+            let shape = unsafe { &*std::ptr::with_exposed_provenance::<Shape>(address) };
+            Form::Plain(Plain { keys: shape.keys, set: self, shape: Some(shape) })
         } else {
-            // SAFETY: the second and third word of a layered set are sets.
-            let layer = |index| unsafe { Attrs(Value::from_bits(self.0.add(index).read()).object()) };
-            Form::Layered { base: layer(1), top: layer(2), size: (header >> SIZE_SHIFT) as usize }
+            // SAFETY: the second and third word of a stacked set are sets.
+            let set = |index| unsafe { Attrs(Value::from_bits(self.0.add(index).read()).object()) };
+            Form::Stacked { base: set(1), top: set(2), size: (header >> SIZE_SHIFT) as usize }
         }
     }
 
-    /// The names, if the set is flat.
+    /// The set, if it isn't stacked.
     #[inline(always)]
-    pub(crate) fn flat_keys(self) -> Option<&'static Keys> {
+    pub(crate) fn plain(self) -> Option<Plain> {
         match self.form() {
-            Form::Flat(flat) => Some(flat.keys),
-            Form::Layered { .. } => None,
+            Form::Plain(plain) => Some(plain),
+            Form::Stacked { .. } => None,
         }
     }
 
-    /// The address of the names of a flat set, or a word that can't be one.
+    /// A layer of a shared set.
+    ///
+    /// # Safety
+    /// The set must be shared and have so many layers.
     #[inline(always)]
-    pub(crate) fn keys_word(self) -> u64 {
-        self.header()
+    unsafe fn layer(self, index: usize) -> Attrs {
+        // SAFETY: behind the shape there are the layers, as values.
+        Attrs(unsafe { Value::from_bits(self.0.add(1 + index).read()) }.object())
     }
 
     /// The slot of the name with this index in a flat set.
@@ -206,35 +256,71 @@ impl Attrs {
     /// # Safety
     /// The set must be flat and have more than `index` names.
     #[inline(always)]
-    pub(crate) unsafe fn slot_unchecked(self, index: usize) -> &'static Slot {
+    unsafe fn slot_unchecked(self, index: usize) -> &'static Slot {
         // SAFETY: the caller vouches for the slot's being there.
         unsafe { self.0.add(2 + index).cast::<Slot>().as_ref() }
+    }
+
+    /// The slots of a flat set.
+    ///
+    /// # Safety
+    /// The set must be flat and have so many names.
+    #[inline(always)]
+    unsafe fn slots_unchecked(self, count: usize) -> &'static [Slot] {
+        // SAFETY: behind names and origins there is a slot for each name.
+        unsafe { std::slice::from_raw_parts(self.0.add(2).as_ptr().cast::<Slot>(), count) }
+    }
+
+    /// The slots of a set that is known to be flat.
+    pub(super) fn flat_slots(self) -> &'static [Slot] {
+        self.flatten().slots().expect("a set that was made to be filled is flat")
+    }
+
+    /// The slot at a place that [`Plain::place`] has given for a set with the same header.
+    ///
+    /// # Safety
+    /// It must be one.
+    #[inline(always)]
+    pub(crate) unsafe fn slot_at(self, header: u64, place: usize) -> &'static Slot {
+        // SAFETY: places are indices in flat sets, and picks in shared ones.
+        unsafe {
+            if header & SHARED == 0 {
+                return self.slot_unchecked(place);
+            }
+            let pick = Pick::of_bits(place);
+            self.layer(pick.layer()).slot_unchecked(pick.index())
+        }
+    }
+
+    /// Where the attributes of a flat set were written.
+    #[inline(always)]
+    pub(super) fn own_origins(self) -> Origins {
+        debug_assert!(self.header() & (STACKED | SHARED) == 0);
+        // SAFETY: they follow the names.
+        unsafe { Origins::from_bits(self.0.add(1).read()) }
     }
 
     /// Where the set was written down, if it was.
     pub(crate) fn braces(self) -> Pos {
         match self.form() {
-            Form::Flat(flat) => flat.origins.braces(),
-            Form::Layered { .. } => Pos::NONE,
+            Form::Plain(Plain { shape: None, .. }) => self.own_origins().braces(),
+            _ => Pos::NONE,
         }
     }
 
     /// The number of attributes.
     #[inline]
     pub fn len(self) -> usize {
-        match self.form() {
-            Form::Flat(flat) => flat.slots.len(),
-            Form::Layered { .. } => self.flatten().slots.len(),
-        }
+        self.flatten().len()
     }
 
-    /// A number of attributes that there are no more of: what several layers have is counted for each. To count
-    /// them exactly means to look for each attribute of a layer in all others.
+    /// A number of attributes that there are no more of: what several sets on a stack have is counted for each. To count
+    /// them exactly means to look for each attribute of one in all others.
     #[inline]
     pub(crate) fn most(self) -> usize {
         match self.form() {
-            Form::Flat(flat) => flat.slots.len(),
-            Form::Layered { size, .. } => size,
+            Form::Plain(plain) => plain.len(),
+            Form::Stacked { size, .. } => size,
         }
     }
 
@@ -244,17 +330,14 @@ impl Attrs {
         self.most() == 0
     }
 
-    /// The flat set (a layer) that has an attribute, and its index there.
-    pub(crate) fn lookup(self, name: Symbol) -> Option<(Flat, usize)> {
+    /// The flat set that has an attribute, and its index there.
+    pub(super) fn lookup(self, name: Symbol) -> Option<(Attrs, usize)> {
         let mut set = self;
         loop {
             match set.form() {
-                Form::Flat(flat) => return flat.keys.find(name).map(|index| (flat, index)),
-                Form::Layered { base, top, .. } => {
-                    let found = match top.form() {
-                        Form::Flat(flat) => flat.keys.find(name).map(|index| (flat, index)),
-                        Form::Layered { .. } => top.lookup(name),
-                    };
+                Form::Plain(plain) => return plain.keys.find(name).map(|index| plain.entry(index)),
+                Form::Stacked { base, top, .. } => {
+                    let found = top.lookup(name);
                     if found.is_some() {
                         return found;
                     }
@@ -264,20 +347,25 @@ impl Attrs {
         }
     }
 
-    /// The place of a value, for those who make sets that refer to themselves.
+    /// The place of a value.
+    #[inline]
     pub(crate) fn slot(self, name: Symbol) -> Option<&'static Slot> {
-        self.lookup(name).map(|(flat, index)| &flat.slots[index])
+        // SAFETY: that is where it was found.
+        self.lookup(name).map(|(flat, index)| unsafe { flat.slot_unchecked(index) })
     }
 
     /// The value of an attribute.
     #[inline]
     pub fn get(self, name: Symbol) -> Option<Value> {
-        self.lookup(name).map(|(flat, index)| flat.value(index))
+        self.slot(name).map(Slot::get)
     }
 
     /// An attribute with its position.
     pub fn get_attr(self, name: Symbol) -> Option<Attr> {
-        self.lookup(name).map(|(flat, index)| flat.attr(index))
+        let (flat, index) = self.lookup(name)?;
+        // SAFETY: that is where it was found.
+        let value = unsafe { flat.slot_unchecked(index) }.get();
+        Some(Attr { name, value, origins: flat.own_origins(), index: index as u32 })
     }
 
     /// Whether there is such an attribute.
@@ -288,30 +376,32 @@ impl Attrs {
     /// The attributes by symbol number: quick, and in the same order for all sets, but not in the order of
     /// names.
     pub fn iter(self) -> AttrsIter {
-        {
-            let flat = self.flatten();
-            AttrsIter { flat, next: 0, end: flat.slots.len() }
-        }
+        let plain = self.flatten();
+        AttrsIter { plain, next: 0, end: plain.len() }
     }
 
     /// The attributes in the order of their names' bytes.
     pub fn by_name(self) -> impl ExactSizeIterator<Item = Attr> + DoubleEndedIterator {
-        let flat = self.flatten();
-        flat.keys.name_order().iter().map(move |index| flat.attr(*index as usize))
+        let plain = self.flatten();
+        plain.keys.name_order().iter().map(move |index| plain.attr(*index as usize))
     }
 
-    /// Where a layered set has its flat form, or zero.
+    /// Where a stacked set has its flat form, or zero.
     fn flat_form(self) -> &'static AtomicU64 {
-        // SAFETY: the fourth word of a layered set is only accessed as an atomic.
+        // SAFETY: the fourth word of a stacked set is only accessed as an atomic.
         unsafe { self.0.add(3).cast::<AtomicU64>().as_ref() }
     }
 
-    /// The flat form, which a layered set gets when it is first asked for.
-    pub(crate) fn flatten(self) -> Flat {
-        let (base, top) = match self.form() {
-            Form::Flat(flat) => return flat,
-            Form::Layered { base, top, .. } => (base, top),
-        };
+    /// A form that can be walked over, which a stacked set gets when it is first asked for.
+    #[inline]
+    pub(crate) fn flatten(self) -> Plain {
+        match self.form() {
+            Form::Plain(plain) => plain,
+            Form::Stacked { base, top, .. } => self.flatten_stack(base, top),
+        }
+    }
+
+    fn flatten_stack(self, base: Attrs, top: Attrs) -> Plain {
         let known = self.flat_form();
         let bits = known.load(Ordering::Acquire);
         if bits != 0 {
@@ -329,15 +419,21 @@ impl Attrs {
         merged.flatten()
     }
 
-    /// The names and places of all attributes, sorted. Layers within layers get no flat form of their own.
+    /// The names and places of all attributes, sorted. Stacks within stacks get no flat form of their own.
     fn entries(self) -> Vec<Entry> {
         match self.form() {
-            Form::Layered { base, top, .. } if self.flat_form().load(Ordering::Relaxed) == 0 => {
+            Form::Stacked { base, top, .. } if self.flat_form().load(Ordering::Relaxed) == 0 => {
                 overlaid(base.entries(), &top.entries())
             }
             _ => {
-                let flat = self.flatten();
-                flat.keys.names().iter().copied().zip(flat.slots).collect()
+                let plain = self.flatten();
+                plain
+                    .keys
+                    .names()
+                    .iter()
+                    .enumerate()
+                    .map(|(index, name)| (*name, plain.slot(index)))
+                    .collect()
             }
         }
     }
@@ -351,44 +447,56 @@ impl Attrs {
         if right == 0 {
             return self;
         }
-        let is_worth_it = left.max(right) >= LARGE || left >= LAYER_FROM && left >= right * LAYER_RATIO;
-        if is_worth_it && other.depth() + 1 < MAX_LAYERS {
-            return self.layer(heap, plans, other);
+        let is_large = left.max(right) >= LARGE;
+        let is_lopsided = left >= STACK_FROM && left >= right * STACK_RATIO;
+        if (is_large || is_lopsided) && other.depth() + 1 < MAX_DEPTH {
+            let plain = if is_large { None } else { self.plain().zip(other.plain()) };
+            let known =
+                plain.and_then(|(left, right)| Some((plans.get_if_met(heap, left, right)?, left, right)));
+            return match known {
+                Some((plan, left, right)) => merge(heap, plan, left, right),
+                None => self.stack(heap, other),
+            };
         }
+        self.merge(heap, plans, other)
+    }
+
+    fn merge(self, heap: &Heap, plans: &MergePlans, other: Attrs) -> Attrs {
         let (left, right) = (self.flatten(), other.flatten());
         if std::ptr::eq(left.keys, right.keys) {
             return other;
         }
-        merge(heap, plans.get(heap, left.keys, right.keys), left, right)
+        merge(heap, plans.get(heap, left, right), left, right)
     }
 
-    /// Layers that are not much larger than what comes on top of them become one with it, so that there are
+    /// Sets on a stack that are not much larger than what comes on top of them become one with it, so that there are
     /// few, and a set that grows by one attribute at a time is copied seldom.
-    fn layer(self, heap: &Heap, plans: &MergePlans, other: Attrs) -> Attrs {
+    fn stack(self, heap: &Heap, other: Attrs) -> Attrs {
         let (mut base, mut top) = (self, other);
-        while let Form::Layered { base: lower, top: upper, .. } = base.form()
-            && (base.depth() + 1 >= MAX_LAYERS
-                || other.most() < LARGE && upper.most() < top.most() * LAYER_RATIO)
+        while let Form::Stacked { base: lower, top: upper, .. } = base.form()
+            && (base.depth() + 1 >= MAX_DEPTH
+                || other.most() < LARGE && upper.most() < top.most() * STACK_RATIO)
         {
-            let (upper, over) = (upper.flatten(), top.flatten());
-            top = merge(heap, plans.get(heap, upper.keys, over.keys), upper, over);
+            // Nothing is worked out for those who are seldom met again.
+            let depth = upper.depth().max(top.depth()) + 1;
+            top = Attrs::stacked(heap, upper, top, depth).flatten().set;
             base = lower;
         }
         let depth = base.depth().max(top.depth()) + 1;
-        Attrs::layered(heap, base, top, depth)
+        Attrs::stacked(heap, base, top, depth)
     }
 
     fn depth(self) -> u64 {
         let header = self.header();
-        if header & LAYERED == 0 { 0 } else { header >> DEPTH_SHIFT & 0x7f }
+        if header & STACKED == 0 { 0 } else { header >> DEPTH_SHIFT & 0x7f }
     }
 
-    fn layered(heap: &Heap, base: Attrs, top: Attrs, depth: u64) -> Attrs {
+    fn stacked(heap: &Heap, base: Attrs, top: Attrs, depth: u64) -> Attrs {
         let size = (base.most() + top.most()) as u64;
         let object = heap.words(4);
         // SAFETY: four fresh words; the last stays zero.
         unsafe {
-            object.write(LAYERED | depth << DEPTH_SHIFT | size << SIZE_SHIFT);
+            object.write(STACKED | depth << DEPTH_SHIFT | size << SIZE_SHIFT);
             object.add(1).write(Value::from(base).to_bits());
             object.add(2).write(Value::from(top).to_bits());
         }
@@ -425,8 +533,8 @@ impl Attrs {
 
     pub(super) fn has_origins(self) -> bool {
         match self.form() {
-            Form::Flat(flat) => flat.origins != Origins::NONE,
-            Form::Layered { .. } => true,
+            Form::Plain(Plain { shape: None, .. }) => self.own_origins() != Origins::NONE,
+            _ => true,
         }
     }
 }
@@ -454,20 +562,52 @@ fn overlaid(below: Vec<Entry>, above: &[Entry]) -> Vec<Entry> {
     all
 }
 
-fn merge(heap: &Heap, plan: &'static MergePlan, left: Flat, right: Flat) -> Attrs {
-    let origins = Origins::merged(heap, plan, left.origins, right.origins);
+fn merge(heap: &Heap, plan: Plan, left: Plain, right: Plain) -> Attrs {
+    match plan {
+        Plan::Copy(plan) => copy(heap, plan, left, right),
+        Plan::Share(plan) => share(heap, plan, left, right),
+    }
+}
+
+fn copy(heap: &Heap, plan: &'static MergePlan, left: Plain, right: Plain) -> Attrs {
+    let origins = Origins::merged(heap, plan, left.origins(), right.origins());
     let (attrs, slots) = Attrs::unfilled(heap, plan.keys, origins);
-    // Which side it is can't be guessed, so there is no branch for it.
-    let sides = [left.slots, right.slots];
-    for (slot, pick) in slots.iter().zip(plan.picks()) {
-        slot.set(sides[(pick & 1) as usize][(pick >> 1) as usize].get());
+    if let (Some(left), Some(right)) = (left.slots(), right.slots()) {
+        // Which side it is can't be guessed, so there is no branch for it.
+        let sides = [left, right];
+        for (slot, pick) in slots.iter().zip(plan.picks()) {
+            slot.set(sides[(pick & 1) as usize][(pick >> 1) as usize].get());
+        }
+    } else {
+        let sides = [left, right];
+        for (slot, pick) in slots.iter().zip(plan.picks()) {
+            slot.set(sides[(pick & 1) as usize].value((pick >> 1) as usize));
+        }
     }
     attrs
 }
 
+fn share(heap: &Heap, plan: &'static SharePlan, left: Plain, right: Plain) -> Attrs {
+    let sources = plan.sources();
+    let object = heap.words(1 + sources.len());
+    // SAFETY: a fresh object with room for a shape and the layers.
+    unsafe { object.write(std::ptr::from_ref(plan.shape).expose_provenance() as u64 | SHARED) };
+    for (index, source) in sources.iter().enumerate() {
+        let side = if source.is_right() { right } else { left };
+        let layer = match side.shape {
+            None => side.set,
+            // SAFETY: plans name the layers that sets of this shape have.
+            Some(_) => unsafe { side.set.layer(source.layer()) },
+        };
+        // SAFETY: as above.
+        unsafe { object.add(1 + index).write(Value::from(layer).to_bits()) };
+    }
+    Attrs(object)
+}
+
 /// Iterator over a set's attributes by symbol number.
 pub struct AttrsIter {
-    flat: Flat,
+    plain: Plain,
     next: usize,
     end: usize,
 }
@@ -482,7 +622,7 @@ impl Iterator for AttrsIter {
             return None;
         }
         self.next += 1;
-        Some(self.flat.attr(index))
+        Some(self.plain.attr(index))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -495,7 +635,7 @@ impl DoubleEndedIterator for AttrsIter {
     fn next_back(&mut self) -> Option<Attr> {
         (self.next < self.end).then(|| {
             self.end -= 1;
-            self.flat.attr(self.end)
+            self.plain.attr(self.end)
         })
     }
 }
@@ -508,62 +648,6 @@ impl IntoIterator for Attrs {
 
     fn into_iter(self) -> AttrsIter {
         self.iter()
-    }
-}
-
-/// How sets with two kinds of names are merged by `//`: worked out once for each pair. For each name its index on the
-/// left times two, or on the right times two plus one, follows in memory.
-#[repr(C)]
-pub(super) struct MergePlan {
-    keys: &'static Keys,
-    /// Where the attributes of the last set that was merged this way were written, see [`Origins::merged`].
-    last: AtomicU64,
-}
-
-impl MergePlan {
-    fn picks(&self) -> &[u32] {
-        // SAFETY: `keep`, which makes all plans, puts one behind the plan for each name.
-        unsafe { memory::behind(self, self.keys.names().len()) }
-    }
-
-    /// Whether an attribute comes from the right side, and its index there or on the left.
-    pub(super) fn pick(&self, index: usize) -> (bool, usize) {
-        let pick = self.picks()[index];
-        (pick & 1 == 1, (pick >> 1) as usize)
-    }
-
-    pub(super) fn last(&self) -> &AtomicU64 {
-        &self.last
-    }
-
-    fn keep(heap: &Heap, left: &'static Keys, right: &'static Keys) -> &'static MergePlan {
-        let (low_names, high_names) = (left.names(), right.names());
-        let capacity = low_names.len() + high_names.len();
-        let (mut names, mut picks) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
-        let (mut low, mut high) = (0, 0);
-        while let (Some(low_name), Some(high_name)) = (low_names.get(low), high_names.get(high)) {
-            let is_low = low_name < high_name;
-            names.push(if is_low { *low_name } else { *high_name });
-            picks.push(if is_low { (low as u32) << 1 } else { (high as u32) << 1 | 1 });
-            low += usize::from(low_name <= high_name);
-            high += usize::from(!is_low);
-        }
-        names.extend_from_slice(&low_names[low..]);
-        picks.extend((low..low_names.len()).map(|index| (index as u32) << 1));
-        names.extend_from_slice(&high_names[high..]);
-        picks.extend((high..high_names.len()).map(|index| (index as u32) << 1 | 1));
-        heap.keep_before(MergePlan { keys: Keys::of(heap, &names), last: AtomicU64::new(0) }, &picks)
-    }
-}
-
-/// The merge plans met so far.
-#[derive(Default)]
-pub(crate) struct MergePlans(RefCell<HashMap<(usize, usize), &'static MergePlan, WordHash>>);
-
-impl MergePlans {
-    fn get(&self, heap: &Heap, left: &'static Keys, right: &'static Keys) -> &'static MergePlan {
-        let key = (std::ptr::from_ref(left).addr(), std::ptr::from_ref(right).addr());
-        self.0.borrow_mut().entry(key).or_insert_with(|| MergePlan::keep(heap, left, right))
     }
 }
 

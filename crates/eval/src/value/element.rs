@@ -82,15 +82,15 @@ impl Element {
                 Arguments::Value(List::of_object(source).slots()[index].get())
             }
             Kind::MappedAttr => {
-                let index = index_in(Attrs::of_object(result).flatten().slots());
+                let index = index_in(Attrs::of_object(result).flat_slots());
                 let attr = Attrs::of_object(source).flatten().attr(index);
                 Arguments::NameAndValue(attr.name, attr.value)
             }
             Kind::Zipped => {
-                let result = Attrs::of_object(result).flatten();
-                let index = index_in(result.slots());
+                let result = Attrs::of_object(result);
+                let index = index_in(result.flat_slots());
                 let values = List::of_object(source).slots()[index].get();
-                Arguments::NameAndValue(result.keys.names()[index], values)
+                Arguments::NameAndValue(result.flatten().keys.names()[index], values)
             }
         }
     }

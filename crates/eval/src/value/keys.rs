@@ -13,7 +13,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 use nival_syntax::{Pos, Symbol};
 
 use super::Attrs;
-use super::attrs::MergePlan;
+use super::shape::MergePlan;
 use crate::hash::WordHash;
 use crate::memory::{self, Heap};
 
@@ -337,7 +337,7 @@ impl Origins {
                     // SAFETY: the address is that of a set, and so not null.
                     let set = Attrs::of_object(unsafe { NonNull::new_unchecked(object) });
                     let Some((flat, from)) = set.lookup(name) else { return Pos::NONE };
-                    origins = flat.origins();
+                    origins = flat.own_origins();
                     index = from;
                 }
             }

@@ -14,6 +14,7 @@ mod element;
 mod function;
 mod keys;
 mod list;
+mod shape;
 mod slot;
 mod string;
 
@@ -21,12 +22,13 @@ use std::num::NonZeroU64;
 use std::ptr::NonNull;
 
 pub use attrs::AttrsIter;
+pub(crate) use attrs::with_flat_forms;
 pub use attrs::{Attr, Attrs, AttrsBuilder};
-pub(crate) use attrs::{MergePlans, with_flat_forms};
 pub(crate) use element::{Arguments, Element};
 pub use function::{Builtin, Constant, Lambda, Partial};
 pub(crate) use keys::{Keys, Origins};
 pub use list::{List, ListBuilder};
+pub(crate) use shape::MergePlans;
 pub(crate) use slot::{Slot, State, Suspension, Thunk, Work};
 pub use string::Str;
 

@@ -1,0 +1,264 @@
+//! Sets that share the values of what they were made of, and how `//` makes them.
+//!
+//! Most results of `//` are made like others before: of sets with the same names. How two kinds of sets go together
+//! is worked out once. Where it pays, the result then has no values of its own: its shape says for each name which of
+//! the flat sets below it, its layers, has the value, and where there.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::AtomicU64;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use nival_syntax::Symbol;
+
+use super::attrs::Plain;
+use super::keys::Keys;
+use crate::hash::WordHash;
+use crate::memory::{self, Heap};
+
+/// Where a shared set has a value: in which layer, and at which index there.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub(super) struct Pick(u16);
+
+const INDEX_BITS: u32 = 12;
+/// A layer's index is smaller than this.
+const LAYER_LIMIT: usize = 1 << INDEX_BITS;
+/// No shared set has more layers, so that not all bits of a pick are ever set.
+const MAX_LAYERS: usize = 15;
+/// So many words must be saved: what is copied is found with one step less.
+const LEAST_GAIN: usize = 2;
+
+impl Pick {
+    fn new(layer: usize, index: usize) -> Pick {
+        debug_assert!(layer < MAX_LAYERS && index < LAYER_LIMIT);
+        Pick((layer << INDEX_BITS | index) as u16)
+    }
+
+    #[inline(always)]
+    pub(super) fn of_bits(bits: usize) -> Pick {
+        Pick(bits as u16)
+    }
+
+    #[inline(always)]
+    pub(super) fn to_bits(self) -> usize {
+        usize::from(self.0)
+    }
+
+    #[inline(always)]
+    pub(super) fn layer(self) -> usize {
+        self.to_bits() >> INDEX_BITS
+    }
+
+    #[inline(always)]
+    pub(super) fn index(self) -> usize {
+        self.to_bits() & (LAYER_LIMIT - 1)
+    }
+}
+
+/// The names of a shared set and where their values are. Equal ones are one object. A pick for each name follows in memory.
+#[repr(C)]
+pub(super) struct Shape {
+    pub(super) keys: &'static Keys,
+}
+
+/// What a shape is made of, hashed as bytes.
+#[derive(PartialEq, Eq)]
+struct Parts<'a> {
+    keys: usize,
+    picks: &'a [Pick],
+}
+
+impl std::hash::Hash for Parts<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let picks = self.picks;
+        state.write_usize(self.keys);
+        // SAFETY: these are the bytes of numbers.
+        state.write(unsafe { std::slice::from_raw_parts(picks.as_ptr().cast::<u8>(), size_of_val(picks)) });
+    }
+}
+
+type Shapes = HashMap<Parts<'static>, &'static Shape, WordHash>;
+
+static SHAPES: LazyLock<RwLock<Shapes>> = LazyLock::new(RwLock::default);
+
+impl Shape {
+    fn of(heap: &Heap, keys: &'static Keys, picks: &[Pick]) -> &'static Shape {
+        let parts = Parts { keys: std::ptr::from_ref(keys).addr(), picks };
+        if let Some(shape) = SHAPES.read().unwrap_or_else(PoisonError::into_inner).get(&parts) {
+            return shape;
+        }
+        let mut shapes = SHAPES.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shape) = shapes.get(&parts) {
+            return shape;
+        }
+        let shape = heap.keep_before(Shape { keys }, picks);
+        shapes.insert(Parts { picks: shape.picks(), ..parts }, shape);
+        shape
+    }
+
+    #[inline(always)]
+    pub(super) fn picks(&'static self) -> &'static [Pick] {
+        // SAFETY: `of`, which makes all shapes, puts a pick for each name behind the shape.
+        unsafe { memory::behind(self, self.keys.names().len()) }
+    }
+}
+
+/// How two kinds of sets are merged by `//`.
+#[derive(Clone, Copy)]
+pub(super) enum Plan {
+    /// The values are copied.
+    Copy(&'static MergePlan),
+    /// The result shares them.
+    Share(&'static SharePlan),
+}
+
+/// The result's shape. For each of its layers follows in memory where it is from.
+#[repr(C)]
+pub(super) struct SharePlan {
+    pub(super) shape: &'static Shape,
+    layers: usize,
+}
+
+/// A layer of a result: a layer of one of the sides, or a flat side itself.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct Source(u8);
+
+const FROM_RIGHT: u8 = 1 << 7;
+
+impl Source {
+    #[inline(always)]
+    pub(super) fn is_right(self) -> bool {
+        self.0 & FROM_RIGHT != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn layer(self) -> usize {
+        usize::from(self.0 & !FROM_RIGHT)
+    }
+}
+
+impl SharePlan {
+    #[inline(always)]
+    pub(super) fn sources(&self) -> &[Source] {
+        // SAFETY: `share`, which makes all such plans, puts so many behind them.
+        unsafe { memory::behind(self, self.layers) }
+    }
+}
+
+/// For each name its index on the left times two, or on the right times two plus one, follows in memory.
+#[repr(C)]
+pub(super) struct MergePlan {
+    pub(super) keys: &'static Keys,
+    /// Where the attributes of the last set that was merged this way were written, see [`Origins::merged`].
+    ///
+    /// [`Origins::merged`]: super::Origins::merged
+    last: AtomicU64,
+}
+
+impl MergePlan {
+    pub(super) fn picks(&self) -> &[u32] {
+        // SAFETY: `make`, which makes all such plans, puts one behind the plan for each name.
+        unsafe { memory::behind(self, self.keys.names().len()) }
+    }
+
+    /// Whether an attribute comes from the right side, and its index there or on the left.
+    pub(super) fn pick(&self, index: usize) -> (bool, usize) {
+        split(self.picks()[index])
+    }
+
+    pub(super) fn last(&self) -> &AtomicU64 {
+        &self.last
+    }
+}
+
+fn split(pick: u32) -> (bool, usize) {
+    (pick & 1 == 1, (pick >> 1) as usize)
+}
+
+/// For the pairs of kinds of sets met so far how they are merged, if that was worked out.
+#[derive(Default)]
+pub(crate) struct MergePlans(RefCell<HashMap<(usize, usize), Option<Plan>, WordHash>>);
+
+impl MergePlans {
+    /// How two kinds are merged.
+    #[inline]
+    pub(super) fn get(&self, heap: &Heap, left: Plain, right: Plain) -> Plan {
+        let mut plans = self.0.borrow_mut();
+        let plan = plans.entry((left.kind(), right.kind())).or_default();
+        *plan.get_or_insert_with(|| make(heap, left, right))
+    }
+
+    /// The same, but nothing if the two were never met before: many pairs are not met again.
+    #[inline]
+    pub(super) fn get_if_met(&self, heap: &Heap, left: Plain, right: Plain) -> Option<Plan> {
+        match self.0.borrow_mut().entry((left.kind(), right.kind())) {
+            Entry::Vacant(place) => *place.insert(None),
+            Entry::Occupied(place) => Some(*place.into_mut().get_or_insert_with(|| make(heap, left, right))),
+        }
+    }
+}
+
+fn make(heap: &Heap, left: Plain, right: Plain) -> Plan {
+    let (names, picks) = merged(left.keys.names(), right.keys.names());
+    let keys = Keys::of(heap, &names);
+    match share(heap, keys, &picks, left, right) {
+        Some(plan) => Plan::Share(plan),
+        None => Plan::Copy(heap.keep_before(MergePlan { keys, last: AtomicU64::new(0) }, &picks)),
+    }
+}
+
+/// The names of both, and where the values are, as in a [`MergePlan`].
+fn merged(low_names: &[Symbol], high_names: &[Symbol]) -> (Vec<Symbol>, Vec<u32>) {
+    let capacity = low_names.len() + high_names.len();
+    let (mut names, mut picks) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
+    let (mut low, mut high) = (0, 0);
+    while let (Some(low_name), Some(high_name)) = (low_names.get(low), high_names.get(high)) {
+        let is_low = low_name < high_name;
+        names.push(if is_low { *low_name } else { *high_name });
+        picks.push(if is_low { (low as u32) << 1 } else { (high as u32) << 1 | 1 });
+        low += usize::from(low_name <= high_name);
+        high += usize::from(!is_low);
+    }
+    names.extend_from_slice(&low_names[low..]);
+    picks.extend((low..low_names.len()).map(|index| (index as u32) << 1));
+    names.extend_from_slice(&high_names[high..]);
+    picks.extend((high..high_names.len()).map(|index| (index as u32) << 1 | 1));
+    (names, picks)
+}
+
+/// A plan to share, if there are not too many layers and it saves memory.
+fn share(
+    heap: &Heap,
+    keys: &'static Keys,
+    picks: &[u32],
+    left: Plain,
+    right: Plain,
+) -> Option<&'static SharePlan> {
+    // Those layers of which something can be seen, and for each layer of the sides which of these it is.
+    let mut sources = Vec::with_capacity(2 * MAX_LAYERS);
+    let mut numbers = [[MAX_LAYERS; MAX_LAYERS]; 2];
+    let mut places = Vec::with_capacity(picks.len());
+    for pick in picks {
+        let (is_right, index) = split(*pick);
+        let (layer, index) = if is_right { right } else { left }.pick(index);
+        let number = &mut numbers[usize::from(is_right)][layer];
+        if *number == MAX_LAYERS {
+            *number = sources.len();
+            sources.push(layer as u8 | if is_right { FROM_RIGHT } else { 0 });
+        }
+        if *number >= MAX_LAYERS || index >= LAYER_LIMIT {
+            return None;
+        }
+        places.push(Pick::new(*number, index));
+    }
+    // A copy has a word for its origins besides.
+    let gain = (1 + picks.len()).saturating_sub(sources.len());
+    if gain < LEAST_GAIN {
+        return None;
+    }
+    let plan = SharePlan { shape: Shape::of(heap, keys, &places), layers: sources.len() };
+    Some(heap.keep_before(plan, &sources))
+}
