@@ -91,6 +91,11 @@ impl Plain {
         self.keys.names().len()
     }
 
+    #[cfg(test)]
+    pub(super) fn shape(self) -> Option<&'static Shape> {
+        self.shape
+    }
+
     /// What it has in common with other sets, as a number.
     #[inline(always)]
     pub(super) fn kind(self) -> usize {

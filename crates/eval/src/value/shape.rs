@@ -262,3 +262,70 @@ fn share(
     let plan = SharePlan { shape: Shape::of(heap, keys, &places), layers: sources.len() };
     Some(heap.keep_before(plan, &sources))
 }
+
+#[cfg(test)]
+mod tests {
+    use nival_syntax::Pos;
+
+    use super::*;
+    use crate::value::{Attrs, AttrsBuilder, Value};
+
+    fn set(heap: &Heap, from: u32, names: &[&str]) -> Attrs {
+        let mut attrs = AttrsBuilder::new();
+        for (name, number) in names.iter().zip(from..) {
+            let value = Value::new_int(heap, i64::from(number));
+            attrs.insert(Symbol::intern(name.as_bytes()), value, Pos::from_id(number));
+        }
+        attrs.build(heap)
+    }
+
+    /// In what is made by `//` each attribute has value and position of the last set that has it.
+    fn check(sets: &[Attrs], is_shared: bool) {
+        let (heap, plans) = (Heap::new(), MergePlans::default());
+        // What is only worked out when it is met again is used in the end.
+        let mut is_found_shared = None;
+        for _ in 0..=sets.len() {
+            let merged = sets.iter().copied().reduce(|below, above| below.update(&heap, &plans, above));
+            let merged = merged.expect("there are sets");
+            for attr in sets.iter().flat_map(|set| set.iter()) {
+                let last = sets.iter().rev().find_map(|set| set.get_attr(attr.name)).expect("one has it");
+                let found = merged.get_attr(attr.name).expect("what one has, all have");
+                assert_eq!((found.value, found.pos()), (last.value, last.pos()), "{}", attr.name);
+            }
+            let mut walked: Vec<(Symbol, Value, Pos)> =
+                merged.iter().map(|attr| (attr.name, attr.value, attr.pos())).collect();
+            assert_eq!(walked.len(), merged.len());
+            assert!(walked.is_sorted_by(|low, high| low.0 < high.0));
+            walked.retain(|(name, value, pos)| {
+                merged.get_attr(*name).is_none_or(|attr| (attr.value, attr.pos()) != (*value, *pos))
+            });
+            assert!(walked.is_empty(), "the same by walking and by looking up");
+            is_found_shared = merged.plain().map(|plain| plain.shape().is_some());
+        }
+        assert_eq!(is_found_shared, Some(is_shared));
+    }
+
+    #[test]
+    fn what_is_merged_keeps_values_and_positions() {
+        let heap = Heap::new();
+        let one = set(&heap, 10, &["a", "b", "c", "d"]);
+        let other = set(&heap, 20, &["c", "d", "e", "f"]);
+        check(&[one, other], true);
+        check(&[other, one, other], true);
+        check(&[one, set(&heap, 30, &["a"]), other, set(&heap, 40, &["b", "x"])], true);
+        check(&[one, set(&heap, 50, &["a", "b", "c", "d", "e"])], true);
+        check(&[set(&heap, 60, &["a"]), set(&heap, 70, &["b"])], false);
+    }
+
+    #[test]
+    fn a_shared_set_has_not_too_many_layers() {
+        let heap = Heap::new();
+        let names: Vec<String> = (0..60).map(|number| format!("n{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let sets: Vec<Attrs> =
+            names.chunks(3).zip(1..).map(|(names, index)| set(&heap, index * 10, names)).collect();
+        check(&sets[..MAX_LAYERS], true);
+        check(&sets[..=MAX_LAYERS], false);
+        check(&sets, true);
+    }
+}
