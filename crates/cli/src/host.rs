@@ -212,6 +212,11 @@ impl Host for WorldHost {
         Some(self.0.parse_cache()?.tree(path, &self.real(path).ok()?)?.bytes)
     }
 
+    fn text_later(&self, path: &Path) -> Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync> {
+        let real = self.real(path).ok().map(Cow::into_owned);
+        Box::new(move || reading::read_plain(real.as_deref()?).map(|(text, _)| text))
+    }
+
     fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
         if let Some(cache) = self.0.parse_cache() {
             cache.keep_tree(path, parts);

@@ -24,6 +24,11 @@ pub trait Host: Send + Sync {
     fn kept_tree(&self, _path: &Path) -> Option<&'static [u8]> {
         None
     }
+    /// How the text of such a file is read again where a message shows a part of it, which can be when the host is no
+    /// more. Nothing is shown of a file that is gone.
+    fn text_later(&self, _path: &Path) -> Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync> {
+        Box::new(|| None)
+    }
     /// Keeps what was made of a file that this process read by [`Host::read_plain_file`], for later processes of the
     /// same program. The parts follow one another; each stays where it is until the process ends, so that
     /// nothing need be copied before it is written.

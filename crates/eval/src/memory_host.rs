@@ -312,6 +312,11 @@ impl Host for MemoryHost {
         self.trees.is_some()
     }
 
+    fn text_later(&self, path: &Path) -> Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync> {
+        let text = self.read_plain_file(path);
+        Box::new(move || text.clone())
+    }
+
     fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
         if let Found::OnDisk = self.step(path) {
             return std::fs::read(path);

@@ -333,6 +333,10 @@ impl Host for Recorder {
         }
     }
 
+    fn text_later(&self, path: &Path) -> Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync> {
+        self.inner.text_later(path)
+    }
+
     fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
         self.inner.keep_tree(path, parts);
     }

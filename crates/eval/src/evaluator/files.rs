@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use nival_formats::url::{Strictness, Url};
 use nival_formats::{ContentAddressMethod, StorePath};
@@ -157,7 +157,9 @@ impl Evaluator {
         let text = match contents {
             Contents::Text(text) => text,
             Contents::Tree(tree) => {
-                if let Some(unit) = Unit::of_kept(self, tree, origin.clone(), &base, self.text_of(here)) {
+                if let Some(unit) =
+                    Unit::of_kept(self, tree, origin.clone(), &base, ReadText(self.host().text_later(here)))
+                {
                     return unit;
                 }
                 match self.host().read_plain_file(here) {
@@ -174,12 +176,6 @@ impl Evaluator {
             self.host().keep_tree(here, parts);
         }
         Ok(unit)
-    }
-
-    /// The text of a file, to be read when it is to be shown.
-    fn text_of(&self, path: &Path) -> ReadText {
-        let (host, path) = (Arc::clone(&self.shared.host), path.to_path_buf());
-        ReadText(Box::new(move || host.read_plain_file(&path)))
     }
 
     /// Parses a file that must be written as a set: one that can be read without evaluating anything.
