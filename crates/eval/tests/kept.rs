@@ -104,7 +104,7 @@ fn settings_count() {
         with(|settings| settings.pure_eval = true),
         with(|settings| settings.experimental_features = vec!["pipe-operators".to_owned()]),
         with(|settings| {
-            settings.experimental_features = vec!["flakes".to_owned(), "fetch-closure".to_owned()]
+            settings.experimental_features = vec!["flakes".to_owned(), "fetch-closure".to_owned()];
         }),
         with(|settings| settings.home = Some("/home/me".to_owned())),
         with(|settings| settings.lint_url_literals = LintLevel::Warn),
