@@ -47,7 +47,7 @@ impl Attr {
 }
 
 thread_local! {
-    /// Where the flat forms of layered sets are made.
+    /// Where the flat forms of stacked sets are made.
     static FLAT_FORMS: Heap = Heap::new();
 }
 
