@@ -256,7 +256,8 @@ impl Contexts {
     }
 
     fn element_ids(&self, table: &Table) -> Vec<u32> {
-        let mut ids = table.ids(self.first).to_vec();
+        let mut ids = Vec::with_capacity(32 + 2 * self.others.len());
+        ids.extend_from_slice(table.ids(self.first));
         for other in &self.others {
             ids.extend_from_slice(table.ids(*other));
         }

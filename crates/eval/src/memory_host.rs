@@ -415,6 +415,7 @@ impl Host for MemoryHost {
 
     fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError> {
         let DerivationFile { path, contents, references, .. } = file;
+        let references = references.into_iter().collect();
         self.put(&path, Stored { node: Node::File { contents, executable: false }, references });
         Ok(())
     }

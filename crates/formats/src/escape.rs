@@ -3,7 +3,20 @@
 const WIDTH: usize = 16;
 
 /// What stands for a byte: up to seven bytes and, in the last place, how many they are.
-type Escape = [u8; size_of::<u64>()];
+pub(crate) type Escape = [u8; size_of::<u64>()];
+
+/// What stands for a byte: these.
+pub(crate) const fn escape(bytes: &[u8]) -> Escape {
+    assert!(bytes.len() <= LENGTH);
+    let mut escape = [0; size_of::<Escape>()];
+    let mut index = 0;
+    while index < bytes.len() {
+        escape[index] = bytes[index];
+        index += 1;
+    }
+    escape[LENGTH] = bytes.len() as u8;
+    escape
+}
 
 /// What stands for each byte in a kind of text. Only control characters, quotes and backslashes may stand for
 /// anything but themselves.
@@ -15,29 +28,59 @@ impl Escapes {
         let mut escapes = [[0; size_of::<Escape>()]; 256];
         let mut byte = 0;
         while byte < escapes.len() {
-            escapes[byte][0] = byte as u8;
-            escapes[byte][LENGTH] = 1;
+            escapes[byte] = escape(&[byte as u8]);
             byte += 1;
         }
         Escapes(escapes)
     }
 
     /// The same, but that something else stands for this byte.
-    pub(crate) const fn with(mut self, byte: u8, escape: &[u8]) -> Escapes {
-        assert!(is_special(byte) && escape.len() <= LENGTH);
-        let mut index = 0;
-        while index < escape.len() {
-            self.0[byte as usize][index] = escape[index];
-            index += 1;
-        }
-        self.0[byte as usize][LENGTH] = escape.len() as u8;
+    pub(crate) const fn with(mut self, byte: u8, bytes: &[u8]) -> Escapes {
+        assert!(is_special(byte));
+        self.0[byte as usize] = escape(bytes);
         self
+    }
+
+    /// What stands for each byte where what stands for it here is escaped again.
+    pub(crate) const fn escaped(&self, again: &Escapes) -> Escapes {
+        let mut escapes = Escapes([[0; size_of::<Escape>()]; 256]);
+        let mut byte = 0;
+        while byte < self.0.len() {
+            let (from, to) = (&self.0[byte], &mut escapes.0[byte]);
+            let mut index = 0;
+            while index < from[LENGTH] as usize {
+                let escape = &again.0[from[index] as usize];
+                let mut taken = 0;
+                while taken < escape[LENGTH] {
+                    assert!((to[LENGTH] as usize) < LENGTH, "there is room for seven bytes");
+                    to[to[LENGTH] as usize] = escape[taken as usize];
+                    to[LENGTH] += 1;
+                    taken += 1;
+                }
+                index += 1;
+            }
+            byte += 1;
+        }
+        escapes
     }
 
     /// Appends a text, with what stands for each of its bytes.
     pub(crate) fn append(&self, out: &mut Vec<u8>, text: &[u8]) {
         out.reserve(text.len() + text.len() / 8 + WIDTH);
+        self.append_to(&mut End::of(out), text);
+    }
+
+    /// The same between two quotes.
+    pub(crate) fn append_between(&self, out: &mut Vec<u8>, quote: Escape, text: &[u8]) {
+        out.reserve(text.len() + text.len() / 8 + WIDTH + 2 * quote.len());
         let mut end = End::of(out);
+        end.append_escape(quote);
+        self.append_to(&mut end, text);
+        end.append_escape(quote);
+    }
+
+    #[inline]
+    fn append_to(&self, end: &mut End<'_>, text: &[u8]) {
         let mut rest = text;
         while let Some(chunk) = rest.first_chunk() {
             let clean = (specials(chunk) | 1 << WIDTH).trailing_zeros() as usize;

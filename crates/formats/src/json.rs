@@ -5,7 +5,8 @@
 
 use serde_json::Value;
 
-use crate::escape::Escapes;
+use crate::derivation;
+use crate::escape::{Escape, Escapes, escape};
 
 /// Prints on one line without white space.
 pub fn print(value: &Value) -> String {
@@ -24,34 +25,50 @@ pub fn print_pretty(value: &Value) -> String {
 /// Appends a string with its quotes.
 pub fn write_string(out: &mut String, text: &str) {
     // SAFETY: what is appended to the text is text, as whole characters of `text` or ASCII.
-    write_bytes(unsafe { out.as_mut_vec() }, text.as_bytes());
+    StringForm::PLAIN.write(unsafe { out.as_mut_vec() }, text.as_bytes());
 }
 
-/// The same of bytes that are known to be text.
-pub fn write_bytes(out: &mut Vec<u8>, text: &[u8]) {
-    out.push(b'"');
-    ESCAPES.append(out, text);
-    out.push(b'"');
+/// How strings are written.
+pub struct StringForm {
+    quote: Escape,
+    escapes: Escapes,
 }
 
-static ESCAPES: Escapes = {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut escapes = Escapes::none();
-    let mut control = 0;
-    while control < b' ' {
-        let (high, low) = (DIGITS[control as usize >> 4], DIGITS[control as usize & 15]);
-        escapes = escapes.with(control, &[b'\\', b'u', b'0', b'0', high, low]);
-        control += 1;
+impl StringForm {
+    /// In JSON.
+    pub const PLAIN: &'static StringForm = &StringForm {
+        quote: escape(b"\""),
+        escapes: {
+            const DIGITS: &[u8; 16] = b"0123456789abcdef";
+            let mut escapes = Escapes::none();
+            let mut control = 0;
+            while control < b' ' {
+                let (high, low) = (DIGITS[control as usize >> 4], DIGITS[control as usize & 15]);
+                escapes = escapes.with(control, &[b'\\', b'u', b'0', b'0', high, low]);
+                control += 1;
+            }
+            escapes
+                .with(b'"', b"\\\"")
+                .with(b'\\', b"\\\\")
+                .with(b'\n', b"\\n")
+                .with(b'\r', b"\\r")
+                .with(b'\t', b"\\t")
+                .with(8, b"\\b")
+                .with(12, b"\\f")
+        },
+    };
+
+    /// In JSON that is a string in a `.drv` file: everything is escaped once more.
+    pub const IN_DERIVATION: &'static StringForm = &StringForm {
+        quote: escape(b"\\\""),
+        escapes: StringForm::PLAIN.escapes.escaped(&derivation::ESCAPES),
+    };
+
+    /// Appends a string, whose bytes must be text, with its quotes.
+    pub fn write(&self, out: &mut Vec<u8>, text: &[u8]) {
+        self.escapes.append_between(out, self.quote, text);
     }
-    escapes
-        .with(b'"', b"\\\"")
-        .with(b'\\', b"\\\\")
-        .with(b'\n', b"\\n")
-        .with(b'\r', b"\\r")
-        .with(b'\t', b"\\t")
-        .with(8, b"\\b")
-        .with(12, b"\\f")
-};
+}
 
 /// Appends a float; what is not finite becomes `null`.
 pub fn write_float(out: &mut String, float: f64) {

@@ -47,8 +47,8 @@ pub mod url;
 
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use derivation::{
-    Derivation, DerivationFile, DerivationKind, DerivationOutput, Draft, DraftOutput, HashModulo,
-    HashModuloMemo, InputOutputs, StructuredAttrs,
+    Derivation, DerivationFile, DerivationKind, DerivationOutput, Draft, DraftAttrs, DraftInput, DraftOutput,
+    HashModulo, HashModuloMemo, InputOutputs, StructuredAttrs,
 };
 pub use flake_ref::FlakeRef;
 pub use hash::{Hash, HashAlgo, HashError, HashFormat, Hasher, HashingReader};

@@ -320,20 +320,35 @@ impl StoreDir {
         StorePath::from_digest(&Hash::sha256(&fingerprint).compress(), name)
     }
 
-    fn kind_with_references(&self, kind: &str, references: &References) -> String {
-        let size: usize = references.others.iter().map(|path| self.0.len() + path.as_str().len() + 2).sum();
-        let mut out = String::with_capacity(kind.len() + size);
+    fn kind_with_references<'a>(
+        &self,
+        kind: &str,
+        others: impl Iterator<Item = &'a StorePath> + Clone,
+        itself: bool,
+    ) -> String {
+        let size: usize = others.clone().map(|path| self.0.len() + path.as_str().len() + 2).sum();
+        let mut out = String::with_capacity(kind.len() + size + 5);
         out.push_str(kind);
-        for path in &references.others {
+        for path in others {
             out.push(':');
             out.push_str(&self.0);
             out.push('/');
             out.push_str(path.as_str());
         }
-        if references.itself {
+        if itself {
             out.push_str(":self");
         }
         out
+    }
+
+    /// The path of a text with this hash, which refers to these paths, sorted.
+    pub(crate) fn path_of_text(
+        &self,
+        name: &str,
+        hash: &Hash,
+        references: &[StorePath],
+    ) -> Result<StorePath, StorePathError> {
+        self.make_path(&self.kind_with_references("text", references.iter(), false), hash, name)
     }
 
     /// The path of an input-addressed output, from the derivation's hash modulo.
@@ -370,11 +385,16 @@ impl StoreDir {
                 if references.itself {
                     return Err(StorePathError::TextSelfReference);
                 }
-                self.make_path(&self.kind_with_references("text", references), hash, name)
+                self.make_path(
+                    &self.kind_with_references("text", references.others.iter(), false),
+                    hash,
+                    name,
+                )
             }
             (ContentAddressMethod::Text, algo) => Err(StorePathError::TextHash(algo)),
             (ContentAddressMethod::NixArchive, HashAlgo::Sha256) => {
-                self.make_path(&self.kind_with_references("source", references), hash, name)
+                let References { others, itself } = references;
+                self.make_path(&self.kind_with_references("source", others.iter(), *itself), hash, name)
             }
             (ContentAddressMethod::Git, algo) if !matches!(algo, HashAlgo::Sha1 | HashAlgo::Sha256) => {
                 Err(StorePathError::GitHash(algo))

@@ -51,7 +51,7 @@ pub(crate) enum Contents {
 impl Item {
     pub(crate) fn derivation(file: DerivationFile) -> Self {
         let DerivationFile { path, contents, hash, references, outputs } = file;
-        Self { outputs, ..Self::text(path, contents, hash, references) }
+        Self { outputs, ..Self::text(path, contents, hash, references.into_iter().collect()) }
     }
 
     pub(crate) fn text(

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use nival_formats::derivation::{DerivationError, STRUCTURED_ATTRS_VARIABLE};
+use nival_formats::json::StringForm;
 use nival_formats::placeholder::output_placeholder;
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Draft, DraftOutput, Hash, HashAlgo,
-    HashError, HashModuloMemo, InputOutputs, StoreDir, StorePath, StructuredAttrs, json, store_path,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationOutput, Draft, DraftAttrs, DraftInput,
+    DraftOutput, Hash, HashAlgo, HashError, HashModuloMemo, InputOutputs, StoreDir, StorePath,
+    StructuredAttrs, store_path,
 };
 use nival_syntax::{Origin, Pos, Symbol};
 
@@ -180,8 +182,10 @@ struct Parts<'a> {
     builder: Option<Str>,
     spec: OutputSpec,
     contexts: Contexts,
-    /// The members of a JSON object, where the attributes are structured.
+    /// The members of a JSON object, where the attributes are structured, as the file has them.
     members: Option<Vec<u8>>,
+    /// Whether the name of a member isn't text.
+    invalid_name: bool,
     structured_attrs: Option<StructuredAttrs>,
 }
 
@@ -204,7 +208,8 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         builder: None,
         spec: OutputSpec { names: BTreeSet::from(["out".to_owned()]), ..OutputSpec::default() },
         contexts: Contexts::default(),
-        members: structured.then(Vec::new),
+        members: structured.then(|| Vec::with_capacity(4096)),
+        invalid_name: false,
         structured_attrs: None,
     };
     let _offer = ev.offer(Need::Text(Coercion::Derivation), attrs.by_name().map(|attr| attr.value));
@@ -224,7 +229,7 @@ impl Parts<'_> {
     fn finish(mut self) -> Result<Value> {
         let (ev, name) = (self.ev, self.name);
         let invalid = |message: String| EvalError::other(message).at(self.pos);
-        let (input_derivations, input_sources) = inputs(ev, &self.contexts)?;
+        let inputs = Inputs::of(ev, &self.contexts)?;
         let builder = self.builder.map_or(&[][..], Str::bytes);
         if builder.is_empty() {
             return Err(invalid("required attribute 'builder' missing".into()));
@@ -263,19 +268,22 @@ impl Parts<'_> {
                 Err(place) => env.insert(place, variable),
             }
         }
-        let members = self.members.map(object).transpose()?;
+        if self.invalid_name {
+            return Err(EvalError::other("an attribute's name is not valid UTF-8"));
+        }
+        let members = self.members.map(object);
+        let json = self.structured_attrs.as_ref().map(StructuredAttrs::as_str);
+        let (paths, names) = inputs.outputs();
         let mut draft = Draft {
             name,
             outputs,
-            input_derivations: Cow::Owned(input_derivations),
-            input_sources: Cow::Owned(input_sources),
+            input_derivations: inputs.derivations(&paths, &names),
+            input_sources: inputs.sources(),
             system: &self.system,
             builder,
             args: self.args.iter().map(|argument| argument.bytes()).collect(),
             env,
-            structured_attrs: members
-                .as_deref()
-                .or_else(|| self.structured_attrs.as_ref().map(StructuredAttrs::as_str)),
+            structured_attrs: members.as_deref().map(DraftAttrs::Escaped).or(json.map(DraftAttrs::Json)),
         };
         let mut read =
             |path: &StorePath| -> Result<Derivation, ReadError> { Ok(ev.host().read_derivation(path)?) };
@@ -435,9 +443,10 @@ impl Parts<'_> {
         let (ev, pos) = (self.ev, self.pos);
         if let Some(members) = &mut self.members {
             members.push(if members.is_empty() { b'{' } else { b',' });
-            json::write_bytes(members, key);
+            StringForm::IN_DERIVATION.write(members, key);
             members.push(b':');
-            super::json::write_to(members, &mut self.contexts, ev, value, true, pos)?;
+            super::json::write_in_derivation(members, &mut self.contexts, ev, value, pos)?;
+            self.invalid_name |= !key.is_ascii() && utf8(key).is_err();
         }
         match key {
             b"builder" => {
@@ -508,46 +517,100 @@ fn parse_structured(ev: &Evaluator, text: &[u8]) -> Result<StructuredAttrs> {
 }
 
 /// A JSON object of its members, of which each follows a brace or a comma.
-fn object(mut members: Vec<u8>) -> Result<String> {
+fn object(mut members: Vec<u8>) -> Vec<u8> {
     if members.is_empty() {
         members.push(b'{');
     }
     members.push(b'}');
-    String::from_utf8(members).map_err(|_| EvalError::other("an attribute's name is not valid UTF-8"))
+    members
 }
 
-type Inputs = (BTreeMap<StorePath, InputOutputs>, BTreeSet<StorePath>);
+/// What the strings of the attributes refer to: the inputs.
+struct Inputs {
+    elements: Vec<&'static ContextElement>,
+    /// What belongs to the closures of derivations, and the outputs of the derivations among it.
+    closures: Vec<(StorePath, Vec<String>)>,
+    /// Of which derivations outputs of outputs are needed.
+    dynamic: BTreeMap<StorePath, InputOutputs>,
+}
 
-/// What the strings of the attributes refer to becomes the inputs.
-fn inputs(ev: &Evaluator, contexts: &Contexts) -> Result<Inputs> {
-    let (mut derivations, mut sources): Inputs = Inputs::default();
-    for element in contexts.unsorted_elements() {
-        match element {
-            ContextElement::Path(path) => {
-                sources.insert(path.clone());
-            }
-            ContextElement::Output { derivation, output } => {
-                let mut node = derivations.entry(derivation.file().clone()).or_default();
-                for through in derivation.outputs() {
-                    node = node.dynamic.entry(through.to_owned()).or_default();
+impl Inputs {
+    fn of(ev: &Evaluator, contexts: &Contexts) -> Result<Inputs> {
+        let elements = contexts.unsorted_elements();
+        let mut closures = Vec::new();
+        let mut dynamic: BTreeMap<StorePath, InputOutputs> = BTreeMap::new();
+        for element in &elements {
+            match element {
+                ContextElement::Output { derivation: derivation @ DerivationRef::Output { .. }, output } => {
+                    let mut node = dynamic.entry(derivation.file().clone()).or_default();
+                    for through in derivation.outputs() {
+                        node = node.dynamic.entry(through.to_owned()).or_default();
+                    }
+                    node.outputs.insert(output.clone());
                 }
-                node.outputs.insert(output.clone());
-            }
-            ContextElement::Closure(derivation) => {
-                for path in ev.host().closure(derivation)? {
-                    if path.is_derivation() {
-                        let names = match HASHES.get(&path) {
+                ContextElement::Closure(derivation) => {
+                    for path in ev.host().closure(derivation)? {
+                        let outputs = match HASHES.get(&path) {
+                            _ if !path.is_derivation() => Vec::new(),
                             Some(known) => known.outputs.to_vec(),
                             None => ev.host().read_derivation(&path)?.outputs.into_keys().collect(),
                         };
-                        derivations.entry(path.clone()).or_default().outputs.extend(names);
+                        closures.push((path, outputs));
                     }
-                    sources.insert(path);
                 }
+                ContextElement::Path(_) | ContextElement::Output { .. } => {}
             }
         }
+        Ok(Inputs { elements, closures, dynamic })
     }
-    Ok((derivations, sources))
+
+    /// The outputs that are needed as they are: the paths of their derivations and their names, sorted by both.
+    fn outputs(&self) -> (Vec<&StorePath>, Vec<&str>) {
+        let mut outputs: Vec<(&StorePath, &str)> = Vec::with_capacity(self.elements.len());
+        outputs.extend(self.elements.iter().filter_map(|element| match element {
+            ContextElement::Output { derivation: DerivationRef::File(path), output } => {
+                Some((path, output.as_str()))
+            }
+            _ => None,
+        }));
+        for (path, names) in &self.closures {
+            outputs.extend(names.iter().map(|name| (path, name.as_str())));
+        }
+        outputs.sort_unstable();
+        outputs.dedup();
+        outputs.into_iter().unzip()
+    }
+
+    /// The derivations of these outputs, and those of which outputs of outputs are needed.
+    fn derivations<'a>(&'a self, paths: &[&'a StorePath], names: &'a [&'a str]) -> Vec<DraftInput<'a>> {
+        let mut start = 0;
+        let mut derivations: Vec<DraftInput<'a>> = Vec::with_capacity(paths.len());
+        derivations.extend(paths.chunk_by(|path, next| path == next).map(|same| {
+            let (path, names) = (same[0], &names[start..start + same.len()]);
+            start += same.len();
+            let dynamic = self.dynamic.get(path).map(|node| &node.dynamic);
+            DraftInput { path, outputs: Cow::Borrowed(names), dynamic }
+        }));
+        for (path, node) in &self.dynamic {
+            if let Err(place) = derivations.binary_search_by_key(&path, |input| input.path) {
+                let dynamic = Some(&node.dynamic);
+                derivations.insert(place, DraftInput { path, outputs: Cow::Borrowed(&[]), dynamic });
+            }
+        }
+        derivations
+    }
+
+    /// The paths that no derivation makes, sorted.
+    fn sources(&self) -> Vec<&StorePath> {
+        let paths = self.elements.iter().filter_map(|element| match element {
+            ContextElement::Path(path) => Some(path),
+            _ => None,
+        });
+        let mut sources: Vec<&StorePath> = paths.chain(self.closures.iter().map(|(path, _)| path)).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        sources
+    }
 }
 
 /// A hash of any notation; an empty one stands for zeros, so that the right one can be read from the error.

@@ -1,5 +1,6 @@
 //! `toJSON` and `fromJSON`.
 
+use nival_formats::json::StringForm;
 use nival_syntax::{Pos, Symbol};
 
 use crate::context::{Context, ContextElement, Contexts};
@@ -90,20 +91,20 @@ fn to_json(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
 fn write(ev: &Evaluator, value: Value, strict: bool, pos: Pos) -> Result<(Vec<u8>, Context)> {
     let mut out = Vec::new();
     let mut contexts = Contexts::default();
-    write_to(&mut out, &mut contexts, ev, value, strict, pos)?;
+    writer(&mut out, &mut contexts, ev, strict).write(value, pos)?;
     Ok((out, contexts.union()))
 }
 
-/// Appends a value as JSON, and what its strings and paths refer to.
-pub(super) fn write_to(
+/// Appends a value as the JSON in a `.drv` file, and what its strings and paths refer to.
+pub(super) fn write_in_derivation(
     out: &mut Vec<u8>,
     contexts: &mut Contexts,
     ev: &Evaluator,
     value: Value,
-    strict: bool,
     pos: Pos,
 ) -> Result<()> {
-    writer(out, contexts, ev, strict).write(value, pos)
+    let form = StringForm::IN_DERIVATION;
+    Writer { form, ..writer(out, contexts, ev, true) }.write(value, pos)
 }
 
 fn writer<'a>(
@@ -112,7 +113,8 @@ fn writer<'a>(
     ev: &'a Evaluator,
     strict: bool,
 ) -> Writer<'a> {
-    Writer { ev, strict, copies: true, is_nested: false, out, contexts, invalid: None }
+    let form = StringForm::PLAIN;
+    Writer { ev, form, strict, copies: true, is_nested: false, out, contexts, invalid: None }
 }
 
 impl Evaluator {
@@ -132,6 +134,7 @@ impl Evaluator {
 
 struct Writer<'a> {
     ev: &'a Evaluator,
+    form: &'static StringForm,
     /// Whether to evaluate what is in the value.
     strict: bool,
     /// Whether paths are copied to the store.
@@ -204,7 +207,7 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, bytes: &[u8]) {
-        if let Err(error) = json::write_string(self.out, bytes) {
+        if let Err(error) = json::write_string(self.out, self.form, bytes) {
             self.invalid.get_or_insert(error);
         }
     }

@@ -75,7 +75,7 @@ impl Evaluator {
             View::List(list) if how.takes_more() => {
                 let _depth = self.enter(pos)?;
                 let _offer = self.offer(Need::Text(how), list.iter());
-                let mut bytes = Vec::new();
+                let mut bytes = Vec::with_capacity(64 * list.len());
                 let mut contexts = Contexts::default();
                 let last = list.len().wrapping_sub(1);
                 for (index, element) in list.iter().enumerate() {

@@ -1,3 +1,5 @@
+use nival_formats::json::StringForm;
+
 use super::*;
 
 /// What is read is written again.
@@ -26,7 +28,7 @@ impl JsonValue for Text {
 
     fn string((): &(), value: &[u8]) -> Self {
         let mut out = Vec::new();
-        write_string(&mut out, value).expect("the parser checks for UTF-8");
+        write_string(&mut out, StringForm::PLAIN, value).expect("the parser checks for UTF-8");
         Text(out)
     }
 
@@ -68,7 +70,7 @@ fn bytes_that_are_not_utf8_are_named() {
         (b"\xf0\x9f\x98", "incomplete UTF-8 string; last byte: 0x98"),
     ];
     for (text, expected) in cases {
-        let error = write_string(&mut Vec::new(), text).expect_err("it is not UTF-8");
+        let error = write_string(&mut Vec::new(), StringForm::PLAIN, text).expect_err("it is not UTF-8");
         assert_eq!(error.to_string(), format!("[json.exception.type_error.316] {expected}"));
         let text = [b"\"", text, b"\""].concat();
         assert!(parse::<Text>(&text, &()).is_err());

@@ -1,5 +1,7 @@
 //! Strings in JSON.
 
+use nival_formats::json::StringForm;
+
 /// A string that isn't UTF-8 can't be written as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Utf8Error {
@@ -20,11 +22,11 @@ pub enum Utf8Error {
 }
 
 /// Appends `text` in quotes, with what must be escaped escaped.
-pub fn write_string(out: &mut Vec<u8>, text: &[u8]) -> Result<(), Utf8Error> {
+pub fn write_string(out: &mut Vec<u8>, form: &StringForm, text: &[u8]) -> Result<(), Utf8Error> {
     if !text.is_ascii() {
         check_utf8(text)?;
     }
-    nival_formats::json::write_bytes(out, text);
+    form.write(out, text);
     Ok(())
 }
 

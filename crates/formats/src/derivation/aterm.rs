@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Derivation, DerivationError, DerivationOutput, Draft, DraftOutput, InputOutputs,
+    Derivation, DerivationError, DerivationOutput, Draft, DraftAttrs, DraftOutput, InputOutputs,
     STRUCTURED_ATTRS_VARIABLE, StructuredAttrs,
 };
 use crate::{
@@ -63,7 +63,7 @@ impl Rest {
 /// A derivation that the text of another one names: its hash, and which of its outputs are used.
 pub(super) struct HashedInput<'a> {
     pub(super) hash: &'a Hash,
-    pub(super) outputs: Cow<'a, BTreeSet<String>>,
+    pub(super) outputs: Cow<'a, [&'a str]>,
 }
 
 impl Draft<'_> {
@@ -78,7 +78,7 @@ impl Draft<'_> {
     /// The beginning of the text, up to where the input derivations follow.
     pub(super) fn print_outputs(&self, store: &StoreDir, outputs: Outputs) -> Vec<u8> {
         let mut out = Printer(Vec::with_capacity(1024));
-        let is_dynamic = self.input_derivations.values().any(|node| !node.dynamic.is_empty());
+        let is_dynamic = self.input_derivations.iter().any(|input| input.dynamic.is_some());
         out.raw(if is_dynamic { "DrvWithVersion(\"xp-dyn-drv\"," } else { "Derive(" });
 
         out.all(&self.outputs, |out, DraftOutput { name, output, path }| {
@@ -110,11 +110,11 @@ impl Draft<'_> {
     /// The input derivations as the file names them: by path.
     pub(super) fn print_inputs(&self, store: &StoreDir, out: &mut Vec<u8>) {
         let mut printer = Printer(std::mem::take(out));
-        printer.all(self.input_derivations.iter(), |out, (path, node)| {
+        printer.all(&self.input_derivations, |out, input| {
             out.raw("(");
-            out.path(store, path);
+            out.path(store, input.path);
             out.raw(",");
-            out.input(node);
+            out.input(&*input.outputs, input.dynamic);
             out.raw(")");
         });
         *out = printer.0;
@@ -129,12 +129,15 @@ impl Draft<'_> {
             return Err(DerivationError::ReservedVariable);
         }
         let size: usize = self.env.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
-        let structured = self.structured_attrs.map(|attrs| (reserved, attrs.as_bytes()));
+        let structured = self.structured_attrs.map(|attrs| match attrs {
+            DraftAttrs::Json(text) => (reserved, text.as_bytes(), false),
+            DraftAttrs::Escaped(text) => (reserved, text, true),
+        });
         let mut out = Printer(Vec::with_capacity(
-            512 + size + size / 16 + structured.map_or(0, |(_, attrs)| attrs.len() * 5 / 4),
+            512 + size + size / 16 + structured.map_or(0, |(_, attrs, _)| attrs.len() * 5 / 4),
         ));
         out.raw(",");
-        out.all(self.input_sources.iter(), |out, path| out.path(store, path));
+        out.all(&self.input_sources, |out, path| out.path(store, path));
         out.raw(",");
         out.as_it_is(self.system);
         out.raw(",");
@@ -143,14 +146,17 @@ impl Draft<'_> {
         out.strings(&self.args);
         out.raw(",");
         let mut blanks = Vec::new();
-        let variables = before.iter().copied().chain(structured).chain(after.iter().copied());
-        out.all(variables, |out, (name, value)| {
+        let plain = |(name, value)| (name, value, false);
+        let variables =
+            before.iter().copied().map(plain).chain(structured).chain(after.iter().copied().map(plain));
+        out.all(variables, |out, (name, value, is_escaped)| {
             out.raw("(");
             out.string(name);
             out.raw(",\"");
             let of_output = self.outputs.iter().position(|output| output.name.as_bytes() == name);
             match of_output.filter(|_| outputs == Outputs::Masked) {
                 Some(output) => blanks.push((out.0.len(), output)),
+                None if is_escaped => out.0.extend_from_slice(value),
                 None => out.escaped(value),
             }
             out.raw("\")");
@@ -184,7 +190,7 @@ pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>]) -> Vec<u8> {
         out.raw("(\"");
         input.hash.write_base16(&mut out.0);
         out.raw("\",");
-        out.names(&input.outputs);
+        out.names(&*input.outputs);
         out.raw(")");
     });
     out.0
@@ -192,7 +198,8 @@ pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>]) -> Vec<u8> {
 
 struct Printer(Vec<u8>);
 
-static ESCAPES: Escapes = Escapes::none()
+/// What stands for bytes of strings.
+pub(crate) const ESCAPES: Escapes = Escapes::none()
     .with(b'"', b"\\\"")
     .with(b'\\', b"\\\\")
     .with(b'\n', b"\\n")
@@ -205,7 +212,8 @@ impl Printer {
     }
 
     fn escaped(&mut self, text: &[u8]) {
-        ESCAPES.append(&mut self.0, text);
+        static TABLE: Escapes = ESCAPES;
+        TABLE.append(&mut self.0, text);
     }
 
     fn string(&mut self, text: impl AsRef<[u8]>) {
@@ -258,22 +266,24 @@ impl Printer {
     }
 
     /// Names of outputs.
-    fn names(&mut self, names: &BTreeSet<String>) {
+    fn names<T: AsRef<str>>(&mut self, names: impl IntoIterator<Item = T>) {
         self.all(names, Self::as_it_is);
     }
 
-    fn input(&mut self, node: &InputOutputs) {
-        if node.dynamic.is_empty() {
-            return self.names(&node.outputs);
-        }
+    fn input<T: AsRef<str>>(
+        &mut self,
+        outputs: impl IntoIterator<Item = T>,
+        dynamic: Option<&BTreeMap<String, InputOutputs>>,
+    ) {
+        let Some(dynamic) = dynamic else { return self.names(outputs) };
         self.raw("(");
-        self.names(&node.outputs);
+        self.names(outputs);
         self.raw(",");
-        self.all(&node.dynamic, |out, (output, node)| {
+        self.all(dynamic, |out, (output, node)| {
             out.raw("(");
             out.as_it_is(output);
             out.raw(",");
-            out.input(node);
+            out.input(&node.outputs, Some(&node.dynamic).filter(|dynamic| !dynamic.is_empty()));
             out.raw(")");
         });
         self.raw(")");

@@ -1,7 +1,7 @@
 //! Derivations by reference: what is printed and hashed, without a copy of the parts.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Derivation, DerivationError, DerivationKind, DerivationOutput, InputOutputs, kind_of};
 use crate::store_path::{StoreDir, StorePath, StorePathError};
@@ -13,10 +13,10 @@ pub struct Draft<'a> {
     pub name: &'a str,
     /// Sorted by name.
     pub outputs: Vec<DraftOutput<'a>>,
-    /// The derivations it needs.
-    pub input_derivations: Cow<'a, BTreeMap<StorePath, InputOutputs>>,
-    /// The store paths it needs that no derivation makes.
-    pub input_sources: Cow<'a, BTreeSet<StorePath>>,
+    /// The derivations it needs, sorted by path.
+    pub input_derivations: Vec<DraftInput<'a>>,
+    /// The store paths it needs that no derivation makes, sorted.
+    pub input_sources: Vec<&'a StorePath>,
     /// Where it can run.
     pub system: &'a str,
     /// The program to run.
@@ -25,8 +25,28 @@ pub struct Draft<'a> {
     pub args: Vec<&'a [u8]>,
     /// Names and values of its environment, sorted by name, without `__json`.
     pub env: Vec<(&'a [u8], &'a [u8])>,
-    /// Structured attributes as canonical JSON.
-    pub structured_attrs: Option<&'a str>,
+    /// Structured attributes.
+    pub structured_attrs: Option<DraftAttrs<'a>>,
+}
+
+/// Structured attributes as canonical JSON.
+#[derive(Debug, Clone, Copy)]
+pub enum DraftAttrs<'a> {
+    /// As it is.
+    Json(&'a str),
+    /// As it is in the file, with strings written as [`StringForm::IN_DERIVATION`](crate::json::StringForm::IN_DERIVATION) says.
+    Escaped(&'a [u8]),
+}
+
+/// A derivation that is needed. See [`InputOutputs`].
+#[derive(Debug, Clone)]
+pub struct DraftInput<'a> {
+    /// The path of its file.
+    pub path: &'a StorePath,
+    /// Names of the outputs needed as they are, sorted.
+    pub outputs: Cow<'a, [&'a str]>,
+    /// Outputs that are derivations themselves.
+    pub dynamic: Option<&'a BTreeMap<String, InputOutputs>>,
 }
 
 /// An output, and its path where that is known.
@@ -56,6 +76,13 @@ impl<'a> DraftOutput<'a> {
     }
 }
 
+impl<'a> DraftInput<'a> {
+    fn of((path, node): (&'a StorePath, &'a InputOutputs)) -> Self {
+        let outputs = node.outputs.iter().map(String::as_str).collect();
+        Self { path, outputs, dynamic: Some(&node.dynamic).filter(|dynamic| !dynamic.is_empty()) }
+    }
+}
+
 impl Draft<'_> {
     /// The kind all outputs share; an error where they don't.
     pub fn kind(&self) -> Result<DerivationKind, DerivationError> {
@@ -72,13 +99,13 @@ impl Derivation {
             outputs: outputs
                 .map(|(name, output)| DraftOutput::new(store, &self.name, name, output.clone()))
                 .collect::<Result<_, _>>()?,
-            input_derivations: Cow::Borrowed(&self.input_derivations),
-            input_sources: Cow::Borrowed(&self.input_sources),
+            input_derivations: self.input_derivations.iter().map(DraftInput::of).collect(),
+            input_sources: self.input_sources.iter().collect(),
             system: &self.system,
             builder: &self.builder,
             args: self.args.iter().map(Vec::as_slice).collect(),
             env: self.env.iter().map(|(name, value)| (&**name, &**value)).collect(),
-            structured_attrs: self.structured_attrs.as_ref().map(super::StructuredAttrs::as_str),
+            structured_attrs: self.structured_attrs.as_ref().map(|attrs| DraftAttrs::Json(attrs.as_str())),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The `.drv` file of a derivation, with what a store registers of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     Derivation, DerivationError, DerivationKind, DerivationOutput, Draft, HashModulo, HashModuloMemo,
@@ -8,9 +8,8 @@ use super::{
     modulo::{HashedInputs, hash_missing_inputs, is_floating},
 };
 use crate::{
-    content_address::{ContentAddress, ContentAddressMethod},
     hash::{Hash, sha256_of, sha256_of_both},
-    store_path::{References, StoreDir, StorePath},
+    store_path::{StoreDir, StorePath},
 };
 
 /// A `.drv` file and what a store registers of it.
@@ -22,8 +21,8 @@ pub struct DerivationFile {
     pub contents: Vec<u8>,
     /// The hash of the bytes, which is its content address.
     pub hash: Hash,
-    /// What it refers to: input sources and input derivations, but no outputs.
-    pub references: BTreeSet<StorePath>,
+    /// What it refers to: input sources and input derivations, but no outputs. Sorted.
+    pub references: Vec<StorePath>,
     /// The paths of its outputs, as far as they are known without building.
     pub outputs: BTreeMap<String, StorePath>,
 }
@@ -51,19 +50,15 @@ impl Draft<'_> {
         contents: Vec<u8>,
         hash: Hash,
     ) -> Result<DerivationFile, DerivationError> {
-        let address = ContentAddress { method: ContentAddressMethod::Text, hash };
-        let references = self.input_sources.iter().chain(self.input_derivations.keys()).cloned().collect();
-        let references = References { others: references, itself: false };
-        let path = store.content_addressed_path(&format!("{}.drv", self.name), &address, &references)?;
+        let inputs = self.input_derivations.iter().map(|input| input.path);
+        let mut references: Vec<StorePath> =
+            self.input_sources.iter().copied().chain(inputs).cloned().collect();
+        references.sort_unstable();
+        references.dedup();
+        let path = store.path_of_text(&format!("{}.drv", self.name), &hash, &references)?;
         let outputs =
             self.outputs.iter().filter_map(|output| Some((output.name.into(), output.path.clone()?)));
-        Ok(DerivationFile {
-            path,
-            contents,
-            hash: address.hash,
-            references: references.others,
-            outputs: outputs.collect(),
-        })
+        Ok(DerivationFile { path, contents, hash, references, outputs: outputs.collect() })
     }
 
     /// Finishes a derivation that was just put together: computes the paths of deferred outputs that can be known,
@@ -83,7 +78,8 @@ impl Draft<'_> {
         if kind != DerivationKind::Fixed {
             inputs = HashedInputs::print(store, self, memo)?;
             if inputs.is_none() {
-                hash_missing_inputs(store, self.input_derivations.keys(), memo, read)?;
+                let paths = self.input_derivations.iter().map(|input| input.path);
+                hash_missing_inputs(store, paths, memo, read)?;
                 inputs = Some(HashedInputs::print_known(store, self, memo)?);
             }
         }

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-pub use draft::{Draft, DraftOutput};
+pub(crate) use aterm::ESCAPES;
+pub use draft::{Draft, DraftAttrs, DraftInput, DraftOutput};
 pub use error::DerivationError;
 pub use file::DerivationFile;
 pub use modulo::{HashModulo, HashModuloMemo, Outputs, hash_derivation_modulo};

@@ -193,15 +193,16 @@ impl HashedInputs {
         let memo = memo.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut is_deferred = false;
         let mut inputs: Vec<HashedInput<'_>> = Vec::with_capacity(derivation.input_derivations.len());
-        for (path, node) in derivation.input_derivations.iter() {
-            let Some(known) = memo.get(path) else { return Ok(None) };
+        for input in &derivation.input_derivations {
+            let Some(known) = memo.get(input.path) else { return Ok(None) };
             is_deferred |= known.is_deferred;
-            if let Some(output) = node.outputs.iter().find(|output| !known.outputs.contains(output)) {
-                let (output, derivation) = (output.clone(), store.display(path));
+            let is_unknown = |output: &&&str| known.outputs.iter().all(|known| known != **output);
+            if let Some(output) = input.outputs.iter().find(is_unknown) {
+                let (output, derivation) = ((*output).to_owned(), store.display(input.path));
                 return Err(DerivationError::NoSuchOutput { output, derivation });
             }
-            if !node.outputs.is_empty() {
-                inputs.push(HashedInput { hash: &known.hash, outputs: Cow::Borrowed(&node.outputs) });
+            if !input.outputs.is_empty() {
+                inputs.push(HashedInput { hash: &known.hash, outputs: Cow::Borrowed(&input.outputs) });
             }
         }
         inputs.sort_unstable_by(|left, right| left.hash.as_bytes().cmp(right.hash.as_bytes()));
@@ -209,7 +210,10 @@ impl HashedInputs {
         inputs.dedup_by(|next, kept| {
             let same = next.hash == kept.hash;
             if same {
-                kept.outputs.to_mut().extend(next.outputs.iter().cloned());
+                let outputs = kept.outputs.to_mut();
+                outputs.extend_from_slice(&next.outputs);
+                outputs.sort_unstable();
+                outputs.dedup();
             }
             same
         });
