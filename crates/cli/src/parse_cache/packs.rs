@@ -324,30 +324,36 @@ impl Sink {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.written += self.buffer.len() as u64;
+        let buffer = std::mem::take(&mut self.buffer);
+        self.write(&buffer)?;
+        self.buffer = buffer;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.written += bytes.len() as u64;
         if self.written > self.limit.min(2 * LARGEST_PACK) {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        self.hasher.update(&self.buffer);
-        self.file.write_all(&self.buffer)?;
-        self.buffer.clear();
-        Ok(())
+        self.hasher.update(bytes);
+        self.file.write_all(bytes)
     }
 }
 
 impl Put for Sink {
     type Error = io::Error;
 
-    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        loop {
-            let (now, later) = bytes.split_at(bytes.len().min(BUFFER - self.buffer.len()));
-            self.buffer.extend_from_slice(now);
-            if later.is_empty() {
-                return Ok(());
-            }
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() > BUFFER - self.buffer.len() {
             self.flush()?;
-            bytes = later;
         }
+        // Pieces that the processor's cache holds while they are hashed and written.
+        let mut pieces = bytes.chunks(BUFFER);
+        let last = pieces.next_back().unwrap_or_default();
+        pieces.try_for_each(|piece| self.write(piece))?;
+        self.buffer.extend_from_slice(last);
+        Ok(())
     }
 
     fn checksum(&mut self) -> io::Result<Hash> {
