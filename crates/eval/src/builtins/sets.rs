@@ -78,17 +78,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 return Ok(attrs.into());
             }
             names.sort_unstable();
-            let mut names = names.into_iter().peekable();
-            let mut kept: Vec<Attr> = Vec::with_capacity(attrs.len());
-            kept.extend(attrs.iter().filter(|attr| {
-                // Both come in the order of their names' numbers.
-                while names.next_if(|name| *name < attr.name).is_some() {}
-                names.peek() != Some(&attr.name)
-            }));
-            if kept.len() == attrs.len() {
-                return Ok(attrs.into());
-            }
-            Ok(attrs.part(&ev.heap, &kept).into())
+            Ok(attrs.without(&ev.heap, &ev.merge_plans, &names).into())
         },
     )
     .global(),

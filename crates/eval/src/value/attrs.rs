@@ -525,6 +525,35 @@ impl Attrs {
         Attrs::from_values(heap, Keys::of(heap, &names), origins, attrs.iter().map(|attr| attr.value))
     }
 
+    /// The attributes with other names than these, which are sorted.
+    pub(crate) fn without(self, heap: &Heap, plans: &MergePlans, names: &[Symbol]) -> Attrs {
+        let set = self.flatten();
+        let mut rest = names;
+        let kept = set.keys.names().iter().zip(0..).filter(|(name, _)| {
+            // Both come in the order of their names' numbers.
+            while rest.first().is_some_and(|other| other < name) {
+                rest = &rest[1..];
+            }
+            rest.first() != Some(name)
+        });
+        let (kept, indices): (Vec<Symbol>, Vec<usize>) = kept.unzip();
+        if kept.len() == set.len() {
+            return self;
+        }
+        let keys = Keys::of(heap, &kept);
+        if set.len() < LARGE
+            && let Some(Plan::Share(plan)) = plans.part_if_met(heap, set, keys)
+        {
+            return share(heap, plan, set, set);
+        }
+        Attrs::from_values(
+            heap,
+            keys,
+            Origins::within(self),
+            indices.into_iter().map(|index| set.value(index)),
+        )
+    }
+
     /// Some attributes of this set, sorted by symbol. Where they were written is looked up here if it is asked for.
     pub(crate) fn part(self, heap: &Heap, attrs: &[Attr]) -> Attrs {
         let names: Vec<Symbol> = attrs.iter().map(|attr| attr.name).collect();

@@ -201,12 +201,36 @@ impl MergePlans {
     }
 }
 
+impl MergePlans {
+    /// How a set's attributes with these names become a set, if that was asked before.
+    pub(super) fn part_if_met(&self, heap: &Heap, set: Plain, keys: &'static Keys) -> Option<Plan> {
+        // No address of names or of a shape is odd, so that this is no pair of kinds.
+        let key = (set.kind(), std::ptr::from_ref(keys).addr() | 1);
+        match self.0.borrow_mut().entry(key) {
+            Entry::Vacant(place) => *place.insert(None),
+            Entry::Occupied(place) => {
+                Some(*place.into_mut().get_or_insert_with(|| make_part(heap, set, keys)))
+            }
+        }
+    }
+}
+
+fn make_part(heap: &Heap, set: Plain, keys: &'static Keys) -> Plan {
+    let index = |name: &Symbol| set.keys.find(*name).expect("a part has no other names") as u32;
+    let picks: Vec<u32> = keys.names().iter().map(|name| index(name) << 1).collect();
+    plan(heap, keys, &picks, set, set)
+}
+
 fn make(heap: &Heap, left: Plain, right: Plain) -> Plan {
     let (names, picks) = merged(left.keys.names(), right.keys.names());
     let keys = Keys::of(heap, &names);
-    match share(heap, keys, &picks, left, right) {
+    plan(heap, keys, &picks, left, right)
+}
+
+fn plan(heap: &Heap, keys: &'static Keys, picks: &[u32], left: Plain, right: Plain) -> Plan {
+    match share(heap, keys, picks, left, right) {
         Some(plan) => Plan::Share(plan),
-        None => Plan::Copy(heap.keep_before(MergePlan { keys, last: AtomicU64::new(0) }, &picks)),
+        None => Plan::Copy(heap.keep_before(MergePlan { keys, last: AtomicU64::new(0) }, picks)),
     }
 }
 
@@ -315,6 +339,26 @@ mod tests {
         check(&[one, set(&heap, 30, &["a"]), other, set(&heap, 40, &["b", "x"])], true);
         check(&[one, set(&heap, 50, &["a", "b", "c", "d", "e"])], true);
         check(&[set(&heap, 60, &["a"]), set(&heap, 70, &["b"])], false);
+    }
+
+    #[test]
+    fn a_part_keeps_values_and_positions() {
+        let (heap, plans) = (Heap::new(), MergePlans::default());
+        let one = set(&heap, 10, &["a", "b", "c", "d", "e"]);
+        let both = one.update(&heap, &plans, set(&heap, 20, &["d", "e", "f", "g"]));
+        let mut names = ["b", "e", "x"].map(|name| Symbol::intern(name.as_bytes()));
+        names.sort_unstable();
+        for whole in [one, both] {
+            for is_met in [false, true, true] {
+                let part = whole.without(&heap, &plans, &names);
+                assert_eq!(part.plain().map(|plain| plain.shape().is_some()), Some(is_met));
+                assert_eq!(part.len(), whole.len() - 2);
+                for attr in whole.iter().filter(|attr| !names.contains(&attr.name)) {
+                    let found = part.get_attr(attr.name).expect("it was not named");
+                    assert_eq!((found.value, found.pos()), (attr.value, attr.pos()), "{}", attr.name);
+                }
+            }
+        }
     }
 
     #[test]
