@@ -19,7 +19,7 @@ use nival_formats::{
     ContentAddress, ContentAddressMethod, Derivation, DerivationFile, FlakeRef, Hash, HashAlgo, Hasher,
     Input, StoreDir, StorePath,
 };
-use nival_store::{ClosureOptions, Filter, LocalStore, Source, StoreError, dump_path};
+use nival_store::{ClosureOptions, Filter, LocalStore, Source, StoreError, Tree};
 use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_reference};
 use rustix::fs::Stat;
 
@@ -175,7 +175,7 @@ impl WorldHost {
         let hash = if method == ContentAddressMethod::Flat {
             Hash::sha256(&std::fs::read(path)?)
         } else {
-            dump_path(path, filter, Hasher::new(HashAlgo::Sha256)).map_err(store_error)?.finish()
+            self.hash_of_tree(&Tree::look(path, filter).map_err(store_error)?)?
         };
         let path = self
             .0
@@ -184,6 +184,23 @@ impl WorldHost {
             .map_err(|error| HostError::new(error.to_string()))?;
         self.0.note_computed(&path);
         Ok(path)
+    }
+
+    /// The hash of a tree's NAR. What did not change since a process kept it is not read again.
+    fn hash_of_tree(&self, tree: &Tree) -> Result<Hash, HostError> {
+        let known = self.0.parse_cache().and_then(|cache| Some((cache, cache.key_of_source(tree)?)));
+        if let Some((cache, key)) = &known
+            && let Some(hash) = cache.hash_of_source(key)
+        {
+            return Ok(Hash::from_bytes(HashAlgo::Sha256, &hash).expect("SHA-256 has 32 bytes"));
+        }
+        let hash = tree.dump(Hasher::new(HashAlgo::Sha256)).map_err(store_error)?.finish();
+        if let Some((cache, key)) = known
+            && let Ok(hash) = hash.as_bytes().try_into()
+        {
+            cache.keep_hash_of_source(key, hash);
+        }
+        Ok(hash)
     }
 }
 

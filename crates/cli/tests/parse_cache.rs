@@ -233,7 +233,63 @@ const CASES: &[Case] = &[
         change: |stage| stage.write("d/a", "2"),
         answers: ["{ a = \"regular\"; }", "{ a = \"regular\"; }"],
     },
+    Case {
+        expression: SOURCE,
+        set_up: source,
+        change: |stage| overwrite(stage, "s/a", "2"),
+        answers: [SOURCE_PATH, "\"/nix/store/hvdlmwkjpq4ca5dxbard1vyik6sd1b1y-s\""],
+    },
+    Case {
+        expression: SOURCE,
+        set_up: source,
+        change: |stage| stage.write("s/out", "what is left out"),
+        answers: [SOURCE_PATH, SOURCE_PATH],
+    },
+    Case {
+        expression: SOURCE,
+        set_up: source,
+        change: |stage| fs::set_permissions(stage.path("s/a"), fs::Permissions::from_mode(0o755)).unwrap(),
+        answers: [SOURCE_PATH, "\"/nix/store/0sldpk6hbv5fkx7gmq4hixkb24gjv298-s\""],
+    },
+    Case {
+        expression: SOURCE,
+        set_up: source,
+        change: |stage| {
+            fs::remove_file(stage.path("s/link")).unwrap();
+            symlink("out", stage.path("s/link")).unwrap();
+        },
+        answers: [SOURCE_PATH, "\"/nix/store/k2d75730z9zswzyhjfsnvjkyyf9xcchb-s\""],
+    },
+    Case {
+        expression: SOURCE,
+        set_up: source,
+        change: |stage| stage.write("filter.nix", "path: type: type != \"symlink\""),
+        answers: [SOURCE_PATH, "\"/nix/store/5mf19l2ylrz7mi3hv44dzsg4xkkpfy70-s\""],
+    },
+    Case {
+        expression: SOURCE,
+        set_up: |stage| {
+            source(stage);
+            stage.write("filter.nix", "path: type: type != \"symlink\"");
+        },
+        change: |stage| fs::rename(stage.path("s/a"), stage.path("s/b")).unwrap(),
+        answers: [
+            "\"/nix/store/5mf19l2ylrz7mi3hv44dzsg4xkkpfy70-s\"",
+            "\"/nix/store/dxifz6bjffsivfcjv0lq8z7kc7ml7km8-s\"",
+        ],
+    },
 ];
+
+/// Its paths in the store were recorded from C++ Nix 2.34.8.
+const SOURCE: &str = "builtins.path { name = \"s\"; path = ./s; filter = import ./filter.nix; }";
+const SOURCE_PATH: &str = "\"/nix/store/0waaq4wjsgsx9f690c60yp1dyq3xspz5-s\"";
+
+fn source(stage: &Stage) {
+    stage.write("filter.nix", "path: type: baseNameOf path != \"out\"");
+    stage.write("s/a", "1");
+    stage.write("s/out", "x");
+    symlink("a", stage.path("s/link")).unwrap();
+}
 
 #[test]
 fn changes_are_seen() {

@@ -49,7 +49,7 @@ pub use add::Source;
 pub use closure::{ClosureOptions, Direction};
 pub use config::StoreConfig;
 pub use deferred::{Deferred, Existing};
-pub use dump::{Filter, dump_path, hash_path};
+pub use dump::{Filter, Node, Tree, dump_path, hash_path};
 pub use error::{Result, StoreError};
 pub use event::{Reporter, StoreEvent};
 pub use gc::{GcAction, GcOptions, GcResult};

@@ -10,6 +10,7 @@ mod file_systems;
 mod listing;
 mod pack;
 mod packs;
+mod source;
 
 use std::collections::HashMap;
 use std::ffi::OsString;

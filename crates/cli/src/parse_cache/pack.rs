@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Tree = 1,
     /// What is in a folder.
     Listing = 2,
+    /// The hash that a tree of files has in the store, by what tells that none of them changed.
+    Source = 3,
 }
 
 /// What tells that a file or folder is as it was.
@@ -164,6 +166,7 @@ impl<'a> Image<'a> {
         let kind = match flags & 0xf {
             1 => Kind::Tree,
             2 => Kind::Listing,
+            3 => Kind::Source,
             _ => return None,
         };
         let proof = match flags >> 4 & 0xf {
