@@ -19,7 +19,7 @@ use nival_syntax::{Origin, Pos, Symbol};
 use super::{any_text, utf8};
 use crate::context::{Context, ContextElement, Contexts, DerivationRef};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
-use crate::evaluator::{Coercion, Evaluator, Need, Verbosity};
+use crate::evaluator::{Coercion, Evaluator, Need, Text, Verbosity};
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Constant, Str, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[Builtin {
@@ -176,10 +176,10 @@ struct Parts<'a> {
     pos: Pos,
     ignore_nulls: bool,
     /// Variables of the environment, sorted by name as attributes are.
-    env: Vec<(&'static [u8], Str)>,
+    env: Vec<(&'static [u8], Text)>,
     args: Vec<Str>,
     system: String,
-    builder: Option<Str>,
+    builder: Option<Text>,
     spec: OutputSpec,
     contexts: Contexts,
     /// The members of a JSON object, where the attributes are structured, as the file has them.
@@ -230,7 +230,7 @@ impl Parts<'_> {
         let (ev, name) = (self.ev, self.name);
         let invalid = |message: String| EvalError::other(message).at(self.pos);
         let inputs = Inputs::of(ev, &self.contexts)?;
-        let builder = self.builder.map_or(&[][..], Str::bytes);
+        let builder = self.builder.as_ref().map_or(&[][..], Text::bytes);
         if builder.is_empty() {
             return Err(invalid("required attribute 'builder' missing".into()));
         }
@@ -405,9 +405,8 @@ impl Parts<'_> {
 
     fn take_variable(&mut self, key: &'static [u8], value: Value) -> Result<()> {
         let ev = self.ev;
-        let string = ev.coerce_to_string(value, Coercion::Derivation, self.pos, "")?;
-        self.contexts.add(string.context());
-        let bytes = string.bytes();
+        let text = ev.coerce_to_text(value, Coercion::Derivation, self.pos, "", &mut self.contexts)?;
+        let bytes = text.bytes();
         if key == STRUCTURED_ATTRS_VARIABLE.as_bytes() {
             let text = format!(
                 "In derivation '{}': setting structured attributes via '__json' is deprecated, and may be disallowed in \
@@ -419,11 +418,11 @@ impl Parts<'_> {
             return Ok(());
         }
         match key {
-            b"builder" => self.builder = Some(string),
+            b"builder" => self.builder = Some(text.clone()),
             b"outputs" => self.spec.set_names(any_text(bytes).split_ascii_whitespace())?,
             _ => self.take_text(key, bytes)?,
         }
-        self.env.push((key, string));
+        self.env.push((key, text));
         Ok(())
     }
 
@@ -452,7 +451,7 @@ impl Parts<'_> {
             b"builder" => {
                 let builder = ev.force_string(value, pos, "")?;
                 self.contexts.add(builder.context());
-                self.builder = Some(builder);
+                self.builder = Some(Text::Kept(builder));
             }
             b"outputs" => {
                 let names = ev.force_list(value, pos, "")?.iter().map(|name| {

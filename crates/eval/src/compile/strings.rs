@@ -1,6 +1,6 @@
 //! Strings and paths with interpolation, and `+`.
 
-use nival_syntax::ast::{ConcatKind, Part, Range};
+use nival_syntax::ast::{ConcatKind, Expr, Part, Range};
 use nival_syntax::{ExprId, Pos};
 
 use super::expr::{constant_bytes, constant_text};
@@ -27,9 +27,10 @@ pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, kind: Con
         && let (Some(left), Some(right)) = (parts.next(), parts.next())
     {
         let positions = (left.pos, right.pos);
+        let appends = makes_a_string(unit, left.expr);
         let left = Operand::compile(ev, unit, left.expr);
         let right = Operand::compile(ev, unit, right.expr);
-        return Op::new(&ev.heap, Add { left, right, positions, pos });
+        return Op::new(&ev.heap, Add { left, right, appends, positions, pos });
     }
     match kind {
         ConcatKind::Plus | ConcatKind::Path => {
@@ -39,6 +40,17 @@ pub(super) fn compile(ev: &Evaluator, unit: &'static Unit, id: ExprId, kind: Con
         ConcatKind::String | ConcatKind::IndentedString => {
             Op::new(&ev.heap, Interpolate(parts.map(piece).collect()))
         }
+    }
+}
+
+/// Whether the string that an expression evaluates to, if it is one, is always new.
+fn makes_a_string(unit: &Unit, id: ExprId) -> bool {
+    match unit.expr(id) {
+        Expr::Concat { kind: ConcatKind::Plus, parts } => unit.ast.parts(parts).len() == 2,
+        Expr::Concat { kind: ConcatKind::String | ConcatKind::IndentedString, parts } => {
+            unit.ast.parts(parts).len() > 1
+        }
+        _ => false,
     }
 }
 
@@ -100,6 +112,8 @@ pub(crate) fn join(ev: &Evaluator, pieces: &[Str]) -> Str {
 struct Add {
     left: Operand,
     right: Operand,
+    /// Whether a string on the left is nobody else's.
+    appends: bool,
     positions: (Pos, Pos),
     pos: Pos,
 }
@@ -141,6 +155,13 @@ impl Run for Add {
                 let left = ev.coerce_to_string(left, how, self.positions.0, FRAME)?;
                 let right = self.right.run(ev, env)?;
                 let right = ev.coerce_to_string(right, how, self.positions.1, FRAME)?;
+                if self.appends && how == Coercion::Interpolation {
+                    let context = left.context().union(right.context());
+                    // SAFETY: what is on the left has just made the string.
+                    if let Some(both) = unsafe { left.followed_by(&ev.heap, right.bytes(), context) } {
+                        return Ok(both.into());
+                    }
+                }
                 Ok(join(ev, &[left, right]).into())
             }
         }

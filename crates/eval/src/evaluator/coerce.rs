@@ -10,7 +10,7 @@ use crate::context::{Context, ContextElement, Contexts};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 use crate::host::MessageKind;
 use crate::path;
-use crate::value::{Str, Value, View};
+use crate::value::{List, Str, Value, View};
 
 /// Which values become strings, and what happens to paths.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,6 +32,22 @@ impl Coercion {
 
     fn copies(self) -> bool {
         matches!(self, Coercion::Interpolation | Coercion::Derivation)
+    }
+}
+
+/// What a value comes to as text: the string that it is, or bytes that are no value.
+#[derive(Clone)]
+pub(crate) enum Text {
+    Kept(Str),
+    Made(Vec<u8>),
+}
+
+impl Text {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Text::Kept(string) => string.bytes(),
+            Text::Made(bytes) => bytes,
+        }
     }
 }
 
@@ -73,28 +89,60 @@ impl Evaluator {
                 Ok(self.text(print::float_with_all_places(value), Context::EMPTY))
             }
             View::List(list) if how.takes_more() => {
-                let _depth = self.enter(pos)?;
-                let _offer = self.offer(Need::Text(how), list.iter());
-                let mut bytes = Vec::with_capacity(64 * list.len());
                 let mut contexts = Contexts::default();
-                let last = list.len().wrapping_sub(1);
-                for (index, element) in list.iter().enumerate() {
-                    let frame_of_element = "while evaluating one element of the list";
-                    let text = self
-                        .coerce_to_string(element, how, pos, frame_of_element)
-                        .frame(frame.clone(), pos)?;
-                    bytes.extend_from_slice(text.bytes());
-                    contexts.add(text.context());
-                    // An empty list within a list leaves no space, as in the reference.
-                    let is_empty_list = element.as_list().is_some_and(crate::value::List::is_empty);
-                    if index < last && !is_empty_list {
-                        bytes.push(b' ');
-                    }
-                }
+                let bytes = self.coerce_list(list, how, pos, frame, &mut contexts)?;
                 Ok(self.text(bytes, contexts.union()))
             }
             _ => Err(self.not_a_string(value).with_frame(frame, pos)),
         }
+    }
+
+    /// A value as text that need not become a value; what it refers to is added to `contexts`.
+    pub(crate) fn coerce_to_text(
+        &self,
+        value: Value,
+        how: Coercion,
+        pos: Pos,
+        frame: impl Into<FrameText> + Clone,
+        contexts: &mut Contexts,
+    ) -> Result<Text> {
+        self.check_depth(pos)?;
+        let value = if value.is_forced() { value } else { self.deeper(|| self.force(value, pos))? };
+        if let View::List(list) = value.view()
+            && how.takes_more()
+        {
+            return Ok(Text::Made(self.coerce_list(list, how, pos, frame, contexts)?));
+        }
+        let string = self.coerce_to_string(value, how, pos, frame)?;
+        contexts.add(string.context());
+        Ok(Text::Kept(string))
+    }
+
+    fn coerce_list(
+        &self,
+        list: List,
+        how: Coercion,
+        pos: Pos,
+        frame: impl Into<FrameText> + Clone,
+        contexts: &mut Contexts,
+    ) -> Result<Vec<u8>> {
+        let _depth = self.enter(pos)?;
+        let _offer = self.offer(Need::Text(how), list.iter());
+        let mut bytes = Vec::with_capacity(64 * list.len());
+        let last = list.len().wrapping_sub(1);
+        for (index, element) in list.iter().enumerate() {
+            let frame_of_element = "while evaluating one element of the list";
+            let text =
+                self.coerce_to_string(element, how, pos, frame_of_element).frame(frame.clone(), pos)?;
+            bytes.extend_from_slice(text.bytes());
+            contexts.add(text.context());
+            // An empty list within a list leaves no space, as in the reference.
+            let is_empty_list = element.as_list().is_some_and(List::is_empty);
+            if index < last && !is_empty_list {
+                bytes.push(b' ');
+            }
+        }
+        Ok(bytes)
     }
 
     #[cold]

@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use nival_syntax::{Pos, Symbol};
 
 pub use coerce::Coercion;
+pub(crate) use coerce::Text;
 pub(crate) use env::Env;
 pub use expect::describe_type;
 pub use files::is_pseudo_url;

@@ -142,6 +142,18 @@ impl Heap {
         self.era.set(self.era.get().wrapping_add(ERA));
     }
 
+    /// Makes an object of [`Heap::bytes`] longer by so many words, if it came last and they are there.
+    #[inline]
+    pub(crate) fn lengthen(&self, object: NonNull<u64>, count: usize, more: usize) -> bool {
+        let end = object.as_ptr().addr() + count * 8;
+        let is_last = self.bytes.cursor.get() == end;
+        let fits = is_last && self.bytes.end.get() - end >= more * 8;
+        if fits {
+            self.bytes.cursor.set(end + more * 8);
+        }
+        fits
+    }
+
     /// A number that changes whenever something is allocated where something was before, as long as nothing is collected.
     #[inline(always)]
     pub(crate) fn era(&self) -> u16 {

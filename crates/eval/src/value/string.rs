@@ -50,6 +50,24 @@ impl Str {
         self.0.as_ptr().addr()
     }
 
+    /// The same string with more behind it, in the same place if there is room.
+    ///
+    /// # Safety
+    /// Nobody else may have the string: it is another one then.
+    pub(crate) unsafe fn followed_by(self, heap: &Heap, more: &[u8], context: Context) -> Option<Str> {
+        let before = self.bytes().len();
+        let length = before + more.len();
+        let (old, new) = (1 + before.div_ceil(8), 1 + length.div_ceil(8));
+        let stored = u32::try_from(length).ok().filter(|_| heap.lengthen(self.0, old, new - old))?;
+        // SAFETY: there is room for the header and all bytes, and nobody else reads them, as the caller vouches.
+        unsafe {
+            self.0.write(u64::from(stored) | u64::from(context.id()) << 32);
+            let end = self.0.add(1).as_ptr().cast::<u8>().add(before);
+            end.copy_from_nonoverlapping(more.as_ptr(), more.len());
+        }
+        Some(self)
+    }
+
     #[inline(always)]
     fn header(self) -> u64 {
         // SAFETY: a string object starts with its header.
