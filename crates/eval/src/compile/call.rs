@@ -6,7 +6,7 @@ use nival_syntax::{ExprId, Pos};
 use super::operand::Operand;
 use super::resolve::VarRef;
 use super::{Frame, Lazy, Unit, lazy};
-use crate::builtins::{First, evaluated_first};
+use crate::builtins::{First, LastFirst, evaluated_first};
 use crate::code::{Op, Run};
 use crate::error::Result;
 use crate::evaluator::{Env, Evaluator};
@@ -38,10 +38,11 @@ pub(super) fn compile(
 
 fn call_any(ev: &Evaluator, unit: &'static Unit, function: ExprId, lazies: Vec<Lazy>, pos: Pos) -> Op {
     let function = Operand::compile(ev, unit, function);
+    let first = LastFirst::default();
     match *lazies {
-        [a] => Op::new(&ev.heap, Call { function, arguments: [a], pos }),
-        [a, b] => Op::new(&ev.heap, Call { function, arguments: [a, b], pos }),
-        [a, b, c] => Op::new(&ev.heap, Call { function, arguments: [a, b, c], pos }),
+        [a] => Op::new(&ev.heap, Call { function, first, arguments: [a], pos }),
+        [a, b] => Op::new(&ev.heap, Call { function, first, arguments: [a, b], pos }),
+        [a, b, c] => Op::new(&ev.heap, Call { function, first, arguments: [a, b, c], pos }),
         _ => Op::new(&ev.heap, CallMany { function, arguments: lazies.into(), pos }),
     }
 }
@@ -58,6 +59,8 @@ fn known_builtin(unit: &'static Unit, id: ExprId) -> Option<&'static Builtin> {
 
 struct Call<const N: usize> {
     function: Operand,
+    /// Where the function is a built-in one.
+    first: LastFirst,
     arguments: [Lazy; N],
     pos: Pos,
 }
@@ -82,7 +85,7 @@ impl<const N: usize> Run for Call<N> {
             }
             View::Builtin(builtin) if builtin.arity() == N => {
                 let has_thunks = arguments.iter().any(|lazy| matches!(lazy, Lazy::Thunk(_)));
-                let first = if has_thunks { evaluated_first(builtin.name) } else { None };
+                let first = if has_thunks { self.first.of(builtin) } else { None };
                 call_builtin(ev, env, builtin, first, arguments, self.pos)
             }
             _ => {

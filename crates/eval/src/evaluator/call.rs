@@ -90,8 +90,17 @@ impl Evaluator {
         {
             let code = lambda.code();
             let frame = Env::new(&self.heap, lambda.env(), code.frame_size);
-            for (index, argument) in (0..).zip(arguments) {
-                frame.set(index, *argument);
+            match arguments {
+                [argument] => frame.set(0, *argument),
+                [first, second] => {
+                    frame.set(0, *first);
+                    frame.set(1, *second);
+                }
+                _ => {
+                    for (index, argument) in (0..).zip(arguments) {
+                        frame.set(index, *argument);
+                    }
+                }
             }
             let result = self.run_body(code, frame, pos);
             frame.leave(&self.heap, code.frame_size, &result);
