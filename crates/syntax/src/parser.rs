@@ -85,7 +85,8 @@ fn parse_with(
         room: ROOM.take().unwrap_or_default(),
         or_call: (ExprId(u32::MAX), 0),
     };
-    parser.room.ast.reserve_for(source.text().len());
+    parser.room.ast.reserve_for(source.len());
+    parser.room.drafts.reserve_for(source.len());
     let done = parser.file();
     let mut room = parser.room;
     let result = match (done, parser.lexer.failure) {

@@ -450,6 +450,13 @@ impl Drafts {
         self.froms.clear();
     }
 
+    /// As [`Tables::reserve_for`].
+    pub(crate) fn reserve_for(&mut self, bytes: usize) {
+        if (LARGE..LARGEST).contains(&bytes) {
+            self.attrs.reserve(bytes / 40);
+        }
+    }
+
     /// Writes the entries of each set one behind the other.
     pub(crate) fn finish(&self, tables: &mut Tables) {
         tables.sets.reserve(self.sets.len());
