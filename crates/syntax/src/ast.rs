@@ -1,7 +1,7 @@
 //! The tree of an expression: one flat arena per source, nodes addressed by number.
 //!
 //! A tree is plain numbers (`ast/tables.rs`), so that it can be kept on disk and used as it lies there
-//! ([`kept`]); what this module gives is made of them when it is asked for. The numbers are those of
+//! (`kept`); what this module gives is made of them when it is asked for. The numbers are those of
 //! the tree alone: names have the order in which the parser met them, places count from the start of the text.
 //!
 //! The tree keeps names and says nothing of scopes; operators stay operators, where the reference turns
