@@ -13,6 +13,7 @@ use nival_eval::{ContextElement, DerivationRef};
 use nival_formats::{StoreDir, StorePath};
 
 use crate::error::{CommandError, Kind, Result, reason};
+use crate::lock::lock;
 use crate::output::Output;
 use crate::settings::Settings;
 use crate::world::World;
@@ -254,7 +255,7 @@ impl Teller {
                 self.output.say(format!("{}> {line}", name(derivation)));
             }
             BuildEvent::Phase { derivation, phase } if self.whole_logs => {
-                let mut phases = self.phases.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut phases = lock(&self.phases);
                 if phases.insert(derivation.clone(), phase.to_owned()).as_deref() != Some(phase) {
                     self.output.say(format!("{}: {phase}", name(derivation)));
                 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use nival_eval::host::FileType;
 use nival_formats::HashAlgo;
 use rustix::fs::Stat;
 
@@ -14,6 +15,18 @@ pub(crate) type Hash = [u8; 32];
 
 pub(crate) fn hash(bytes: &[u8]) -> Hash {
     nival_formats::Hash::of(HashAlgo::Blake3, bytes).as_bytes().try_into().expect("BLAKE3 has 32 bytes")
+}
+
+/// Of the names and types in a folder, in whatever order they come.
+pub(crate) fn hash_listing(listing: &[(Vec<u8>, FileType)]) -> Hash {
+    let mut listing: Vec<_> = listing.iter().collect();
+    listing.sort_unstable_by_key(|(name, _)| name);
+    let mut text = Vec::with_capacity(listing.len() * 16);
+    for (name, kind) in listing {
+        text.extend_from_slice(name);
+        text.extend_from_slice(&[0, *kind as u8]);
+    }
+    hash(&text)
 }
 
 /// How old a change must be before its time says that there was none since: file systems have clocks of up to two

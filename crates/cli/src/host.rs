@@ -24,8 +24,8 @@ use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_refe
 use rustix::fs::Stat;
 
 use crate::building;
+use crate::cache_folder::Folder;
 use crate::error::CommandError;
-use crate::eval_cache::Folder;
 use crate::features;
 use crate::fingerprint::{self, Fingerprint, reliable};
 use crate::parse_cache::{Listed, ParseCache};

@@ -5,6 +5,7 @@
 
 pub mod arguments;
 mod building;
+mod cache_folder;
 mod command;
 pub mod context;
 pub mod error;
@@ -14,6 +15,7 @@ mod features;
 mod fingerprint;
 mod host;
 mod json_lines;
+mod lock;
 mod nix;
 pub mod output;
 mod pager;

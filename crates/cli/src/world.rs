@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use nival_eval::Verbosity;
 use nival_formats::{StoreDir, StorePath};
@@ -10,6 +10,7 @@ use nival_store::{Deferred, Existing, LocalStore, StoreConfig};
 
 use crate::context::Context;
 use crate::error::{CommandError, Result};
+use crate::lock::lock;
 use crate::output::Output;
 use crate::parse_cache::ParseCache;
 use crate::settings::Settings;
@@ -101,7 +102,7 @@ impl World {
             return Ok(store);
         }
         // Several threads may be the first to need it.
-        let _one_opens = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one_opens = lock(&self.opening);
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
@@ -130,12 +131,12 @@ impl World {
 
     /// Notes a path that was computed and not added.
     pub(crate) fn note_computed(&self, path: &StorePath) {
-        self.computed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        lock(&self.computed).insert(path.clone());
     }
 
     /// Whether a path was computed in this run.
     fn is_computed(&self, path: &StorePath) -> bool {
-        self.computed.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+        lock(&self.computed).contains(path)
     }
 
     /// Waits until everything that evaluation has added so far is in the store.

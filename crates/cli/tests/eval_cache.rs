@@ -2,68 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod stage;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
-/// A folder with a program under its names, files to evaluate, a store and a cache.
-struct Stage(TempDir);
-
-#[derive(Debug, PartialEq)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
+use stage::{Said, Stage};
 
 impl Stage {
-    fn new() -> Self {
-        let stage = Self(tempfile::tempdir().unwrap());
-        for name in ["nival", "nix-instantiate"] {
-            symlink(env!("CARGO_BIN_EXE_nival"), stage.path(name)).unwrap();
-        }
-        stage
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().canonicalize().unwrap().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), text).unwrap();
-    }
-
     fn remove(&self, name: &str) {
         fs::remove_file(self.path(name)).unwrap();
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.path(words[0]));
-        command
-            .args(&words[1..])
-            .current_dir(self.path(""))
-            .env_clear()
-            .env("HOME", self.path("elsewhere"))
-            .env("XDG_CACHE_HOME", self.path("cache"))
-            .env("NIX_CONF_DIR", self.path("no-settings"))
-            .env("NIX_REMOTE", self.path("root"))
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn say(mut command: Command) -> Said {
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    fn run(&self, words: &[&str]) -> Said {
-        Self::say(self.command(words))
     }
 
     /// The files of the cache with their inodes: one that is written again is another inode.
@@ -218,13 +169,13 @@ fn every_kind_of_input() {
     std::thread::scope(|scope| {
         for case in CASES {
             scope.spawn(|| {
-                let stage = Stage::new();
+                let stage = Stage::new(&[]);
                 stage.write("main.nix", case.expression);
                 (case.set_up)(&stage);
                 let run = |words: &[&str]| {
                     let mut command = stage.command(words);
                     command.env("NIX_PATH", "found=first:found=second");
-                    Stage::say(command)
+                    Stage::say(&mut command)
                 };
                 for changed in [false, true] {
                     if changed {
@@ -250,7 +201,7 @@ fn every_kind_of_input() {
 /// The copies in the store of what is below a folder, by what is done to the folder.
 #[test]
 fn sources() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write(
         "main.nix",
         "{ whole = \"${./d}\"; part = builtins.path { path = ./d; name = \"p\"; filter = p: t: baseNameOf p != \"out\"; };
@@ -301,7 +252,7 @@ fn sources() {
 
 #[test]
 fn what_the_command_is_given() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write(
         "main.nix",
         "{ a ? builtins.getEnv \"A\" }: [ a builtins.currentSystem (builtins.pathExists ./x) ]",
@@ -320,7 +271,7 @@ fn what_the_command_is_given() {
             let mut command = stage.command(&EVALUATE);
             // A call is made only where there is an argument.
             command.args(["--argstr", "unused", ""]).args(more).env("A", variable);
-            let said = Stage::say(command);
+            let said = Stage::say(&mut command);
             assert_eq!(said.code, Some(0), "{said:?}");
             answers.push(said.out);
         }
@@ -334,7 +285,7 @@ fn what_the_command_is_given() {
 
 #[test]
 fn the_time_is_never_the_same() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("main.nix", "{ t = builtins.currentTime; a = builtins.pathExists ./a; }");
     assert_eq!(stage.run(&EVALUATE).code, Some(0));
     assert_eq!(stage.entries(), []);
@@ -342,7 +293,7 @@ fn the_time_is_never_the_same() {
 
 #[test]
 fn an_answer_that_reads_nothing_and_one_that_fails_are_not_kept() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     assert_eq!(stage.run(&["nix-instantiate", "--eval", "-E", "1 + 1"]).out, "2\n");
     stage.write("main.nix", "if builtins.pathExists ./a then 1 else throw \"not yet\"");
     let failed = stage.run(&EVALUATE);
@@ -356,7 +307,7 @@ fn an_answer_that_reads_nothing_and_one_that_fails_are_not_kept() {
 
 #[test]
 fn messages_are_said_again() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write(
         "main.nix",
         "builtins.trace \"one\" (builtins.warn \"two\" (builtins.trace { a = import ./a.nix; } 3))",
@@ -374,7 +325,7 @@ const PACKAGE: &str = "builtins.derivation { name = \"p\"; system = \"x\"; build
 
 #[test]
 fn derivations_are_in_the_store_afterwards() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("main.nix", PACKAGE);
     stage.write("b.nix", "\"/bin/a\"");
     let words = ["nix-instantiate", "main.nix"];
@@ -403,7 +354,7 @@ fn derivations_are_in_the_store_afterwards() {
 
 #[test]
 fn roots_are_made_each_time() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("main.nix", PACKAGE);
     stage.write("b.nix", "\"/bin/a\"");
     let words = ["nix-instantiate", "main.nix", "--add-root", "result"];
@@ -416,7 +367,7 @@ fn roots_are_made_each_time() {
 
 #[test]
 fn flakes_and_homes() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("flake/flake.nix", "{ outputs = { self, ... }: { x = import ./x.nix; }; }");
     stage.write("flake/x.nix", "1");
     let words = ["nival", "eval", "./flake#x"];
@@ -444,7 +395,7 @@ fn flakes_and_homes() {
 /// `lastModified` of a folder that is an input is the time of its youngest file, so that times count, too.
 #[test]
 fn folders_as_inputs() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write(
         "flake/flake.nix",
         "{ outputs = { self, ... }: { x = import ./x.nix; at = self.lastModified; }; }",
@@ -468,7 +419,7 @@ fn folders_as_inputs() {
 /// What Git was asked: the work tree with its index, branches, tags, and whether there is a repository at all.
 #[test]
 fn git_repositories() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     let git = |words: &[&str]| {
         let mut command = Command::new("git");
         command.args(words).current_dir(stage.path("repo"));
@@ -565,7 +516,7 @@ fn git_repositories() {
 
 #[test]
 fn flags_and_settings() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("main.nix", "import ./a.nix");
     stage.write("a.nix", "1");
     for words in [
@@ -588,7 +539,7 @@ fn flags_and_settings() {
 
 #[test]
 fn a_damaged_cache_is_replaced() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("main.nix", "import ./a.nix");
     stage.write("a.nix", "1");
     assert_eq!(stage.run(&EVALUATE).out, "1\n");
@@ -609,7 +560,7 @@ fn a_damaged_cache_is_replaced() {
 
 #[test]
 fn a_cache_that_cannot_be_written() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("main.nix", "import ./a.nix");
     stage.write("a.nix", "1");
     stage.write("a-file", "");
@@ -619,7 +570,10 @@ fn a_cache_that_cannot_be_written() {
         for _ in 0..2 {
             let mut command = stage.command(&EVALUATE);
             command.env("XDG_CACHE_HOME", stage.path(place));
-            assert_eq!(Stage::say(command), Said { code: Some(0), out: "1\n".into(), err: String::new() });
+            assert_eq!(
+                Stage::say(&mut command),
+                Said { code: Some(0), out: "1\n".into(), err: String::new() }
+            );
         }
     }
 }
@@ -627,7 +581,7 @@ fn a_cache_that_cannot_be_written() {
 /// The cache is on a file system without room, where a mount is granted.
 #[test]
 fn a_full_disk() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("main.nix", "import ./a.nix");
     stage.write("a.nix", &format!("{:?}", "long ".repeat(20_000)));
     fs::create_dir(stage.path("cache")).unwrap();
@@ -659,7 +613,7 @@ mount -t tmpfs -o size=16k none "$XDG_CACHE_HOME" || exit 77
 
 #[test]
 fn many_at_once() {
-    let stage = Stage::new();
+    let stage = Stage::new(&[]);
     stage.write("main.nix", "map (n: import (./. + \"/${toString n}.nix\")) (builtins.genList (n: n) 50)");
     let fill = |text: &str| (0..50).for_each(|number| stage.write(&format!("{number}.nix"), text));
     for value in ["1", "2"] {

@@ -3,13 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod stage;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use stage::{Said, Stage};
 
 const EXPRESSION: &str = r#"let
   lib = import ./l.nix;
@@ -87,63 +87,31 @@ const KEYS: [&str; 17] = [
     "values",
 ];
 
-struct Stage(TempDir);
-
-impl Stage {
-    fn new() -> Self {
-        let stage = Self(tempfile::tempdir().unwrap());
-        for name in ["nival", "nix-instantiate"] {
-            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_nival"), stage.path(name)).unwrap();
-        }
-        stage.write("m.nix", EXPRESSION);
-        stage.write("l.nix", "{ twice = f: x: f x + f x; }\n");
-        stage
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().canonicalize().unwrap().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.path(words[0]));
-        command
-            .args(&words[1..])
-            .current_dir(self.path(""))
-            .env_clear()
-            .env("HOME", self.path("elsewhere"))
-            .env("NIX_CONF_DIR", self.path("no-settings"))
-            .env("NIX_REMOTE", "dummy://")
-            .stdin(Stdio::null());
-        command
-    }
+/// With [`EXPRESSION`] to evaluate.
+fn stage() -> Stage {
+    let stage = Stage::new(&[("NIX_REMOTE", "dummy://")]);
+    stage.write("m.nix", EXPRESSION);
+    stage.write("l.nix", "{ twice = f: x: f x + f x; }\n");
+    stage
 }
 
 const EVALUATE: [&str; 4] = ["nix-instantiate", "--eval", "--strict", "m.nix"];
 const ANSWER: &str = "[ 3 4 6 6 \"/nix/store/nzvhjdd45mdh8mkqm4vz4hdqsjrvkm8j-d.drv\" ]\n";
 
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap()
-}
-
 #[track_caller]
-fn good(output: Output) -> [String; 2] {
-    let said = [text(output.stdout), text(output.stderr)];
-    assert!(output.status.success(), "{said:?}");
-    said
+fn good(said: Said) -> [String; 2] {
+    assert_eq!(said.code, Some(0), "{said:?}");
+    [said.out, said.err]
 }
 
 #[test]
 fn every_call_in_a_flamegraph() {
-    let stage = Stage::new();
+    let stage = stage();
     let mut command = stage.command(&EVALUATE);
     command.args(["--option", "eval-profiler", "flamegraph", "--option", "eval-profiler-frequency", "0"]);
     for (file, more) in [("nix.profile", &[][..]), ("stacks", &["--option", "eval-profile-file", "stacks"])] {
         command.args(more);
-        assert_eq!(good(command.output().unwrap()), [ANSWER, ""]);
+        assert_eq!(good(Stage::say(&mut command)), [ANSWER, ""]);
         let folded = fs::read_to_string(stage.path(file)).unwrap();
         let folded = folded.replace(stage.path("").to_str().unwrap().trim_end_matches('/'), "DIR");
         let shown: Vec<&str> = folded.lines().filter(|line| !line.contains("«nix-internal»")).collect();
@@ -154,12 +122,12 @@ fn every_call_in_a_flamegraph() {
 
 #[test]
 fn every_kind_of_callee_in_a_flamegraph() {
-    let stage = Stage::new();
+    let stage = stage();
     stage.write("m.nix", CALLEES);
     let mut command = stage.command(&EVALUATE);
     command.args(["--option", "eval-profiler", "flamegraph", "--option", "eval-profiler-frequency", "0"]);
     let answer = "[ 6 0 { a = 1; } [ 2 ] [ 1 2 ] { success = false; value = false; } ]\n";
-    assert_eq!(good(command.output().unwrap()), [answer, ""]);
+    assert_eq!(good(Stage::say(&mut command)), [answer, ""]);
     let folded = fs::read_to_string(stage.path("nix.profile")).unwrap();
     let folded = folded.replace(stage.path("").to_str().unwrap().trim_end_matches('/'), "DIR");
     assert_eq!(folded.lines().collect::<Vec<_>>(), STACKS_OF_CALLEES.lines().collect::<Vec<_>>());
@@ -167,11 +135,11 @@ fn every_kind_of_callee_in_a_flamegraph() {
 
 #[test]
 fn a_flamegraph_of_samples() {
-    let stage = Stage::new();
+    let stage = stage();
     stage.write("m.nix", "let fib = n: if n < 2 then n else fib (n - 1) + fib (n - 2); in fib 20");
     let mut command = stage.command(&EVALUATE);
     command.args(["--option", "eval-profiler", "flamegraph", "--option", "eval-profiler-frequency", "1000"]);
-    assert_eq!(good(command.output().unwrap()), ["6765\n", ""]);
+    assert_eq!(good(Stage::say(&mut command)), ["6765\n", ""]);
     let folded = fs::read_to_string(stage.path("nix.profile")).unwrap();
     for line in folded.lines() {
         let (stack, times) = line.rsplit_once(' ').unwrap();
@@ -185,7 +153,7 @@ fn a_flamegraph_of_samples() {
 
 #[test]
 fn a_profile_that_cannot_be_written() {
-    let stage = Stage::new();
+    let stage = stage();
     let mut command = stage.command(&EVALUATE);
     command.args([
         "--option",
@@ -195,20 +163,20 @@ fn a_profile_that_cannot_be_written() {
         "eval-profile-file",
         "no/such/file",
     ]);
-    let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(output.stderr).contains("opening file '"));
-    assert_eq!(text(output.stdout), "", "it was not evaluated first");
+    let said = Stage::say(&mut command);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("opening file '"));
+    assert_eq!(said.out, "", "it was not evaluated first");
 }
 
 #[test]
 fn statistics() {
-    let stage = Stage::new();
+    let stage = stage();
     let mut command = stage.command(&EVALUATE);
     command.env("NIX_SHOW_STATS", "1").env("NIX_COUNT_CALLS", "1");
     // Twice: nothing of it comes out of the evaluation cache.
     for _ in 0..2 {
-        let [out, err] = good(command.output().unwrap());
+        let [out, err] = good(Stage::say(&mut command));
         assert_eq!(out, ANSWER);
         let statistics: Value = serde_json::from_str(&err).unwrap();
         assert_eq!(statistics["nrFunctionCalls"], 18);
@@ -243,11 +211,11 @@ fn statistics() {
 
 #[test]
 fn statistics_have_the_references_keys_and_go_where_they_are_wanted() {
-    let stage = Stage::new();
+    let stage = stage();
     let with = |variables: &[(&str, &str)]| {
         let mut command = stage.command(&EVALUATE);
         command.envs(variables.iter().copied());
-        let [out, err] = good(command.output().unwrap());
+        let [out, err] = good(Stage::say(&mut command));
         assert_eq!(out, ANSWER);
         err
     };
@@ -269,13 +237,12 @@ fn statistics_have_the_references_keys_and_go_where_they_are_wanted() {
 
 #[test]
 fn garbage_is_collected_from_a_size_on() {
-    let stage = Stage::new();
+    let stage = stage();
     // 160 MB, of which 800 kB are in use at a time.
     let program = "builtins.foldl' (sum: i: sum + builtins.length (builtins.genList (x: i) 100000)) 0 (builtins.genList (i: i) 200)";
     let cycles = |variables: &[(&str, &str)]| {
         let mut command = stage.command(&["nix-instantiate", "--eval", "--expr", program]);
-        let [out, err] =
-            good(command.env("NIX_SHOW_STATS", "1").envs(variables.iter().copied()).output().unwrap());
+        let [out, err] = good(Stage::say(command.env("NIX_SHOW_STATS", "1").envs(variables.iter().copied())));
         assert_eq!(out, "20000000\n");
         let statistics: Value = serde_json::from_str(&err).unwrap();
         statistics["gc"]["cycles"].as_u64().unwrap()
@@ -287,7 +254,7 @@ fn garbage_is_collected_from_a_size_on() {
 
 #[test]
 fn where_the_time_went() {
-    let stage = Stage::new();
+    let stage = stage();
     stage.write(
         "modules.nix",
         r#"let
@@ -311,7 +278,7 @@ in
     );
     let words = ["nival", "eval", "--profile", "--json", "-f", "modules.nix"];
     for _ in 0..2 {
-        let [out, err] = good(stage.command(&words).output().unwrap());
+        let [out, err] = good(stage.run(&words));
         assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["text"], "words");
         assert!(err.starts_with("evaluation took "), "{err}");
         let parts: Vec<&str> = err.split("\n\n").skip(1).collect();

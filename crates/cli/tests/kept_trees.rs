@@ -2,28 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod stage;
+
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use stage::{Said, Stage};
+
 /// What a process says of an expression.
-fn evaluate(folder: &Path, expression: &str, settings: &str) -> (Option<i32>, String, String) {
-    let output = Command::new(folder.join("nix-instantiate"))
-        .args(["--eval", "--strict", "--show-trace", "--expr", expression])
-        .current_dir(folder)
-        .env_clear()
-        .env("HOME", folder.join("elsewhere"))
-        .env("XDG_CACHE_HOME", folder.join("cache"))
-        .env("NIX_CONF_DIR", folder.join("no-settings"))
-        .env("NIX_CONFIG", settings)
-        .env("NIX_REMOTE", "dummy://")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+fn evaluate(stage: &Stage, expression: &str, parse_cache: &str) -> Said {
+    let settings = ["--option", "eval-cache", "false", "--option", "parse-cache", parse_cache];
+    let words = ["nix-instantiate", "--eval", "--strict", "--show-trace", "--expr", expression];
+    stage.run(&[&words[..], &settings].concat())
 }
 
 const FILES: [(&str, &str); 4] = [
@@ -50,11 +40,9 @@ const USES: [&str; 9] = [
 
 #[test]
 fn names_in_another_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path().canonicalize().unwrap();
-    symlink(env!("CARGO_BIN_EXE_nival"), folder.join("nix-instantiate")).unwrap();
+    let stage = Stage::new(&[("NIX_REMOTE", "dummy://")]);
     for (name, text) in FILES {
-        fs::write(folder.join(name), text).unwrap();
+        stage.write(name, text);
     }
     // Files that have just changed are told by their contents.
     std::thread::sleep(Duration::from_millis(2_200));
@@ -64,21 +52,18 @@ fn names_in_another_order() {
         order if order.ends_with(": ") => format!("({order} {}) 1 2 3 4", USES[number]),
         _ => format!("let kept-a = 0; kept-b = kept-a; in builtins.seq kept-b ({})", USES[number]),
     };
-    let with = |expression: &str, cache: bool| {
-        evaluate(&folder, expression, &format!("eval-cache = false\nparse-cache = {cache}"))
-    };
     for first in orders {
-        let _ = fs::remove_dir_all(folder.join("cache"));
+        let _ = fs::remove_dir_all(stage.path("cache"));
         for number in 0..USES.len() {
-            with(&whole(first, number), true);
+            evaluate(&stage, &whole(first, number), "true");
         }
-        assert!(folder.join("cache/nival/parse").exists());
+        assert!(stage.path("cache/nival/parse").exists());
         for order in orders {
             for number in 0..USES.len() {
                 let expression = whole(order, number);
                 assert_eq!(
-                    with(&expression, true),
-                    with(&expression, false),
+                    evaluate(&stage, &expression, "true"),
+                    evaluate(&stage, &expression, "false"),
                     "{expression}, after {first:?}"
                 );
             }

@@ -3,69 +3,22 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod stage;
+
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use tempfile::TempDir;
+use stage::{Said, Stage};
 
-/// A folder with files to evaluate, and a cache.
-struct Stage(TempDir);
-
-#[derive(Debug, PartialEq)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
+/// Commands that evaluate what they are given.
+const SETTINGS: [(&str, &str); 1] = [("NIX_CONFIG", "eval-cache = false")];
 
 const EVALUATE: [&str; 4] = ["nix-instantiate", "--eval", "--strict", "main.nix"];
 
 impl Stage {
-    fn new() -> Self {
-        let stage = Self(tempfile::tempdir().unwrap());
-        for name in ["nival", "nix-instantiate"] {
-            symlink(env!("CARGO_BIN_EXE_nival"), stage.path(name)).unwrap();
-        }
-        stage
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().canonicalize().unwrap().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(self.path(words[0]));
-        command
-            .args(&words[1..])
-            .current_dir(self.path(""))
-            .env_clear()
-            .env("HOME", self.path("elsewhere"))
-            .env("XDG_CACHE_HOME", self.path("cache"))
-            .env("NIX_CONF_DIR", self.path("no-settings"))
-            .env("NIX_CONFIG", "eval-cache = false")
-            .env("NIX_REMOTE", self.path("root"))
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn say(mut command: Command) -> Said {
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    fn run(&self, words: &[&str]) -> Said {
-        Self::say(self.command(words))
-    }
-
     fn evaluate(&self) -> String {
         let said = self.run(&EVALUATE);
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
@@ -296,7 +249,7 @@ fn changes_are_seen() {
     std::thread::scope(|scope| {
         for case in CASES {
             scope.spawn(|| {
-                let stage = Stage::new();
+                let stage = Stage::new(&SETTINGS);
                 // Something is in the packs in each case.
                 stage.write("always/x", "");
                 let main = format!("builtins.seq (builtins.readDir ./always) ({})", case.expression);
@@ -322,7 +275,7 @@ fn changes_are_seen() {
 /// Changes that come so fast that their times may be equal.
 #[test]
 fn changes_at_once() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     stage.write("main.nix", "import ./a.nix + builtins.length (builtins.attrNames (builtins.readDir ./d))");
     fs::create_dir(stage.path("d")).unwrap();
     for number in 0..20 {
@@ -335,7 +288,7 @@ fn changes_at_once() {
 /// A fresh clone, or `touch`: files with other times and the same contents.
 #[test]
 fn the_same_contents_with_other_times() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     stage.write("main.nix", "[ (import ./a.nix) (import ./b.nix) (builtins.readDir ./d) ]");
     stage.write("a.nix", "{ x = 1; }.x");
     stage.write("b.nix", "2");
@@ -361,7 +314,7 @@ fn the_same_contents_with_other_times() {
 /// What is in a store path is known by that path, until the whole is another one.
 #[test]
 fn in_the_store() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     stage.write("main.nix", "let s = ./s; in [ (import \"${s}/a.nix\") (builtins.readDir \"${s}/d\") ]");
     stage.write("s/a.nix", "import ./d/b.nix");
     stage.write("s/d/b.nix", "1");
@@ -420,7 +373,7 @@ fn in_the_store() {
 
 #[test]
 fn flags_and_settings() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     stage.write("main.nix", "import ./a.nix");
     stage.write("a.nix", "builtins.attrNames (builtins.readDir ./d)");
     stage.write("d/x", "");
@@ -444,7 +397,7 @@ fn flags_and_settings() {
 /// The evaluation cache knows what came from packs as well as what was read.
 #[test]
 fn beside_the_evaluation_cache() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     stage.write("main.nix", "import ./a.nix ++ builtins.attrNames (builtins.readDir ./d)");
     stage.write("a.nix", "[ 1 ]");
     stage.write("d/x", "");
@@ -452,7 +405,7 @@ fn beside_the_evaluation_cache() {
     let run = |words: &[&str]| {
         let mut command = stage.command(words);
         command.env_remove("NIX_CONFIG");
-        Stage::say(command).out
+        Stage::say(&mut command).out
     };
     let answers = || fs::read_dir(stage.path("cache/nival/eval")).map_or(0, Iterator::count);
     let words = ["nix-instantiate", "--eval", "--strict", "--read-write-mode", "main.nix"];
@@ -478,7 +431,7 @@ fn beside_the_evaluation_cache() {
 
 #[test]
 fn damaged_packs() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     stage.write("main.nix", "[ (import ./a.nix) (builtins.readDir ./d) ]");
     stage.write("a.nix", "1");
     stage.write("d/x", "");
@@ -517,7 +470,7 @@ fn damaged_packs() {
 
 #[test]
 fn a_cache_that_cannot_be_written() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     stage.write("main.nix", "[ (import ./a.nix) (builtins.readDir ./d) ]");
     stage.write("a.nix", "1");
     stage.write("d/x", "");
@@ -530,7 +483,7 @@ fn a_cache_that_cannot_be_written() {
             let mut command = stage.command(&EVALUATE);
             command.env("XDG_CACHE_HOME", stage.path(place));
             let out = "[ 1 { x = \"regular\"; } ]\n".to_owned();
-            assert_eq!(Stage::say(command), Said { code: Some(0), out, err: String::new() });
+            assert_eq!(Stage::say(&mut command), Said { code: Some(0), out, err: String::new() });
         }
     }
 }
@@ -538,7 +491,7 @@ fn a_cache_that_cannot_be_written() {
 /// Files may not become large: the limit of a process, and a file system without room where a mount is granted.
 #[test]
 fn a_full_disk() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     for number in 0..200 {
         stage.write(&format!("d/{number}/{}", "x".repeat(200)), "");
     }
@@ -576,7 +529,7 @@ mount -t tmpfs -o size=16k none "$XDG_CACHE_HOME" || exit 77
 
 #[test]
 fn many_at_once() {
-    let stage = Stage::new();
+    let stage = Stage::new(&SETTINGS);
     let main = "map (n: import (./. + \"/${toString n}.nix\") + builtins.length (builtins.attrNames (builtins.readDir (./d + \"/${toString n}\")))) (builtins.genList (n: n) 50)";
     stage.write("main.nix", main);
     for number in 0..50 {

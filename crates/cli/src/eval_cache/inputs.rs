@@ -14,7 +14,8 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat, open, statat};
 use rustix::io::Errno;
 
 use super::encoding::{Reader, Writer};
-use crate::fingerprint::{Fingerprint, Hash, hash, reliable};
+use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, reliable};
+use crate::reading;
 
 /// Everything that was seen.
 #[derive(Debug, Default, PartialEq)]
@@ -65,10 +66,6 @@ impl Kind {
         }
     }
 
-    fn of_file(kind: fs::FileType) -> Self {
-        Kind::of(Some(crate::host::file_type(kind)))
-    }
-
     fn of_mode(mode: u32) -> Self {
         match rustix::fs::FileType::from_raw_mode(mode) {
             rustix::fs::FileType::RegularFile => Kind::Regular,
@@ -87,26 +84,8 @@ pub(super) struct Stamp {
     pub(super) hash: Option<Hash>,
 }
 
-/// The hash of the names and types in a folder.
-pub(super) fn hash_listing<'a>(entries: impl Iterator<Item = (&'a [u8], Kind)>) -> Hash {
-    let mut entries: Vec<_> = entries.collect();
-    entries.sort_unstable_by_key(|(name, _)| *name);
-    let mut text = Vec::with_capacity(entries.len() * 16);
-    for (name, kind) in entries {
-        text.extend_from_slice(name);
-        text.extend_from_slice(&[0, kind as u8]);
-    }
-    hash(&text)
-}
-
 fn read_listing(path: &Path) -> io::Result<Hash> {
-    let entries: io::Result<Vec<_>> = fs::read_dir(path)?
-        .map(|entry| {
-            let entry = entry?;
-            Ok((entry.file_name().into_vec(), Kind::of_file(entry.file_type()?)))
-        })
-        .collect();
-    Ok(hash_listing(entries?.iter().map(|(name, kind)| (name.as_slice(), *kind))))
+    Ok(hash_listing(&reading::read_dir(path)?.0))
 }
 
 impl Stamp {

@@ -12,22 +12,20 @@
 
 mod encoding;
 mod entry;
-mod folder;
 mod inputs;
 mod recorder;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use nival_eval::host::FileType;
 use nival_formats::{HashAlgo, Hasher};
 use nival_store::Existing;
 
 pub(crate) use entry::Said;
-pub(crate) use folder::Folder;
 pub(crate) use recorder::Recorder;
 
-use crate::fingerprint::{Fingerprint, Hash};
+use crate::cache_folder::Folder;
+use crate::fingerprint::Fingerprint;
 use crate::host::WorldHost;
 use crate::world::World;
 use entry::Entry;
@@ -158,13 +156,4 @@ pub(crate) fn replay(
         }
     }
     Ok(())
-}
-
-/// The hash of the names and types in a folder, in whatever order they come.
-pub(crate) fn hash_listing(entries: &[(Vec<u8>, FileType)]) -> Hash {
-    inputs::hash_listing(entries.iter().map(|(name, kind)| (name.as_slice(), inputs::Kind::of(Some(*kind)))))
-}
-
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,9 +18,9 @@ use rustix::fs::Stat;
 
 use super::entry::{Entry, Said};
 use super::inputs::{Inputs, Kind, Seen, Stamp, is_executable};
-use super::{hash_listing, lock};
-use crate::fingerprint::{Fingerprint, Hash, hash, is_below, reliable};
+use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, is_below, reliable};
 use crate::host::WorldHost;
+use crate::lock::lock;
 use crate::parse_cache::{Listed, Tree};
 use crate::reading;
 use crate::world::World;

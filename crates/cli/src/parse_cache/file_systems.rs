@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use crate::eval_cache::lock;
+use crate::lock::lock;
 
 /// How far the times and inode numbers of a file system go.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

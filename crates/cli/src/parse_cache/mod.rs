@@ -22,8 +22,8 @@ use std::sync::{Mutex, OnceLock};
 
 use rustix::fs::{FileType, Stat};
 
-use crate::eval_cache::{hash_listing, lock};
-use crate::fingerprint::{Fingerprint, Hash, hash, reliable};
+use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, reliable};
+use crate::lock::lock;
 use crate::reading::{self, Listing};
 use crate::world::World;
 use file_systems::{FileSystems, Telling};

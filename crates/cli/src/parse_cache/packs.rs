@@ -21,6 +21,7 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use super::file_systems::{Telling, telling_at};
 use super::pack::{self, Entry, Kept, Kind, Pack, Put};
+use crate::cache_folder::surplus;
 use crate::fingerprint::Hash;
 
 /// Bounds of one pack, of all packs of all builds, and of their number.
@@ -244,7 +245,7 @@ impl Folder {
                 let _ = fs::remove_dir(program.path());
             }
         }
-        for path in surplus(files) {
+        for path in surplus(files, usize::MAX, MOST_BYTES) {
             let _ = fs::remove_file(path);
         }
     }
@@ -293,16 +294,6 @@ fn to_merge(mut size: u64, packs: &[Mapped]) -> Vec<&Mapped> {
     smallest_first.truncate(merged);
     smallest_first.sort_unstable_by(|a, b| b.name.cmp(&a.name));
     smallest_first
-}
-
-/// Those of the files, by last use and size, that are too many.
-fn surplus(mut files: Vec<(SystemTime, u64, PathBuf)>) -> impl Iterator<Item = PathBuf> {
-    files.sort_unstable_by_key(|(used, ..)| std::cmp::Reverse(*used));
-    let mut bytes = 0;
-    files.into_iter().filter_map(move |(_, size, path)| {
-        bytes += size;
-        (bytes > MOST_BYTES).then_some(path)
-    })
 }
 
 /// A file that is written in large pieces, with the checksum of what went in.
@@ -579,15 +570,6 @@ mod tests {
         assert!(!before.join("pack").exists() && old.exists());
         folder.write(&[entry("/b", b"b")], &folder.open());
         assert!(!before.exists());
-    }
-
-    #[test]
-    fn the_longest_unused_go_first() {
-        let file =
-            |age, size| (SystemTime::now() - Duration::from_secs(age), size, PathBuf::from(age.to_string()));
-        let third = MOST_BYTES / 3 + 1;
-        let gone: Vec<_> = surplus(vec![file(3, third), file(1, third), file(2, third)]).collect();
-        assert_eq!(gone, [PathBuf::from("3")]);
     }
 
     #[test]

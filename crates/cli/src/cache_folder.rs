@@ -1,4 +1,4 @@
-//! The folder of the cache: one file per command, replaced as a whole, the longest unused ones deleted first.
+//! A folder of answers: one file for each question, replaced as a whole, the longest unused ones deleted first.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -98,21 +98,25 @@ impl Folder {
                 files.push((used, metadata.len(), entry.path()));
             }
         }
-        for path in surplus(files) {
+        for path in surplus(files, MOST_FILES, MOST_BYTES) {
             let _ = fs::remove_file(path);
         }
     }
 }
 
-/// Those of the files, by last use and size, that are too many.
-fn surplus(mut files: Vec<(SystemTime, u64, PathBuf)>) -> impl Iterator<Item = PathBuf> {
+/// Those of the files, by last use and size, that are too many or too large together.
+pub(crate) fn surplus(
+    mut files: Vec<(SystemTime, u64, PathBuf)>,
+    most_files: usize,
+    most_bytes: u64,
+) -> impl Iterator<Item = PathBuf> {
     files.sort_unstable_by_key(|(used, ..)| std::cmp::Reverse(*used));
     let mut count = 0;
     let mut bytes = 0;
     files.into_iter().filter_map(move |(_, size, path)| {
         count += 1;
         bytes += size;
-        (count > MOST_FILES || bytes > MOST_BYTES).then_some(path)
+        (count > most_files || bytes > most_bytes).then_some(path)
     })
 }
 
@@ -124,11 +128,10 @@ mod tests {
     fn the_longest_unused_go_first() {
         let file =
             |age, size| (SystemTime::now() - Duration::from_secs(age), size, PathBuf::from(age.to_string()));
-        let third = MOST_BYTES / 3 + 1;
-        let gone: Vec<_> = surplus(vec![file(3, third), file(1, third), file(2, third)]).collect();
+        let gone: Vec<_> = surplus(vec![file(3, 4), file(1, 4), file(2, 4)], 9, 11).collect();
         assert_eq!(gone, [PathBuf::from("3")]);
-        let many = (0..MOST_FILES as u64 + 2).map(|age| file(age * 10, 1)).collect();
-        assert_eq!(surplus(many).count(), 2);
-        assert_eq!(surplus(Vec::new()).count(), 0);
+        let many = (0..7).map(|age| file(age * 10, 1)).collect();
+        assert_eq!(surplus(many, 5, 11).count(), 2);
+        assert_eq!(surplus(Vec::new(), 5, 11).count(), 0);
     }
 }
