@@ -244,8 +244,8 @@ settings! {
     max_silent_time: u64 = "max-silent-time", "0";
     /// Where `<name>` is looked up, when neither `-I` nor `NIX_PATH` says it.
     nix_path: Vec<String> = "nix-path", "";
-    /// Whether files that were parsed before are not parsed again, and folders that were listed before not listed again, as
-    /// long as they are unchanged.
+    /// Whether files that were parsed before are not parsed again, folders that were listed before not listed again, and
+    /// sources whose hash was computed before not hashed again, as long as they are unchanged.
     parse_cache: bool = "parse-cache", "true";
     /// Whether evaluation may only see what is pinned: no environment, time, or files outside of the store.
     pure_eval: bool = "pure-eval", "false";
