@@ -66,19 +66,21 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 pos,
                 "while evaluating the second argument passed to builtins.removeAttrs",
             )?;
+            if let Some(names) = ev.known_names_in(list) {
+                return Ok(attrs.without_known(&ev.heap, &ev.merge_plans, names).into());
+            }
             let frame = "while evaluating the values of the second argument passed to builtins.removeAttrs";
             let mut names = Vec::with_capacity(list.len());
             for name in list.iter() {
                 names.push(ev.name_of(ev.force_plain_string(name, pos, frame)?));
             }
-            if attrs.plain().is_none() {
-                names.retain(|name| attrs.contains(*name));
-            }
-            if names.is_empty() {
-                return Ok(attrs.into());
-            }
             names.sort_unstable();
-            Ok(attrs.without(&ev.heap, &ev.merge_plans, &names).into())
+            names.dedup();
+            Ok(match ev.keep_names_in(list, &names) {
+                Some(names) => attrs.without_known(&ev.heap, &ev.merge_plans, names),
+                None => attrs.without(&ev.heap, &names),
+            }
+            .into())
         },
     )
     .global(),

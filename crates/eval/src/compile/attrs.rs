@@ -37,8 +37,8 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
         return Op::new(&ev.heap, MakeSet { names, values });
     }
     let in_froms = order.iter().map(|index| uses_slot(unit, attrs[*index as usize])).collect();
-    let shape = LastShape::default();
-    Op::new(&ev.heap, MakeMixedSet { names, values, in_froms, froms, dynamic, shape })
+    let shapes = LastShapes::default();
+    Op::new(&ev.heap, MakeMixedSet { names, values, in_froms, froms, dynamic, shapes })
 }
 
 pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId, body: ExprId) -> Op {
@@ -194,7 +194,7 @@ struct MakeMixedSet {
     in_froms: Box<[bool]>,
     froms: Box<[Lazy]>,
     dynamic: Box<[DynamicAttr]>,
-    shape: LastShape,
+    shapes: LastShapes,
 }
 
 impl Run for MakeMixedSet {
@@ -210,11 +210,11 @@ impl Run for MakeMixedSet {
         let made;
         let shape = match &computed[..] {
             [] => None,
-            computed => match self.shape.get(computed) {
+            computed => match self.shapes.get(computed) {
                 Some(shape) => Some(shape),
                 None => {
                     made = Shape::of(ev, &self.names, computed);
-                    Some(self.shape.keep(ev, &made))
+                    Some(self.shapes.keep(ev, computed, &made))
                 }
             },
         };
@@ -256,7 +256,8 @@ impl Shape {
         let all: Vec<(Symbol, Pos)> =
             positions.chain(computed.iter().map(|(name, attr)| (*name, attr.pos))).collect();
         let mut order: Vec<u32> = (0..all.len() as u32).collect();
-        order.sort_unstable_by_key(|index| all[*index as usize].0);
+        // The known names come first and are sorted: a stable sort sees it.
+        order.sort_by_key(|index| all[*index as usize].0);
         let mut places = vec![0; all.len()];
         for (place, index) in (0..).zip(&order) {
             places[*index as usize] = place;
@@ -271,26 +272,33 @@ impl Shape {
     }
 }
 
-/// What a set in the code was last: mostly its computed names come out the same again.
+/// What a set in the code was lately: mostly its computed names come out as they did before.
 #[derive(Default)]
-struct LastShape {
-    last: AtomicPtr<Shape>,
+struct LastShapes {
+    last: [AtomicPtr<Shape>; 1 << LastShapes::BITS],
     kept: AtomicU32,
 }
 
-impl LastShape {
+impl LastShapes {
+    const BITS: u32 = 3;
     /// So many shapes are kept for a place in the code, as they are so for ever.
     const MOST: u32 = 64;
 
+    fn place(&self, computed: &[(Symbol, &DynamicAttr)]) -> &AtomicPtr<Shape> {
+        let mix = |mixed: u32, name: Symbol| (mixed ^ name.id()).wrapping_mul(0x9e37_79b1);
+        let mixed = computed.iter().fold(0, |mixed, (name, _)| mix(mixed, *name));
+        &self.last[(mixed >> (u32::BITS - LastShapes::BITS)) as usize]
+    }
+
     fn get(&self, computed: &[(Symbol, &DynamicAttr)]) -> Option<&'static Shape> {
         // SAFETY: only what the heap keeps is stored.
-        let last = unsafe { self.last.load(Ordering::Acquire).as_ref() }?;
+        let last = unsafe { self.place(computed).load(Ordering::Acquire).as_ref() }?;
         last.computed.iter().eq(computed.iter().map(|(name, _)| name)).then_some(last)
     }
 
-    fn keep<'a>(&self, ev: &Evaluator, shape: &'a Shape) -> &'a Shape {
-        if self.kept.fetch_add(1, Ordering::Relaxed) < LastShape::MOST {
-            self.last.store(ev.heap.keep(shape.clone()).as_ptr(), Ordering::Release);
+    fn keep<'a>(&self, ev: &Evaluator, computed: &[(Symbol, &DynamicAttr)], shape: &'a Shape) -> &'a Shape {
+        if self.kept.fetch_add(1, Ordering::Relaxed) < LastShapes::MOST {
+            self.place(computed).store(ev.heap.keep(shape.clone()).as_ptr(), Ordering::Release);
         }
         shape
     }

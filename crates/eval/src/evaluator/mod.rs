@@ -57,6 +57,7 @@ pub struct Evaluator {
     /// The strings of names, by symbol number.
     name_strings: RefCell<Vec<Option<Value>>>,
     names: names::Names,
+    name_lists: names::NameLists,
     /// Pieces of strings that are being put together.
     pub(crate) pieces: RefCell<Vec<Str>>,
     /// This evaluator's number, above zero.
@@ -152,6 +153,7 @@ impl Evaluator {
             resolver_room: ResolverRoom::default(),
             name_strings: RefCell::default(),
             names: names::Names::default(),
+            name_lists: names::NameLists::default(),
             pieces: RefCell::default(),
             owner,
             calls_left: Cell::new(shared.0.settings.max_call_depth.into()),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nival_syntax::{Pos, Symbol};
 
 use super::keys::{Keys, Origins};
-use super::shape::{MergePlan, MergePlans, Pick, Plan, Shape, SharePlan};
+use super::shape::{MergePlan, MergePlans, Pick, Plan, Rest, Shape, SharePlan, others};
 use super::{Slot, Value};
 use crate::memory::Heap;
 
@@ -413,7 +413,12 @@ impl Attrs {
             // SAFETY: only the set below is ever stored, and it is flat.
             return Attrs(unsafe { Value::from_bits(bits) }.object()).flatten();
         }
-        let entries = overlaid(base.entries(), &top.entries());
+        let mut entries = Vec::with_capacity(base.most() + top.most());
+        top.add_entries(&mut entries);
+        base.add_entries(&mut entries);
+        // Each layer is sorted, which the sort sees; where several have a name, the uppermost comes first.
+        entries.sort_by_key(|(name, _)| *name);
+        entries.dedup_by_key(|(name, _)| *name);
         let names: Vec<Symbol> = entries.iter().map(|(name, _)| *name).collect();
         let merged = FLAT_FORMS.with(|heap| {
             let values = entries.iter().map(|(_, slot)| slot.get());
@@ -424,21 +429,18 @@ impl Attrs {
         merged.flatten()
     }
 
-    /// The names and places of all attributes, sorted. Stacks within stacks get no flat form of their own.
-    fn entries(self) -> Vec<Entry> {
+    /// Adds the names and places of all attributes, layer by layer from above. Stacks within stacks get no flat form of
+    /// their own.
+    fn add_entries(self, entries: &mut Vec<Entry>) {
         match self.form() {
             Form::Stacked { base, top, .. } if self.flat_form().load(Ordering::Relaxed) == 0 => {
-                overlaid(base.entries(), &top.entries())
+                top.add_entries(entries);
+                base.add_entries(entries);
             }
             _ => {
                 let plain = self.flatten();
-                plain
-                    .keys
-                    .names()
-                    .iter()
-                    .enumerate()
-                    .map(|(index, name)| (*name, plain.slot(index)))
-                    .collect()
+                let names = plain.keys.names().iter().enumerate();
+                entries.extend(names.map(|(index, name)| (*name, plain.slot(index))));
             }
         }
     }
@@ -526,32 +528,29 @@ impl Attrs {
     }
 
     /// The attributes with other names than these, which are sorted.
-    pub(crate) fn without(self, heap: &Heap, plans: &MergePlans, names: &[Symbol]) -> Attrs {
+    pub(crate) fn without(self, heap: &Heap, names: &[Symbol]) -> Attrs {
+        if self.plain().is_none() && !names.iter().any(|name| self.contains(*name)) {
+            return self;
+        }
         let set = self.flatten();
-        let mut rest = names;
-        let kept = set.keys.names().iter().zip(0..).filter(|(name, _)| {
-            // Both come in the order of their names' numbers.
-            while rest.first().is_some_and(|other| other < name) {
-                rest = &rest[1..];
-            }
-            rest.first() != Some(name)
-        });
-        let (kept, indices): (Vec<Symbol>, Vec<usize>) = kept.unzip();
+        let (kept, indices) = others(set.keys.names(), names);
         if kept.len() == set.len() {
             return self;
         }
-        let keys = Keys::of(heap, &kept);
-        if set.len() < LARGE
-            && let Some(Plan::Share(plan)) = plans.part_if_met(heap, set, keys)
-        {
-            return share(heap, plan, set, set);
+        let values = indices.into_iter().map(|index| set.value(index));
+        Attrs::from_values(heap, Keys::of(heap, &kept), Origins::within(self), values)
+    }
+
+    /// The same by a plan, once the same was asked of such a set before.
+    pub(crate) fn without_known(self, heap: &Heap, plans: &MergePlans, names: &'static Keys) -> Attrs {
+        if let Some(set) = self.plain().filter(|set| set.len() < LARGE) {
+            match plans.rest_if_met(heap, set, names) {
+                Some(Rest::All) => return self,
+                Some(Rest::Shared(plan)) => return share(heap, plan, set, set),
+                Some(Rest::Copied) | None => {}
+            }
         }
-        Attrs::from_values(
-            heap,
-            keys,
-            Origins::within(self),
-            indices.into_iter().map(|index| set.value(index)),
-        )
+        self.without(heap, names.names())
     }
 
     /// Some attributes of this set, sorted by symbol. Where they were written is looked up here if it is asked for.
@@ -574,27 +573,6 @@ impl Attrs {
 }
 
 type Entry = (Symbol, &'static Slot);
-
-/// What is in either; where both have a name, what is in the second.
-fn overlaid(below: Vec<Entry>, above: &[Entry]) -> Vec<Entry> {
-    let mut all = Vec::with_capacity(below.len() + above.len());
-    let mut rest = above;
-    for entry in below {
-        while let Some((first, others)) = rest.split_first().filter(|(first, _)| first.0 < entry.0) {
-            all.push(*first);
-            rest = others;
-        }
-        match rest.split_first().filter(|(first, _)| first.0 == entry.0) {
-            Some((first, others)) => {
-                all.push(*first);
-                rest = others;
-            }
-            None => all.push(entry),
-        }
-    }
-    all.extend_from_slice(rest);
-    all
-}
 
 fn merge(heap: &Heap, plan: Plan, left: Plain, right: Plain) -> Attrs {
     match plan {

@@ -33,6 +33,11 @@ impl List {
         builder.finish()
     }
 
+    /// Where it is: tells it from other lists, until something is collected.
+    pub(crate) fn address(self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     /// The number of elements.
     #[inline]
     pub fn len(self) -> usize {

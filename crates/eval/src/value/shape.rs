@@ -180,13 +180,17 @@ fn split(pick: u32) -> (bool, usize) {
 
 /// For the pairs of kinds of sets met so far how they are merged, if that was worked out.
 #[derive(Default)]
-pub(crate) struct MergePlans(RefCell<HashMap<(usize, usize), Option<Plan>, WordHash>>);
+pub(crate) struct MergePlans {
+    pairs: RefCell<HashMap<(usize, usize), Option<Plan>, WordHash>>,
+    /// For kinds of sets and names that are taken away from them what is left.
+    rests: RefCell<HashMap<(usize, usize), Option<Rest>, WordHash>>,
+}
 
 impl MergePlans {
     /// How two kinds are merged.
     #[inline]
     pub(super) fn get(&self, heap: &Heap, left: Plain, right: Plain) -> Plan {
-        let mut plans = self.0.borrow_mut();
+        let mut plans = self.pairs.borrow_mut();
         let plan = plans.entry((left.kind(), right.kind())).or_default();
         *plan.get_or_insert_with(|| make(heap, left, right))
     }
@@ -194,31 +198,53 @@ impl MergePlans {
     /// The same, but nothing if the two were never met before: many pairs are not met again.
     #[inline]
     pub(super) fn get_if_met(&self, heap: &Heap, left: Plain, right: Plain) -> Option<Plan> {
-        match self.0.borrow_mut().entry((left.kind(), right.kind())) {
+        match self.pairs.borrow_mut().entry((left.kind(), right.kind())) {
             Entry::Vacant(place) => *place.insert(None),
             Entry::Occupied(place) => Some(*place.into_mut().get_or_insert_with(|| make(heap, left, right))),
         }
     }
 }
 
+/// What is left of a set without some names.
+#[derive(Clone, Copy)]
+pub(super) enum Rest {
+    All,
+    Shared(&'static SharePlan),
+    /// Too little to share.
+    Copied,
+}
+
 impl MergePlans {
-    /// How a set's attributes with these names become a set, if that was asked before.
-    pub(super) fn part_if_met(&self, heap: &Heap, set: Plain, keys: &'static Keys) -> Option<Plan> {
-        // No address of names or of a shape is odd, so that this is no pair of kinds.
-        let key = (set.kind(), std::ptr::from_ref(keys).addr() | 1);
-        match self.0.borrow_mut().entry(key) {
+    /// What is left of such a set without these names, if that was asked before.
+    pub(super) fn rest_if_met(&self, heap: &Heap, set: Plain, names: &'static Keys) -> Option<Rest> {
+        match self.rests.borrow_mut().entry((set.kind(), std::ptr::from_ref(names).addr())) {
             Entry::Vacant(place) => *place.insert(None),
             Entry::Occupied(place) => {
-                Some(*place.into_mut().get_or_insert_with(|| make_part(heap, set, keys)))
+                Some(*place.into_mut().get_or_insert_with(|| make_rest(heap, set, names)))
             }
         }
     }
 }
 
-fn make_part(heap: &Heap, set: Plain, keys: &'static Keys) -> Plan {
-    let index = |name: &Symbol| set.keys.find(*name).expect("a part has no other names") as u32;
-    let picks: Vec<u32> = keys.names().iter().map(|name| index(name) << 1).collect();
-    plan(heap, keys, &picks, set, set)
+fn make_rest(heap: &Heap, set: Plain, names: &Keys) -> Rest {
+    let (kept, indices) = others(set.keys.names(), names.names());
+    if kept.len() == set.len() {
+        return Rest::All;
+    }
+    let picks: Vec<u32> = indices.into_iter().map(|index| (index as u32) << 1).collect();
+    share(heap, Keys::of(heap, &kept), &picks, set, set).map_or(Rest::Copied, Rest::Shared)
+}
+
+/// Which of the names are not among the others, and where they are. Both are sorted.
+pub(super) fn others(names: &[Symbol], without: &[Symbol]) -> (Vec<Symbol>, Vec<usize>) {
+    let mut rest = without;
+    let kept = names.iter().enumerate().filter(|(_, name)| {
+        while rest.first().is_some_and(|other| other < *name) {
+            rest = &rest[1..];
+        }
+        rest.first() != Some(*name)
+    });
+    kept.map(|(index, name)| (*name, index)).unzip()
 }
 
 fn make(heap: &Heap, left: Plain, right: Plain) -> Plan {
@@ -350,7 +376,7 @@ mod tests {
         names.sort_unstable();
         for whole in [one, both] {
             for is_met in [false, true, true] {
-                let part = whole.without(&heap, &plans, &names);
+                let part = whole.without_known(&heap, &plans, Keys::of(&heap, &names));
                 assert_eq!(part.plain().map(|plain| plain.shape().is_some()), Some(is_met));
                 assert_eq!(part.len(), whole.len() - 2);
                 for attr in whole.iter().filter(|attr| !names.contains(&attr.name)) {
