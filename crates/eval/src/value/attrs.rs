@@ -4,12 +4,13 @@
 //! values are in the flat sets that are its layers (see [`super::shape`]); or stacked, `{ mark and size, base, top, flat }`,
 //! which is what `//` makes where a side is large. A stacked set that is walked over gets one of the other forms as well.
 
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::{Pos, Symbol};
 
-use super::keys::{Keys, Origins};
+use super::keys::{EPOCH_BITS, Keys, Origins, epoch};
 use super::shape::{MergePlan, MergePlans, Pick, Plan, Rest, Shape, SharePlan, others};
 use super::{Slot, Value};
 use crate::memory::Heap;
@@ -46,7 +47,23 @@ impl Attr {
     }
 }
 
+const FOUND_BITS: u32 = 11;
+
+/// Where a name was found in a stacked set. Addresses are shifted: what was found is not to be kept by that.
+#[derive(Clone, Copy)]
+struct Found {
+    /// Where the set is, and the number of collections before, as another may be there after the next.
+    key: u64,
+    /// The flat set that has it, or zero if none has.
+    flat: u64,
+    name: u32,
+    index: u32,
+}
+
 thread_local! {
+    /// What this thread has lately looked for in stacked sets.
+    static FOUND: [Cell<Found>; 1 << FOUND_BITS] =
+        const { [const { Cell::new(Found { key: 0, flat: 0, name: 0, index: 0 }) }; 1 << FOUND_BITS] };
     /// Where the flat forms of stacked sets are made.
     static FLAT_FORMS: Heap = Heap::new();
 }
@@ -336,13 +353,41 @@ impl Attrs {
     }
 
     /// The flat set that has an attribute, and its index there.
+    #[inline]
     pub(super) fn lookup(self, name: Symbol) -> Option<(Attrs, usize)> {
+        match self.form() {
+            Form::Plain(plain) => plain.keys.find(name).map(|index| plain.entry(index)),
+            Form::Stacked { .. } => self.lookup_in_stack(name),
+        }
+    }
+
+    /// Package sets are asked for the same names again and again.
+    fn lookup_in_stack(self, name: Symbol) -> Option<(Attrs, usize)> {
+        FOUND.with(|found| {
+            let key = (self.0.as_ptr().addr() as u64) >> 3 << EPOCH_BITS | epoch();
+            let mixed = (key ^ u64::from(name.id()) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let place = &found[(mixed >> (u64::BITS - FOUND_BITS)) as usize];
+            let last = place.get();
+            if last.key == key && last.name == name.id() {
+                let object = std::ptr::with_exposed_provenance_mut((last.flat << 3) as usize);
+                return NonNull::new(object).map(|flat| (Attrs(flat), last.index as usize));
+            }
+            let entry = self.search_stack(name);
+            let (flat, index) = entry.map_or((0, 0), |(flat, index)| {
+                (flat.0.as_ptr().expose_provenance() as u64 >> 3, index as u32)
+            });
+            place.set(Found { key, flat, name: name.id(), index });
+            entry
+        })
+    }
+
+    fn search_stack(self, name: Symbol) -> Option<(Attrs, usize)> {
         let mut set = self;
         loop {
             match set.form() {
                 Form::Plain(plain) => return plain.keys.find(name).map(|index| plain.entry(index)),
                 Form::Stacked { base, top, .. } => {
-                    let found = top.lookup(name);
+                    let found = top.search_stack(name);
                     if found.is_some() {
                         return found;
                     }

@@ -227,10 +227,10 @@ const SINGLE: u64 = 3;
 const SINGLE_SHIFT: u32 = 2;
 
 /// What was merged last by a plan is remembered without being kept, by its address and the number of collections so far.
-const EPOCH_BITS: u32 = 20;
+pub(super) const EPOCH_BITS: u32 = 20;
 const EPOCH_MASK: u64 = (1 << EPOCH_BITS) - 1;
 
-fn epoch() -> u64 {
+pub(super) fn epoch() -> u64 {
     memory::collections() & EPOCH_MASK
 }
 
