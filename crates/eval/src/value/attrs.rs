@@ -4,7 +4,8 @@
 //! values are in the flat sets that are its layers (see [`super::shape`]); or stacked, `{ mark and size, base, top, flat }`,
 //! which is what `//` makes where a side is large. A stacked set that is walked over gets one of the other forms as well.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,6 +14,7 @@ use nival_syntax::{Pos, Symbol};
 use super::keys::{EPOCH_BITS, Keys, Origins, epoch};
 use super::shape::{MergePlan, MergePlans, Pick, Plan, Rest, Shape, SharePlan, others};
 use super::{Slot, Value};
+use crate::hash::WordHash;
 use crate::memory::Heap;
 
 /// An attribute set.
@@ -64,6 +66,8 @@ thread_local! {
     /// What this thread has lately looked for in stacked sets.
     static FOUND: [Cell<Found>; 1 << FOUND_BITS] =
         const { [const { Cell::new(Found { key: 0, flat: 0, name: 0, index: 0 }) }; 1 << FOUND_BITS] };
+    /// The names that stacked sets have, by those of their layers, which are kept for ever.
+    static STACK_KEYS: RefCell<HashMap<Vec<usize>, &'static Keys, WordHash>> = RefCell::default();
     /// Where the flat forms of stacked sets are made.
     static FLAT_FORMS: Heap = Heap::new();
 }
@@ -464,14 +468,46 @@ impl Attrs {
         // Each layer is sorted, which the sort sees; where several have a name, the uppermost comes first.
         entries.sort_by_key(|(name, _)| *name);
         entries.dedup_by_key(|(name, _)| *name);
-        let names: Vec<Symbol> = entries.iter().map(|(name, _)| *name).collect();
         let merged = FLAT_FORMS.with(|heap| {
+            let keys = self.stack_keys(heap, || entries.iter().map(|(name, _)| *name).collect());
             let values = entries.iter().map(|(_, slot)| slot.get());
-            Attrs::from_values(heap, Keys::of(heap, &names), Origins::within(self), values)
+            Attrs::from_values(heap, keys, Origins::within(self), values)
         });
         // Two threads may do it at once: either result will do.
         known.store(Value::from(merged).to_bits(), Ordering::Release);
         merged.flatten()
+    }
+
+    /// The names of all attributes. A stacked set gets no flat form for that.
+    pub(super) fn keys(self, heap: &Heap) -> &'static Keys {
+        if let Form::Plain(plain) = self.form() {
+            return plain.keys;
+        }
+        self.stack_keys(heap, || {
+            let mut names = Vec::with_capacity(self.most());
+            self.for_each_layer(&mut |keys| names.extend_from_slice(keys.names()));
+            // A stable sort sees that each layer is sorted.
+            names.sort();
+            names.dedup();
+            names
+        })
+    }
+
+    /// The names of all attributes of a stacked set, made once for all that have layers with the same names.
+    fn stack_keys(self, heap: &Heap, names: impl FnOnce() -> Vec<Symbol>) -> &'static Keys {
+        let mut layers = Vec::new();
+        self.for_each_layer(&mut |keys| layers.push(std::ptr::from_ref(keys).addr()));
+        STACK_KEYS.with_borrow_mut(|known| *known.entry(layers).or_insert_with(|| Keys::of(heap, &names())))
+    }
+
+    fn for_each_layer(self, show: &mut impl FnMut(&'static Keys)) {
+        match self.form() {
+            Form::Plain(plain) => show(plain.keys),
+            Form::Stacked { base, top, .. } => {
+                base.for_each_layer(show);
+                top.for_each_layer(show);
+            }
+        }
     }
 
     /// Adds the names and places of all attributes, layer by layer from above. Stacks within stacks get no flat form of

@@ -82,9 +82,14 @@ impl Element {
                 Arguments::Value(List::of_object(source).slots()[index].get())
             }
             Kind::MappedAttr => {
-                let index = index_in(Attrs::of_object(result).flat_slots());
-                let attr = Attrs::of_object(source).flatten().attr(index);
-                Arguments::NameAndValue(attr.name, attr.value)
+                let (source, result) = (Attrs::of_object(source), Attrs::of_object(result));
+                let index = index_in(result.flat_slots());
+                let name = result.flatten().keys.names()[index];
+                let value = match source.plain() {
+                    Some(plain) => plain.value(index),
+                    None => source.get(name).expect("the result has the names of the source"),
+                };
+                Arguments::NameAndValue(name, value)
             }
             Kind::Zipped => {
                 let result = Attrs::of_object(result);
@@ -128,7 +133,7 @@ impl List {
 impl Attrs {
     /// A set of what the function makes of names and values.
     pub(crate) fn mapped(heap: &Heap, function: Value, source: Attrs) -> Attrs {
-        let (result, places) = Attrs::unfilled(heap, source.flatten().keys, Origins::NONE);
+        let (result, places) = Attrs::unfilled(heap, source.keys(heap), Origins::NONE);
         share(heap, Kind::MappedAttr, [function, source.into(), result.into()], places);
         result
     }

@@ -337,6 +337,7 @@ mod tests {
         for _ in 0..=sets.len() {
             let merged = sets.iter().copied().reduce(|below, above| below.update(&heap, &plans, above));
             let merged = merged.expect("there are sets");
+            let keys = merged.keys(&heap);
             for attr in sets.iter().flat_map(|set| set.iter()) {
                 let last = sets.iter().rev().find_map(|set| set.get_attr(attr.name)).expect("one has it");
                 let found = merged.get_attr(attr.name).expect("what one has, all have");
@@ -344,6 +345,7 @@ mod tests {
             }
             let mut walked: Vec<(Symbol, Value, Pos)> =
                 merged.iter().map(|attr| (attr.name, attr.value, attr.pos())).collect();
+            assert!(walked.iter().map(|attr| attr.0).eq(keys.names().iter().copied()));
             assert_eq!(walked.len(), merged.len());
             assert!(walked.is_sorted_by(|low, high| low.0 < high.0));
             walked.retain(|(name, value, pos)| {
