@@ -115,12 +115,20 @@ impl ContextElement {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Context(u32);
 
+/// An element, its number, and the set that it is by itself: most sets are of one element.
+struct Kept {
+    element: ContextElement,
+    id: [u32; 1],
+    alone: Context,
+}
+
 #[derive(Default)]
 struct Table {
-    elements: Vec<&'static ContextElement>,
-    element_ids: HashMap<&'static ContextElement, u32, WordHash>,
+    elements: Vec<&'static Kept>,
+    kept: HashMap<&'static ContextElement, &'static Kept, WordHash>,
     /// Sorted element numbers; the empty set is not in the table.
     sets: Vec<&'static [u32]>,
+    /// Those of more than one element.
     set_ids: HashMap<&'static [u32], u32, WordHash>,
     unions: HashMap<(u32, u32), u32, WordHash>,
 }
@@ -141,9 +149,7 @@ impl Context {
 
     /// The context with just this element.
     pub fn of(element: ContextElement) -> Context {
-        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        let id = table.element(element);
-        table.set(&[id])
+        TABLE.write().unwrap_or_else(PoisonError::into_inner).element(element).alone
     }
 
     /// The number behind it.
@@ -205,7 +211,7 @@ impl Context {
     /// The elements, in no order.
     pub(crate) fn unsorted_elements(self) -> Vec<&'static ContextElement> {
         let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
-        table.ids(self).iter().map(|id| table.elements[*id as usize]).collect()
+        table.ids(self).iter().map(|id| &table.elements[*id as usize].element).collect()
     }
 
     /// The elements, in their order.
@@ -252,7 +258,7 @@ impl Contexts {
     /// The elements of all of them, in no order.
     pub(crate) fn unsorted_elements(&self) -> Vec<&'static ContextElement> {
         let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
-        self.element_ids(&table).iter().map(|id| table.elements[*id as usize]).collect()
+        self.element_ids(&table).iter().map(|id| &table.elements[*id as usize].element).collect()
     }
 
     fn element_ids(&self, table: &Table) -> Vec<u32> {
@@ -284,7 +290,7 @@ fn merged(left: &[u32], right: &[u32]) -> Vec<u32> {
 impl FromIterator<ContextElement> for Context {
     fn from_iter<I: IntoIterator<Item = ContextElement>>(elements: I) -> Context {
         let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        let mut ids: Vec<u32> = elements.into_iter().map(|element| table.element(element)).collect();
+        let mut ids: Vec<u32> = elements.into_iter().map(|element| table.element(element).id[0]).collect();
         ids.sort_unstable();
         ids.dedup();
         table.set(&ids)
@@ -292,15 +298,17 @@ impl FromIterator<ContextElement> for Context {
 }
 
 impl Table {
-    fn element(&mut self, element: ContextElement) -> u32 {
-        if let Some(id) = self.element_ids.get(&element) {
-            return *id;
+    fn element(&mut self, element: ContextElement) -> &'static Kept {
+        if let Some(kept) = self.kept.get(&element) {
+            return kept;
         }
-        let id = self.elements.len() as u32;
-        let element: &'static ContextElement = Box::leak(Box::new(element));
-        self.elements.push(element);
-        self.element_ids.insert(element, id);
-        id
+        let id = [self.elements.len() as u32];
+        let alone = Context(self.sets.len() as u32 + 1);
+        let kept: &'static Kept = Box::leak(Box::new(Kept { element, id, alone }));
+        self.elements.push(kept);
+        self.sets.push(&kept.id);
+        self.kept.insert(&kept.element, kept);
+        kept
     }
 
     fn ids(&self, context: Context) -> &'static [u32] {
@@ -308,8 +316,10 @@ impl Table {
     }
 
     fn set(&mut self, ids: &[u32]) -> Context {
-        if ids.is_empty() {
-            return Context::EMPTY;
+        match ids {
+            [] => return Context::EMPTY,
+            [id] => return self.elements[*id as usize].alone,
+            _ => {}
         }
         if let Some(id) = self.set_ids.get(ids) {
             return Context(*id);

@@ -3,7 +3,7 @@
 //! Sources: C++ Nix 2.34 `libstore/path.cc`, `libstore/store-dir-config.cc` and the manual page
 //! "Complete Store Path Calculation".
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+use std::{borrow::Cow, cmp::Ordering, collections::BTreeSet, fmt, str::FromStr, sync::Arc};
 
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
@@ -126,10 +126,12 @@ pub fn stand_in(byte: u8) -> char {
 }
 
 /// The bytes of a name that may have such characters in it.
+#[inline]
 pub(crate) fn name_bytes(name: &str) -> Cow<'_, [u8]> {
-    if name.is_ascii() {
-        return Cow::Borrowed(name.as_bytes());
-    }
+    if name.is_ascii() { Cow::Borrowed(name.as_bytes()) } else { Cow::Owned(without_stand_ins(name)) }
+}
+
+fn without_stand_ins(name: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(name.len());
     for character in name.chars() {
         match u32::from(character).checked_sub(STAND_INS) {
@@ -137,7 +139,7 @@ pub(crate) fn name_bytes(name: &str) -> Cow<'_, [u8]> {
             _ => bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    Cow::Owned(bytes)
+    bytes
 }
 
 /// The bytes that names are made of.
@@ -155,8 +157,22 @@ const LEGAL: [bool; 256] = {
 /// The base name of a store object: 32 nix32 digits, a dash and a name.
 ///
 /// Cheap to clone. Sorts as its text, the order derivations and databases keep.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StorePath(Arc<str>);
+
+impl Ord for StorePath {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // The first digits nearly always decide.
+        let start = |path: &Self| path.0.as_bytes().first_chunk().map(|start| u64::from_be_bytes(*start));
+        start(self).cmp(&start(other)).then_with(|| self.0.cmp(&other.0))
+    }
+}
+
+impl PartialOrd for StorePath {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
 
 impl std::hash::Hash for StorePath {
     /// The digest alone: it differs wherever anything does.

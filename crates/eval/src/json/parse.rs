@@ -256,6 +256,12 @@ impl<'a> Lexer<'a> {
     fn string(&mut self) -> Result<Vec<u8>, String> {
         let mut text = Vec::new();
         loop {
+            let rest = &self.text[self.at..];
+            let is_plain = |byte: &u8| matches!(byte, 0x20..=0x7f) && !matches!(byte, b'"' | b'\\');
+            let plain = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+            text.extend_from_slice(&rest[..plain]);
+            self.at += plain;
+            self.column += plain;
             let Some(byte) = self.get() else {
                 return Err("invalid string: missing closing quote".to_owned());
             };
@@ -263,7 +269,6 @@ impl<'a> Lexer<'a> {
                 b'"' => return Ok(text),
                 b'\\' => self.escape(&mut text)?,
                 0..=0x1f => return Err(control_character(byte)),
-                0x20..=0x7f => text.push(byte),
                 lead => {
                     text.push(lead);
                     for range in continuations(lead).ok_or(ILL_FORMED)? {

@@ -50,11 +50,16 @@ impl Draft<'_> {
         contents: Vec<u8>,
         hash: Hash,
     ) -> Result<DerivationFile, DerivationError> {
-        let inputs = self.input_derivations.iter().map(|input| input.path);
-        let mut references: Vec<StorePath> =
-            self.input_sources.iter().copied().chain(inputs).cloned().collect();
-        references.sort_unstable();
-        references.dedup();
+        let mut references = Vec::with_capacity(self.input_sources.len() + self.input_derivations.len());
+        let mut sources = self.input_sources.iter().copied().peekable();
+        for input in &self.input_derivations {
+            while let Some(source) = sources.next_if(|source| *source < input.path) {
+                references.push(source.clone());
+            }
+            sources.next_if_eq(&input.path);
+            references.push(input.path.clone());
+        }
+        references.extend(sources.cloned());
         let path = store.path_of_text(&format!("{}.drv", self.name), &hash, &references)?;
         let outputs =
             self.outputs.iter().filter_map(|output| Some((output.name.into(), output.path.clone()?)));
