@@ -6,13 +6,12 @@
 //! would have got if the text had been parsed.
 //!
 //! The bytes are numbers in the byte order and layout of this very program: who stores them must see to it that no other one
-//! gets them, and that they are given back as they were. That is not looked at here, since all of a tree would
-//! have to be read for it; other bytes are some other tree.
+//! gets them.
 
 use super::tables::{View, keep_entries};
 use super::{Ast, Context, ExprId, Keep};
 use crate::source::ReadText;
-use crate::symbol::{Recent, Word};
+use crate::symbol::{K0, K1, Recent, Word, mix};
 use crate::{Origin, Source, Symbol, TooMuchText};
 
 /// What any bytes are a value of.
@@ -55,24 +54,31 @@ struct Head {
     text: u32,
     /// How deep brackets stand inside each other in the text.
     depth: u32,
+    /// A checksum of all else, or zero for large trees: those have to be taken on trust.
+    sum: u64,
     /// In bytes.
     lengths: [u64; TABLES],
     rest: [u64; PADDING],
 }
 
-const PADDING: usize = TABLES % 2;
+const PADDING: usize = (TABLES + 3) % 2;
 const MAGIC: u32 = 0x6e69_7674;
 
 // SAFETY: numbers without padding between them, as the size shows.
 unsafe impl Plain for Head {}
 const _: () =
-    assert!(size_of::<Head>() == 16 + (TABLES + PADDING) * 8 && size_of::<Head>().is_multiple_of(ALIGNMENT));
+    assert!(size_of::<Head>() == 24 + (TABLES + PADDING) * 8 && size_of::<Head>().is_multiple_of(ALIGNMENT));
+
+/// Trees of up to so many bytes have a checksum, which is compared whenever one is used; of larger ones not all
+/// need be read.
+const SUMMED: usize = 4 << 20;
 
 /// The tables of a tree that is to be kept.
 pub struct KeptParts {
     head: Head,
     parts: Vec<&'static [u8]>,
     tables: usize,
+    bytes: usize,
 }
 
 impl KeptParts {
@@ -83,10 +89,11 @@ impl KeptParts {
             root: ast.root.0,
             text: source.len() as u32,
             depth: ast.depth,
+            sum: 0,
             lengths: [0; TABLES],
             rest: [0; PADDING],
         };
-        let mut parts = KeptParts { head, parts: vec![&[]], tables: 0 };
+        let mut parts = KeptParts { head, parts: vec![&[]], tables: 0, bytes: 0 };
         let (mut lengths, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
         for symbol in ast.symbols() {
             let name = symbol.as_bytes();
@@ -111,6 +118,10 @@ impl KeptParts {
         let bytes = bytes_of(entries);
         self.head.lengths[self.tables] = bytes.len() as u64;
         self.tables += 1;
+        self.bytes += bytes.len();
+        if self.bytes <= SUMMED {
+            self.head.sum = sum(bytes, self.head.sum);
+        }
         if !bytes.is_empty() {
             self.parts.push(bytes);
         }
@@ -125,6 +136,7 @@ impl KeptParts {
         while self.tables < TABLES {
             self.add::<u8>(&[]);
         }
+        self.head.sum = if self.bytes <= SUMMED { self.head.sum_with_head(self.head.sum) } else { 0 };
         self.parts[0] = bytes_of(keep_entries(&mut vec![self.head], keep));
         self.parts
     }
@@ -146,15 +158,24 @@ impl KeptTree {
         }
         let mut at = size_of::<Head>();
         let mut starts = [0; TABLES];
+        let mut total = 0;
         for (start, length) in starts.iter_mut().zip(head.lengths) {
             let length = usize::try_from(length).ok()?;
             *start = at;
             at = at.checked_add(length)?.checked_next_multiple_of(ALIGNMENT)?;
+            total += length;
         }
         if at > bytes.len() {
             return None;
         }
-        Some(KeptTree { head, bytes, starts })
+        let tree = KeptTree { head, bytes, starts };
+        if total <= SUMMED {
+            let all = (0..TABLES).try_fold(0, |all, table| Some(sum(tree.table_bytes(table)?, all)))?;
+            if head.sum_with_head(all) != head.sum {
+                return None;
+            }
+        }
+        Some(tree)
     }
 
     /// How many brackets stand inside each other in its text.
@@ -207,6 +228,39 @@ impl KeptTree {
             tables: View::take(self, OURS)?,
         })
     }
+}
+
+impl Head {
+    fn sum_with_head(&self, sum: u64) -> u64 {
+        let numbers = [self.root, self.text, self.depth].map(u64::from);
+        numbers.into_iter().chain(self.lengths).fold(sum, |sum, number| mix(sum ^ K0, number ^ K1))
+    }
+}
+
+/// A checksum of bytes, begun with one of those before.
+fn sum(bytes: &[u8], before: u64) -> u64 {
+    const LANES: usize = 4;
+    // Nothing that is multiplied may be zero, but by chance: what came before would be lost.
+    const START: u64 = 0xe703_7ed1_a0b4_28db;
+    if bytes.is_empty() {
+        return mix(before ^ K1, START);
+    }
+    let mut lanes = [before, START, START ^ K0, START ^ K1];
+    let mut add = |block: &[u8; LANES * 16]| {
+        let (words, _) = block.as_chunks::<8>();
+        for (lane, pair) in lanes.iter_mut().zip(words.as_chunks::<2>().0) {
+            let [low, high] = pair.map(u64::from_ne_bytes);
+            *lane = mix(*lane ^ low, high ^ K0);
+        }
+    };
+    let (blocks, rest) = bytes.as_chunks();
+    blocks.iter().for_each(&mut add);
+    if !rest.is_empty() {
+        let mut last = [0; LANES * 16];
+        last[..rest.len()].copy_from_slice(rest);
+        add(&last);
+    }
+    lanes.into_iter().fold(bytes.len() as u64, |sum, lane| mix(sum ^ K1, lane ^ K0))
 }
 
 fn bytes_of<T: Plain>(entries: &[T]) -> &[u8] {
