@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
 use crate::settings::Settings;
 
@@ -485,12 +484,4 @@ pub enum HomeCommand {
         #[arg(short, long, value_name = "EXT")]
         backup_ext: Option<String>,
     },
-}
-
-/// Parses the command line. `Err` carries clap's own text and exit code.
-pub fn parse(context: &Context) -> std::result::Result<Nival, clap::Error> {
-    if context.is_called_as_reference() {
-        return Nival::try_parse_from(crate::nix::translated(context));
-    }
-    Nival::try_parse_from(&context.arguments)
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+/// The release of C++ Nix that the programs of its names stand in for: scripts look for it in what `--version` says.
+pub(crate) const REFERENCE_VERSION: &str = "2.34.8";
+
 /// The surroundings of one run of the program.
 #[derive(Debug, Clone)]
 pub struct Context {

@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 
 use crate::error::{CommandError, Result};
-use crate::settings::Settings;
 
 /// Those that are on under the name `nival`; the programs of C++ Nix start with none.
 pub(crate) const DEFAULT: &str = "nix-command flakes";
@@ -80,8 +79,8 @@ pub(crate) fn of_setting(name: &str) -> Option<&'static str> {
 }
 
 /// Refuses what needs one of these features, if it is off: the first one in the order of C++ Nix.
-pub(crate) fn require(settings: &Settings, needed: &BTreeSet<&str>) -> Result {
-    match KNOWN.iter().find(|feature| needed.contains(*feature) && !settings.has_feature(feature)) {
+pub(crate) fn require(needed: &BTreeSet<&str>, is_on: impl Fn(&str) -> bool) -> Result {
+    match KNOWN.iter().find(|feature| needed.contains(*feature) && !is_on(feature)) {
         None => Ok(()),
         Some(feature) => Err(CommandError::failure(disabled(feature))),
     }
@@ -108,13 +107,11 @@ mod tests {
 
     #[test]
     fn the_first_one_that_is_off() {
-        let mut settings = Settings::default();
         let all = BTreeSet::from(["nix-command", "flakes"]);
-        let message = |settings: &Settings| require(settings, &all).err().map(|error| error.message);
-        assert!(message(&settings).expect("both are off").contains("'flakes' is disabled"));
-        settings.experimental_features = vec!["flakes".into()];
-        assert!(message(&settings).expect("one is off").contains("'nix-command' is disabled"));
-        settings.experimental_features.push("nix-command".into());
-        assert!(message(&settings).is_none());
+        let message =
+            |on: &[&str]| require(&all, |feature| on.contains(&feature)).err().map(|error| error.message);
+        assert!(message(&[]).expect("both are off").contains("'flakes' is disabled"));
+        assert!(message(&["flakes"]).expect("one is off").contains("'nix-command' is disabled"));
+        assert!(message(&["flakes", "nix-command"]).is_none());
     }
 }

@@ -29,6 +29,8 @@ mod world;
 use std::io::Write;
 use std::process::ExitCode;
 
+use arguments::Nival;
+use clap::Parser;
 use context::Context;
 use output::{Loudness, Output};
 
@@ -52,7 +54,8 @@ pub fn run(context: &Context) -> ExitCode {
         return exit_code;
     }
     let as_reference = context.is_called_as_reference();
-    let arguments = match arguments::parse(context) {
+    let words = if as_reference { nix::translated(context) } else { context.arguments.clone() };
+    let arguments = match Nival::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) if as_reference && error.use_stderr() => {
             let output = Output { loudness: Loudness::Usual, colour: false };

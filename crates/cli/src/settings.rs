@@ -512,6 +512,11 @@ impl Settings {
         self.experimental_features.iter().any(|feature| feature == name)
     }
 
+    /// Refuses what needs one of these features, if it is off.
+    pub(crate) fn require(&self, features: &BTreeSet<&str>) -> Result {
+        features::require(features, |feature| self.has_feature(feature))
+    }
+
     /// The kind of machine that things are built for.
     pub fn this_system(&self) -> String {
         [&self.eval_system, &self.system]

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use nival_eval::Verbosity;
+use nival_eval::debug::Debugger;
 use nival_formats::{StoreDir, StorePath};
 use nival_store::{Deferred, Existing, LocalStore, StoreConfig};
 
@@ -15,6 +16,9 @@ use crate::output::Output;
 use crate::parse_cache::ParseCache;
 use crate::settings::Settings;
 use crate::store_place::StorePlace;
+
+/// Makes the debugger of a run.
+type DebuggerOf = fn(&Arc<World>) -> Box<dyn Debugger>;
 
 /// One run's surroundings, settings and store.
 pub(crate) struct World {
@@ -32,8 +36,8 @@ pub(crate) struct World {
     pub(crate) refresh: bool,
     /// How much evaluation says of what it does (`-v`).
     pub(crate) verbosity: Verbosity,
-    /// Whether errors and breakpoints open a REPL.
-    pub(crate) debugger: bool,
+    /// What errors and breakpoints open.
+    pub(crate) debugger: Option<DebuggerOf>,
     /// Whether a REPL has said which program it is.
     pub(crate) has_greeted: AtomicBool,
     place: StorePlace,
@@ -65,7 +69,7 @@ impl World {
             existing: Existing::Keep,
             refresh: false,
             verbosity: Verbosity::Usual,
-            debugger: false,
+            debugger: None,
             has_greeted: AtomicBool::new(false),
             place,
             store: OnceLock::new(),
@@ -88,7 +92,11 @@ impl World {
 
     /// Trees and listings that were kept, if the user wants that.
     pub(crate) fn parse_cache(&self) -> Option<&ParseCache> {
-        self.parse_cache.get_or_init(|| ParseCache::new(self)).as_ref()
+        let open = || {
+            let store = self.store_config().map(|config| config.real_store_dir.clone());
+            self.settings.parse_cache.then(|| ParseCache::new(&self.context, store, !self.refresh))?
+        };
+        self.parse_cache.get_or_init(open).as_ref()
     }
 
     /// The store, opened (and made, if need be) at the first call.

@@ -21,7 +21,6 @@ use nival_formats::{
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::database::Registration;
-use crate::deferred::Existing;
 use crate::dump::{Filter, dump_path, open_regular};
 use crate::error::{IoContext as _, Result, StoreError};
 use crate::fault::fault_point;
@@ -33,6 +32,16 @@ use crate::restore::{restore_nar, sync_tree};
 use crate::scan::Tee;
 use crate::self_hash::hash_path_modulo;
 use crate::store::LocalStore;
+
+/// What becomes of a valid path that is added again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Existing {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// Its files are written anew (C++ Nix manual, `nix-instantiate --repair`).
+    Replace,
+}
 
 /// A source to add.
 pub struct Source<'a> {

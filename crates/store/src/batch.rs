@@ -19,9 +19,8 @@ use std::sync::PoisonError;
 use nival_formats::nar::hash_plain_file;
 use nival_formats::{ContentAddress, ContentAddressMethod, DerivationFile, Hash, StorePath};
 
-use crate::add::bad_name;
+use crate::add::{Existing, bad_name};
 use crate::database::Registration;
-use crate::deferred::Existing;
 use crate::error::{IoContext as _, Result};
 use crate::fault::fault_point;
 use crate::lock::AfterUnlock;

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use nival_formats::{DerivationFile, StorePath};
 
-use crate::add::Source;
+use crate::add::{Existing, Source};
 use crate::batch::{Contents, Item};
 use crate::error::{Result, StoreError};
 use crate::store::LocalStore;
@@ -27,16 +27,6 @@ const LARGEST_SOURCE: usize = 1 << 20;
 pub struct Deferred {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// What becomes of a valid path that is added again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Existing {
-    /// It stays as it is.
-    #[default]
-    Keep,
-    /// Its files are written anew (C++ Nix manual, `nix-instantiate --repair`).
-    Replace,
 }
 
 struct Shared {

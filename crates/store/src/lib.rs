@@ -45,10 +45,10 @@ mod store;
 mod temp_roots;
 mod verify;
 
-pub use add::Source;
+pub use add::{Existing, Source};
 pub use closure::{ClosureOptions, Direction};
 pub use config::StoreConfig;
-pub use deferred::{Deferred, Existing};
+pub use deferred::Deferred;
 pub use dump::{Filter, Node, Tree, dump_path, hash_path};
 pub use error::{Result, StoreError};
 pub use event::{Reporter, StoreEvent};

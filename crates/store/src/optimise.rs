@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_formats::HashAlgo;
 
-use crate::deferred::Existing;
+use crate::add::Existing;
 use crate::dump::hash_path;
 use crate::error::{IoContext as _, Result};
 use crate::event::StoreEvent;

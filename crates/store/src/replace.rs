@@ -9,10 +9,10 @@ use std::sync::PoisonError;
 
 use nival_formats::StorePath;
 
+use crate::add::Existing;
 use crate::add::Spool;
 use crate::batch::{Contents, Item};
 use crate::database::Registration;
-use crate::deferred::Existing;
 use crate::error::{IoContext as _, Result};
 use crate::fault::fault_point;
 use crate::lock::AfterUnlock;

@@ -10,7 +10,6 @@ use nival_store::{StoreError, dump_path};
 use crate::arguments::{HashCommand, HashStyle};
 use crate::context::Context;
 use crate::error::{CommandError, Kind, Result, reason};
-use crate::features;
 use crate::output::Output;
 use crate::settings::Settings;
 
@@ -80,7 +79,7 @@ impl HashStyle {
 pub(crate) fn parse_algo(name: &str, settings: &Settings) -> Result<HashAlgo> {
     let algo = name.parse().map_err(|error| CommandError::new(Kind::Usage, error))?;
     if algo == HashAlgo::Blake3 {
-        features::require(settings, &["blake3-hashes"].into())?;
+        settings.require(&["blake3-hashes"].into())?;
     }
     Ok(algo)
 }

@@ -24,6 +24,7 @@ use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
 use crate::evaluation::given_arguments;
 use crate::output::Output;
+use crate::repl::debugger;
 use crate::settings::{Loaded, Settings};
 use crate::store_place::StorePlace;
 use crate::world::World;
@@ -69,7 +70,7 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
             if arguments.repair {
                 world.existing = Existing::Replace;
             }
-            world.debugger = arguments.source.debugger;
+            world.debugger = arguments.source.debugger.then_some(debugger);
             let given = given_arguments(&world.context, &arguments.source)?;
             eval::run(&Arc::new(world), &arguments, given)
         }
@@ -79,13 +80,13 @@ pub(crate) fn run(context: &Context, output: Output, arguments: Nival) -> Result
         )),
         Command::Repl(arguments) => {
             let mut world = world(store)?;
-            world.debugger = arguments.source.debugger;
+            world.debugger = arguments.source.debugger.then_some(debugger);
             let given = given_arguments(&world.context, &arguments.source)?;
             repl::run(&Arc::new(world), arguments, given)
         }
         Command::Build(arguments) => {
             let mut world = world(store)?;
-            world.debugger = arguments.source.debugger;
+            world.debugger = arguments.source.debugger.then_some(debugger);
             build::run(&Arc::new(world), &arguments)
         }
         Command::Home(command) => home::run(&Arc::new(world(store)?), command),

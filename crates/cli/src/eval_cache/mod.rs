@@ -68,7 +68,7 @@ pub(crate) fn slot(
     evaluation: &nival_eval::Settings,
     question: &[impl AsRef<[u8]>],
 ) -> Option<Slot> {
-    if !world.settings.eval_cache || world.debugger || world.existing == Existing::Replace {
+    if !world.settings.eval_cache || world.debugger.is_some() || world.existing == Existing::Replace {
         return None;
     }
     // A program is what its file is: there are no two builds that share answers.

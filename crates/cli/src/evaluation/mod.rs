@@ -27,7 +27,6 @@ use crate::context::Context;
 use crate::error::{CommandError, Kind, Result};
 use crate::eval_cache::{self, Recorder};
 use crate::host::WorldHost;
-use crate::repl::Stopper;
 use crate::world::World;
 
 /// When garbage is collected: as variables say that C++ Nix has from its collector (Boehm's), or before values take
@@ -81,7 +80,6 @@ impl<'a> Session<'a> {
             traces: settings.debugger_on_trace,
             warnings: settings.debugger_on_warn,
         };
-        let stopper = || Debugging::new(Box::new(Stopper::new(Arc::clone(world))), stop_at);
         let mut entries: Vec<String> = include.to_vec();
         entries.extend(if settings.given.contains("nix-path") {
             settings.nix_path.clone()
@@ -98,7 +96,7 @@ impl<'a> Session<'a> {
                 allowed_uris: settings.allowed_uris.clone(),
                 allow_import_from_derivation: settings.allow_import_from_derivation,
                 // A debugger follows one thread.
-                eval_cores: if world.debugger {
+                eval_cores: if world.debugger.is_some() {
                     1
                 } else {
                     usize::try_from(settings.eval_cores).unwrap_or(usize::MAX)
@@ -106,7 +104,7 @@ impl<'a> Session<'a> {
                 trace_import_from_derivation: settings.trace_import_from_derivation,
                 max_call_depth: u32::try_from(settings.max_call_depth).unwrap_or(u32::MAX),
                 search_path: entries.iter().map(|entry| SearchEntry::parse(entry)).collect(),
-                debugging: world.debugger.then(stopper),
+                debugging: world.debugger.map(|debugger| Debugging::new(debugger(world), stop_at)),
                 trace_verbose: settings.trace_verbose,
                 abort_on_warn: settings.abort_on_warn,
                 lint_url_literals: settings.lint_url_literals,

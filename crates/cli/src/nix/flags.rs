@@ -297,7 +297,7 @@ impl Flags {
         for name in std::mem::take(&mut self.unknown) {
             output.warn(format!("warning: unknown setting '{name}'"));
         }
-        features::require(&self.settings, &self.features)?;
+        self.settings.require(&self.features)?;
         for (name, value) in std::mem::take(&mut self.gated) {
             self.apply(&name, &value, output)?;
         }

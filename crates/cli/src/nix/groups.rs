@@ -3,7 +3,6 @@
 use nival_syntax::suggestions;
 
 use super::flags::misuse;
-use super::subcommands::did_you_mean;
 use crate::context::Context;
 use crate::error::{CommandError, Result};
 
@@ -106,6 +105,15 @@ fn members(group: &str) -> Option<&'static [&'static str]> {
 /// Whether a sub-command has sub-commands.
 pub(super) fn is_group(name: &str) -> bool {
     members(name).is_some()
+}
+
+/// The line that names what may have been meant.
+pub(super) fn did_you_mean(similar: &[String]) -> String {
+    match similar {
+        [] => String::new(),
+        [one] => format!("\n       Did you mean {one}?"),
+        [others @ .., last] => format!("\n       Did you mean one of {} or {last}?", others.join(", ")),
+    }
 }
 
 /// A sub-command of a group.

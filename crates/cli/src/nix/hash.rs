@@ -8,7 +8,6 @@ use super::groups;
 use crate::command::hash::{Contents, Conversion, Hashing, parse_algo, parse_format};
 use crate::context::Context;
 use crate::error::{CommandError, Result};
-use crate::features;
 use crate::output::Output;
 
 /// What `nix-hash --help` prints.
@@ -68,7 +67,7 @@ impl Line {
             "file" | "path" => {
                 let contents = match self.mode.as_deref() {
                     Some("git") => {
-                        features::require(&flags.settings, &["git-hashing"].into())?;
+                        flags.settings.require(&["git-hashing"].into())?;
                         return Err(CommandError::failure("hashes of Git trees are not there yet"));
                     }
                     Some("flat") => Contents::Flat,

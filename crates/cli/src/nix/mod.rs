@@ -12,15 +12,9 @@ pub(crate) use subcommands::translated;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::context::Context;
+use crate::context::{Context, REFERENCE_VERSION};
 use crate::error::{CommandError, Kind, Result};
 use crate::output::{Loudness, Output};
-
-/// The release of C++ Nix that the programs of its names stand in for: scripts look for it in what `--version` says.
-const REFERENCE_VERSION: &str = "2.34.8";
-
-/// How a program of C++ Nix calls that release.
-pub(crate) const RELEASE: &str = "Nix 2.34.8";
 
 /// One of these programs.
 pub(crate) struct Program {

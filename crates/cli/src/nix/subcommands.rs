@@ -11,8 +11,8 @@ use crate::arguments::{EvalArguments, ReplArguments, SourceArguments};
 use crate::command::{self, eval, repl};
 use crate::context::Context;
 use crate::error::{CommandError, Result};
-use crate::features;
 use crate::output::{Loudness, Output};
+use crate::repl::debugger;
 use crate::settings::flag_takes_value;
 use crate::store_place::StorePlace;
 use crate::world::World;
@@ -142,15 +142,6 @@ const OF_EVALUATION: &[&str] = &[
     "--repair",
 ];
 
-/// The line that names what may have been meant.
-pub(super) fn did_you_mean(similar: &[String]) -> String {
-    match similar {
-        [] => String::new(),
-        [one] => format!("\n       Did you mean {one}?"),
-        [others @ .., last] => format!("\n       Did you mean one of {} or {last}?", others.join(", ")),
-    }
-}
-
 /// A sub-command while its arguments are read.
 enum Subcommand {
     Eval(Box<EvalArguments>),
@@ -231,10 +222,10 @@ pub(super) fn run(context: &Context, output: Output) -> Result {
         None | Some(Subcommand::Repl(_)) => {}
         Some(Subcommand::Other { name, .. }) if name == "flake" => {
             // A word of its own for the feature of these, as long as the other one is on.
-            features::require(&flags.settings, &BTreeSet::from(["nix-command"]))?;
-            features::require(&flags.settings, &BTreeSet::from(["flakes"]))?;
+            flags.settings.require(&BTreeSet::from(["nix-command"]))?;
+            flags.settings.require(&BTreeSet::from(["flakes"]))?;
         }
-        Some(_) => features::require(&flags.settings, &BTreeSet::from(["nix-command"]))?,
+        Some(_) => flags.settings.require(&BTreeSet::from(["nix-command"]))?,
     }
     match subcommand {
         None => Err(misuse("no subcommand specified")),
@@ -270,7 +261,7 @@ impl Subcommand {
                 let similar = suggestions(name, COMMANDS.iter().map(|command| command.as_bytes()));
                 return Err(misuse(format!(
                     "'{name}' is not a recognised command{}",
-                    did_you_mean(&similar)
+                    groups::did_you_mean(&similar)
                 )));
             }
         })
@@ -400,7 +391,7 @@ fn evaluate(context: &Context, output: Output, mut flags: Flags, mut arguments: 
     let given = std::mem::take(&mut flags.arguments);
     let mut world = world(context, output, flags)?;
     world.read_only = arguments.read_only;
-    world.debugger = arguments.source.debugger;
+    world.debugger = arguments.source.debugger.then_some(debugger);
     eval::run(&Arc::new(world), &arguments, given)
 }
 
@@ -411,7 +402,7 @@ fn start_repl(context: &Context, output: Output, mut flags: Flags, mut arguments
     arguments.source.include = std::mem::take(&mut flags.include);
     let given = std::mem::take(&mut flags.arguments);
     let mut world = world(context, output, flags)?;
-    world.debugger = arguments.source.debugger;
+    world.debugger = arguments.source.debugger.then_some(debugger);
     repl::run(&Arc::new(world), arguments, given)
 }
 

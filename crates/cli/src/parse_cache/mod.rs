@@ -22,10 +22,10 @@ use std::sync::{Mutex, OnceLock};
 
 use rustix::fs::{FileType, Stat};
 
+use crate::context::Context;
 use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, reliable};
 use crate::lock::lock;
 use crate::reading::{self, Listing};
-use crate::world::World;
 use file_systems::{FileSystems, Telling};
 use pack::{Entry, Kept, Kind, Proof, Stamp};
 use packs::{Folder, LARGEST_PACK, Mapped};
@@ -65,12 +65,9 @@ pub(crate) struct Listed {
 }
 
 impl ParseCache {
-    /// Nothing if the user does not want it.
-    pub(crate) fn new(world: &World) -> Option<Self> {
-        if !world.settings.parse_cache {
-            return None;
-        }
-        let context = &world.context;
+    /// Opens the user's packs, which count or are only added to; `store` is the folder of store paths. Nothing if the
+    /// program's file cannot be told from another.
+    pub(crate) fn new(context: &Context, store: Option<PathBuf>, counts: bool) -> Option<Self> {
         // A program is what its file is: no two builds share a form of trees.
         let program = Fingerprint::of(&std::fs::metadata(&context.program).ok()?);
         let program = hash(format!("{} {program:?}", env!("CARGO_PKG_VERSION")).as_bytes());
@@ -79,8 +76,8 @@ impl ParseCache {
         Some(Self {
             folder: Folder::new(root, &program, context.uid),
             packs: OnceLock::new(),
-            counts: !world.refresh,
-            store: world.store_config().map(|config| Store::new(config.real_store_dir.clone())),
+            counts,
+            store: store.map(Store::new),
             file_systems: FileSystems::default(),
             read: Mutex::default(),
             new: Mutex::default(),

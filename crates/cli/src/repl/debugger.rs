@@ -56,14 +56,13 @@ const BUILT_IN: [&str; 23] = [
 ];
 
 /// Opens a REPL wherever evaluation stops.
-pub(crate) struct Stopper {
+struct Stopper {
     world: Arc<World>,
 }
 
-impl Stopper {
-    pub(crate) fn new(world: Arc<World>) -> Self {
-        Self { world }
-    }
+/// The debugger of `--debugger`.
+pub(crate) fn debugger(world: &Arc<World>) -> Box<dyn Debugger> {
+    Box::new(Stopper { world: Arc::clone(world) })
 }
 
 impl Debugger for Stopper {

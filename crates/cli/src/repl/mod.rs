@@ -19,10 +19,11 @@ use nival_eval::{
 };
 use nival_syntax::{Pos, Symbol};
 
+use crate::context::REFERENCE_VERSION;
 use crate::error::CommandError;
 use crate::evaluation::{Evaluated, Installables, Session, argument_values, render};
 use crate::world::World;
-pub(crate) use debugger::Stopper;
+pub(crate) use debugger::debugger;
 use input::{Input, Prompt};
 
 /// What a REPL starts with.
@@ -49,14 +50,11 @@ pub(crate) fn run(world: &Arc<World>, start: &Start) -> crate::error::Result {
 impl World {
     /// Says which program this is, when its first REPL opens.
     fn greet(&self) {
-        let program = if self.as_reference {
-            crate::nix::RELEASE
-        } else {
-            concat!("Nival ", env!("CARGO_PKG_VERSION"))
-        };
+        let (name, version) =
+            if self.as_reference { ("Nix", REFERENCE_VERSION) } else { ("Nival", env!("CARGO_PKG_VERSION")) };
         if !self.has_greeted.swap(true, Ordering::Relaxed) {
-            let debugger = if self.debugger { " debugger" } else { "" };
-            self.output.say(format!("{program}{debugger}\nType :? for help."));
+            let debugger = if self.debugger.is_some() { " debugger" } else { "" };
+            self.output.say(format!("{name} {version}{debugger}\nType :? for help."));
         }
     }
 }
