@@ -70,12 +70,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 pos,
                 "while evaluating the second argument passed to builtins.elem",
             )?;
-            for element in list.iter() {
-                if ev.same_or_equal(arguments[0], element, pos)? {
-                    return Ok(Value::TRUE);
-                }
-            }
-            Ok(Value::FALSE)
+            Ok(Value::bool(ev.has_element(list, arguments[0], pos)?))
         },
     ),
     Builtin::new(

@@ -4,7 +4,7 @@ use nival_syntax::{Pos, Symbol};
 
 use super::Evaluator;
 use crate::error::Result;
-use crate::value::{Str, Tag, Value, View};
+use crate::value::{List, Str, Tag, Value, View};
 
 impl Evaluator {
     /// Whether two values are equal (`==`).
@@ -90,6 +90,27 @@ impl Evaluator {
             return Ok(true);
         }
         self.equal(left, right, pos)
+    }
+
+    /// Whether an element of a list is equal to a value.
+    pub(crate) fn has_element(&self, list: List, value: Value, pos: Pos) -> Result<bool> {
+        let mut text = value.as_str();
+        for element in list.iter() {
+            let is_it = match (text, element.as_str()) {
+                // Mostly a string is looked for among strings.
+                (Some(text), Some(element)) => {
+                    self.check_depth(pos)?;
+                    text.bytes() == element.bytes()
+                }
+                _ => self.same_or_equal(value, element, pos)?,
+            };
+            if is_it {
+                return Ok(true);
+            }
+            // The first comparison has evaluated it.
+            text = text.or_else(|| value.as_str());
+        }
+        Ok(false)
     }
 
     /// A value as the element that is new in each step of a loop.
