@@ -102,7 +102,7 @@ impl Symbol {
     }
 
     fn of_long(bytes: &[u8]) -> Symbol {
-        TABLE.intern(bytes, hash_long(bytes))
+        TABLE.intern(&Name::new(bytes), hash_long(bytes))
     }
 
     /// All symbols there are so far.
@@ -123,8 +123,8 @@ impl Symbol {
     pub fn first_bytes(self) -> u64 {
         let index = self.0.get() - 1;
         match WELL_KNOWN.get(index as usize) {
-            Some(text) => first_bytes(text),
-            None => slot(index).first_bytes(),
+            Some(text) => Name::new(text).first.swap_bytes(),
+            None => slot(index).first().swap_bytes(),
         }
     }
 
@@ -257,6 +257,12 @@ impl Word {
         Word { low: low & mask[0], high: high & mask[1], length }
     }
 
+    /// The second half of the slot of such a short name.
+    #[inline]
+    fn short_rest(self) -> u64 {
+        self.high | u64::from(self.length + 1) << TAG
+    }
+
     fn bytes(self, room: &mut [u8; Word::MAX]) -> &[u8] {
         *room = (u128::from(self.low) | u128::from(self.high) << 64).to_le_bytes();
         &room[..self.length as usize]
@@ -287,19 +293,12 @@ fn hash_long(bytes: &[u8]) -> u64 {
 
 const CACHE_BITS: u32 = 12;
 
-#[derive(Clone, Copy)]
-struct Known {
-    word: Word,
-    /// The number of its symbol; zero in an empty place.
-    id: u32,
-}
-
-/// The short names a thread has lately met, so that most need no look at the table.
-pub(crate) struct Recent([Cell<Known>; 1 << CACHE_BITS]);
+/// The numbers of the short names that a thread has lately met, so that most need no look at the table; zero in an
+/// empty place.
+pub(crate) struct Recent([Cell<u32>; 1 << CACHE_BITS]);
 
 thread_local! {
-    static RECENT: Recent =
-        const { Recent([const { Cell::new(Known { word: Word::EMPTY, id: 0 }) }; 1 << CACHE_BITS]) };
+    static RECENT: Recent = const { Recent([const { Cell::new(0) }; 1 << CACHE_BITS]) };
 }
 
 impl Recent {
@@ -311,69 +310,113 @@ impl Recent {
     pub(crate) fn symbol(&self, word: Word) -> Symbol {
         let hash = word.hash();
         let place = &self.0[(hash >> (64 - CACHE_BITS)) as usize];
-        let known = place.get();
-        match NonZeroU32::new(known.id) {
-            Some(id) if known.word == word => Symbol(id),
+        match NonZeroU32::new(place.get()) {
+            Some(id) if slot(id.get() - 1).is_word(word) => Symbol(id),
             _ => Recent::look_up(place, word, hash),
         }
     }
 
     #[cold]
-    fn look_up(place: &Cell<Known>, word: Word, hash: u64) -> Symbol {
-        let symbol = TABLE.intern(word.bytes(&mut [0; Word::MAX]), hash);
-        place.set(Known { word, id: symbol.0.get() });
+    fn look_up(place: &Cell<u32>, word: Word, hash: u64) -> Symbol {
+        let symbol = TABLE.intern(&Name::new(word.bytes(&mut [0; Word::MAX])), hash);
+        place.set(symbol.id());
         symbol
     }
 }
 
-/// One symbol's bytes, published once: their count, then themselves. Slots lie in buckets of
-/// doubling size that never move.
-#[derive(Default)]
+/// A name's bytes as its slot has them.
+struct Name<'a> {
+    bytes: &'a [u8],
+    /// Those of them that come first, with zeros behind a shorter name.
+    first: u64,
+    /// The others, and their count, if that is all; or [`LONG`].
+    rest: u64,
+}
+
+/// What tells where the bytes are, in the upper byte of a slot's second half: [`LONG`], or one more than their count.
+const TAG: u32 = 56;
+/// The bytes have a place of their own, whose address is in the lower bytes.
+const LONG: u64 = 0xff << TAG;
+/// The longest name whose bytes are in the slot.
+const SHORT: usize = 15;
+
+impl Name<'_> {
+    fn new(bytes: &[u8]) -> Name<'_> {
+        let start = &bytes[..bytes.len().min(Word::MAX)];
+        let word = Word::new(start).unwrap_or(Word::EMPTY);
+        Name { bytes, first: word.low, rest: if bytes.len() <= SHORT { word.short_rest() } else { LONG } }
+    }
+}
+
+/// One symbol's bytes, published once. Slots lie in buckets of doubling size that never move.
+///
+/// Both halves are in the order of bytes in memory, so that short names can be read where they are.
+#[repr(C)]
 struct Slot {
-    text: AtomicPtr<u8>,
-    /// What decides the order of most names: to be had without another look into memory.
     first: AtomicU64,
+    /// Zero before the name is there.
+    rest: AtomicU64,
 }
 
 const COUNT: usize = size_of::<usize>();
 
-/// The first eight bytes as a number.
-fn first_bytes(text: &[u8]) -> u64 {
-    let mut first = [0; 8];
-    let length = text.len().min(first.len());
-    first[..length].copy_from_slice(&text[..length]);
-    u64::from_be_bytes(first)
-}
-
 impl Slot {
-    fn put(&self, text: *mut u8, bytes: &[u8]) {
-        self.first.store(first_bytes(bytes), Ordering::Relaxed);
-        self.text.store(text, Ordering::Release);
+    fn put(&self, name: &Name<'_>, writer: &mut Writer) {
+        let place = if name.rest == LONG { writer.keep(name.bytes).expose_provenance() as u64 } else { 0 };
+        assert!(place >> TAG == 0, "programs have no addresses of more than 56 bits");
+        self.first.store(name.first.to_le(), Ordering::Relaxed);
+        self.rest.store((name.rest | place).to_le(), Ordering::Release);
     }
 
-    fn first_bytes(&self) -> u64 {
-        if self.text.load(Ordering::Acquire).is_null() {
-            // As in `read`.
-            return first_bytes(self.read());
-        }
-        self.first.load(Ordering::Relaxed)
+    /// The first eight bytes, the very first as the lowest.
+    fn first(&self) -> u64 {
+        self.rest();
+        u64::from_le(self.first.load(Ordering::Relaxed))
     }
 
-    fn read(&self) -> &'static [u8] {
+    fn rest(&self) -> u64 {
         loop {
-            let text = self.text.load(Ordering::Acquire);
-            if !text.is_null() {
-                // SAFETY: a pointer that is not null comes from `Writer::keep`: it leads to a count and so many
-                // bytes, which are never freed or written again, and the acquiring load sees what was written
-                // before its store.
-                return unsafe {
-                    let length = usize::from_ne_bytes(text.cast::<[u8; COUNT]>().read());
-                    std::slice::from_raw_parts(text.add(COUNT), length)
-                };
+            match self.rest.load(Ordering::Acquire) {
+                // Only a symbol handed over without synchronisation gets here, for an instant.
+                0 => std::hint::spin_loop(),
+                rest => return u64::from_le(rest),
             }
-            // Only a symbol handed over without synchronisation gets here, for an instant.
-            std::hint::spin_loop();
         }
+    }
+
+    fn read(&'static self) -> &'static [u8] {
+        let rest = self.rest();
+        if rest >= LONG {
+            return Slot::read_long(rest);
+        }
+        // SAFETY: the two halves follow each other, they are not written again, the acquiring load sees what was written
+        // before, and a short name is no longer than they are.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), (rest >> TAG) as usize - 1) }
+    }
+
+    fn read_long(rest: u64) -> &'static [u8] {
+        let text = std::ptr::with_exposed_provenance::<u8>((rest ^ LONG) as usize);
+        // SAFETY: the address is of `Writer::keep`: there is a count and so many bytes, which are never freed or
+        // written again, and who has loaded it sees what was written before it was stored.
+        unsafe {
+            let length = usize::from_ne_bytes(text.cast::<[u8; COUNT]>().read());
+            std::slice::from_raw_parts(text.add(COUNT), length)
+        }
+    }
+
+    #[inline]
+    fn is_word(&self, word: Word) -> bool {
+        if word.length as usize > SHORT {
+            return self.is(&Name::new(word.bytes(&mut [0; Word::MAX])));
+        }
+        let (first, rest) = (self.first.load(Ordering::Relaxed), self.rest.load(Ordering::Relaxed));
+        (u64::from_le(first) ^ word.low) | (u64::from_le(rest) ^ word.short_rest()) == 0
+    }
+
+    fn is(&self, name: &Name<'_>) -> bool {
+        let rest = u64::from_le(self.rest.load(Ordering::Acquire));
+        u64::from_le(self.first.load(Ordering::Relaxed)) == name.first
+            && (rest == name.rest || name.rest == LONG && rest > LONG && Slot::read_long(rest) == name.bytes)
     }
 }
 
@@ -385,8 +428,10 @@ static NEXT: AtomicU32 = AtomicU32::new(WELL_KNOWN.len() as u32);
 fn slot(index: u32) -> &'static Slot {
     let shifted = u64::from(index) + (1 << FIRST_BUCKET_BITS);
     let bits = shifted.ilog2();
-    let bucket = BUCKETS[(bits - FIRST_BUCKET_BITS) as usize]
-        .get_or_init(|| (0..1_u64 << bits).map(|_| Slot::default()).collect());
+    let bucket = BUCKETS[(bits - FIRST_BUCKET_BITS) as usize].get_or_init(|| {
+        // SAFETY: zeros are slots without names.
+        unsafe { Box::new_zeroed_slice(1 << bits).assume_init() }
+    });
     &bucket[(shifted - (1 << bits)) as usize]
 }
 
@@ -417,6 +462,7 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
         let hash = Word::new(text).map_or_else(|| hash_long(text), Word::hash);
         let shard = table.shard(hash);
         let mut writer = shard.writer.lock().expect("nothing panics under this lock");
+        slot(index as u32).put(&Name::new(text), &mut writer);
         shard.insert(&mut writer, hash, index as u32 + 1);
     }
     table
@@ -427,18 +473,18 @@ impl Table {
         &self.shards[(hash & ((1 << SHARD_BITS) - 1)) as usize]
     }
 
-    fn intern(&self, bytes: &[u8], hash: u64) -> Symbol {
+    fn intern(&self, name: &Name<'_>, hash: u64) -> Symbol {
         let shard = self.shard(hash);
-        if let Some(symbol) = shard.find(bytes, hash) {
+        if let Some(symbol) = shard.find(name, hash) {
             return symbol;
         }
         let mut writer = shard.writer.lock().expect("nothing panics under this lock");
-        if let Some(symbol) = shard.find(bytes, hash) {
+        if let Some(symbol) = shard.find(name, hash) {
             return symbol;
         }
         let index = NEXT.fetch_add(1, Ordering::Relaxed);
         let id = index.checked_add(1).and_then(NonZeroU32::new).expect("memory ends before 2^32 symbols do");
-        slot(index).put(writer.keep(bytes), bytes);
+        slot(index).put(name, &mut writer);
         shard.insert(&mut writer, hash, id.get());
         Symbol(id)
     }
@@ -455,15 +501,15 @@ impl Shard {
         unsafe { &*self.places.load(Ordering::Acquire) }
     }
 
-    fn find(&self, bytes: &[u8], hash: u64) -> Option<Symbol> {
+    fn find(&self, name: &Name<'_>, hash: u64) -> Option<Symbol> {
         let places = self.places();
         let mut place = (hash >> 32) as usize;
         loop {
             place &= places.len() - 1;
             let entry = places[place].load(Ordering::Acquire);
-            let symbol = Symbol(NonZeroU32::new(entry as u32)?);
-            if entry >> 32 == hash >> 32 && symbol.as_bytes() == bytes {
-                return Some(symbol);
+            let id = NonZeroU32::new(entry as u32)?;
+            if entry >> 32 == hash >> 32 && slot(id.get() - 1).is(name) {
+                return Some(Symbol(id));
             }
             place += 1;
         }
@@ -471,7 +517,7 @@ impl Shard {
 
     fn insert(&self, writer: &mut Writer, hash: u64, id: u32) {
         let mut places = self.places();
-        if writer.used * 2 >= places.len() {
+        if writer.used * 4 >= places.len() * 3 {
             let larger = places_for(places.len() * 2);
             // SAFETY: as in `places`.
             let larger_places: &'static [AtomicU64] = unsafe { &*larger };
@@ -490,7 +536,8 @@ impl Shard {
 }
 
 fn places_for(count: usize) -> *mut Box<[AtomicU64]> {
-    Box::leak(Box::new((0..count).map(|_| AtomicU64::new(0)).collect()))
+    // SAFETY: zero is a value of these numbers.
+    Box::leak(Box::new(unsafe { Box::new_zeroed_slice(count).assume_init() }))
 }
 
 /// Only one thread at a time writes to an array.
