@@ -3,7 +3,6 @@
 //! A context is the number of an interned set of elements, so that strings carry one small number and the
 //! union of equal contexts costs nothing.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
@@ -12,6 +11,7 @@ use nival_formats::store_path::StorePathError;
 use nival_formats::{StoreDir, StorePath};
 
 use crate::hash::WordHash;
+use crate::lately::Lately;
 
 /// A derivation that a string refers to: one that is known, or one that is built itself.
 ///
@@ -135,12 +135,9 @@ struct Table {
 
 static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
 
-const UNION_BITS: u32 = 10;
-type Union = ((u32, u32), Context);
-
 thread_local! {
     /// Unions that this thread has met lately: the same ones come again and again, and then need no lock.
-    static UNIONS: [Cell<Union>; 1 << UNION_BITS] = const { [const { Cell::new(((0, 0), Context(0))) }; 1 << UNION_BITS] };
+    static UNIONS: Lately<(u32, u32), Context, { 1 << 10 }> = const { Lately::new((0, 0), Context(0)) };
 }
 
 impl Context {
@@ -184,17 +181,7 @@ impl Context {
 
     fn union_of_different(self, other: Context) -> Context {
         let key = (self.0.min(other.0), self.0.max(other.0));
-        UNIONS.with(|unions| {
-            let mixed = key.0.wrapping_mul(0x9e37_79b1) ^ key.1.wrapping_mul(0x85eb_ca77);
-            let place = &unions[(mixed >> (u32::BITS - UNION_BITS)) as usize];
-            let (known, union) = place.get();
-            if known == key {
-                return union;
-            }
-            let union = Context::union_in_table(key);
-            place.set((key, union));
-            union
-        })
+        UNIONS.with(|unions| unions.get_or(key, || Context::union_in_table(key)))
     }
 
     fn union_in_table(key: (u32, u32)) -> Context {

@@ -19,6 +19,7 @@ mod hash;
 pub mod host;
 mod interactive;
 pub mod json;
+mod lately;
 mod memory;
 pub mod memory_host;
 mod packages;

@@ -86,6 +86,31 @@ fn calls_are_counted() {
 }
 
 #[test]
+fn a_comparison_made_before_takes_as_many_calls() {
+    with_big_stack(|| {
+        let is_within = |before: &str, calls: u32| {
+            let text = format!(
+                "let a = {{ a = 1; b = 2; c = 3; d = 4; e = 5; f = 6; g = 7; h = [ [ [ 1 ] ] ]; }};
+                b = a // {{ h = [ [ [ 1 ] ] ]; }};
+                within = n: if n == 0 then a == b else within (n - 1);
+                in {before} within {calls}"
+            );
+            match evaluator().eval_str(&text, "/") {
+                Ok(equal) => equal == Value::TRUE,
+                Err(error) => {
+                    assert_eq!(error.message(), "stack overflow; max-call-depth exceeded");
+                    false
+                }
+            }
+        };
+        let limit = (9_900..10_100).find(|calls| !is_within("", *calls)).expect("there is a limit");
+        for before in ["assert a == b;", "assert within 9000;"] {
+            assert!(is_within(before, limit - 1) && !is_within(before, limit), "{before}");
+        }
+    });
+}
+
+#[test]
 fn sets_give_hints_for_what_they_lack() {
     let ev = evaluator();
     let set = "{ a = 1; __missingAttributeHint = \"add it\"; }";

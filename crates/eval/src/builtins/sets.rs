@@ -7,7 +7,7 @@ use nival_syntax::{Pos, Symbol};
 use crate::error::{EvalError, InFrame, Result};
 use crate::evaluator::{Evaluator, Need};
 use crate::hash::WordHash;
-use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Value, View};
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Keys, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
     Builtin::new(
@@ -66,8 +66,11 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 pos,
                 "while evaluating the second argument passed to builtins.removeAttrs",
             )?;
+            let without_known = |names: &'static Keys| {
+                attrs.without(&ev.heap, names.names(), |set| ev.merge_plans.rest_if_met(&ev.heap, set, names))
+            };
             if let Some(names) = ev.known_names_in(list) {
-                return Ok(attrs.without_known(&ev.heap, &ev.merge_plans, names).into());
+                return Ok(without_known(names).into());
             }
             let frame = "while evaluating the values of the second argument passed to builtins.removeAttrs";
             let mut names = Vec::with_capacity(list.len());
@@ -77,8 +80,8 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
             names.sort_unstable();
             names.dedup();
             Ok(match ev.keep_names_in(list, &names) {
-                Some(names) => attrs.without_known(&ev.heap, &ev.merge_plans, names),
-                None => attrs.without(&ev.heap, &names),
+                Some(names) => without_known(names),
+                None => attrs.without(&ev.heap, &names, |_| None),
             }
             .into())
         },

@@ -16,7 +16,8 @@ use crate::value::{Attr, Attrs, Keys, Origins, Value, View};
 pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId) -> Op {
     let recursive = unit.ast.set(set).recursive;
     let dynamic = dynamic_attrs(ev, unit, set, recursive);
-    let (names, order) = names(ev, unit, id, set);
+    let attrs: Vec<AttrNode> = unit.ast.attrs(set).collect();
+    let (names, order) = names(ev, unit, id, &attrs);
     if recursive {
         let has_overrides = names.keys.find(Symbol::OVERRIDES).is_some();
         let frame = Filling::compile(ev, unit, set, Place::of(unit, id), has_overrides);
@@ -24,7 +25,6 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     }
     let froms: Box<[Lazy]> =
         stored_froms(unit, set).map(|from| lazy(ev, unit, from, Frame::Complete)).collect();
-    let attrs: Vec<AttrNode> = unit.ast.attrs(set).collect();
     let values: Box<[Lazy]> =
         order.iter().map(|index| value(ev, unit, attrs[*index as usize], Frame::Complete)).collect();
     if dynamic.is_empty() && froms.is_empty() {
@@ -62,14 +62,16 @@ struct Names {
 }
 
 /// The known names of a literal, and for each its number in source order.
-fn names(ev: &Evaluator, unit: &Unit, id: ExprId, set: SetId) -> (Names, Box<[u32]>) {
-    let attrs: Vec<AttrNode> = unit.ast.attrs(set).collect();
-    let mut order: Box<[u32]> = (0..attrs.len() as u32).collect();
-    order.sort_unstable_by_key(|index| attrs[*index as usize].name);
-    let sorted: Vec<Symbol> = order.iter().map(|index| attrs[*index as usize].name).collect();
+fn names(ev: &Evaluator, unit: &Unit, id: ExprId, attrs: &[AttrNode]) -> (Names, Box<[u32]>) {
+    // With its number behind its name each is one word, which is sorted more quickly than what it stands for.
+    let mut sorted: Vec<u64> =
+        attrs.iter().zip(0..).map(|(attr, index)| u64::from(attr.name.id()) << 32 | index).collect();
+    sorted.sort_unstable();
+    let order: Box<[u32]> = sorted.into_iter().map(|word| word as u32).collect();
+    let names: Vec<Symbol> = order.iter().map(|index| attrs[*index as usize].name).collect();
     let positions: Vec<Pos> = order.iter().map(|index| attrs[*index as usize].pos).collect();
     let origins = Origins::listed(&ev.heap, unit.ast.pos(id), &positions);
-    (Names { keys: Keys::of(&ev.heap, &sorted), origins }, order)
+    (Names { keys: Keys::of(&ev.heap, &names), origins }, order)
 }
 
 fn value(ev: &Evaluator, unit: &'static Unit, attr: AttrNode, frame: Frame) -> Lazy {

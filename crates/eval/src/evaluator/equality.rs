@@ -4,7 +4,25 @@ use nival_syntax::{Pos, Symbol};
 
 use super::Evaluator;
 use crate::error::Result;
-use crate::value::{List, Str, Tag, Value, View};
+use crate::lately::Lately;
+use crate::memory::Sighted;
+use crate::value::{Attrs, List, Str, Tag, Value, View};
+
+/// How two sets compared when all that was needed for it had been evaluated.
+#[derive(Clone, Copy)]
+pub(super) struct Compared {
+    are_equal: bool,
+    /// So many calls inside each other were allowed then: with fewer there could be one too many.
+    calls_left: i64,
+}
+
+/// How sets compared lately, by where they are.
+pub(super) type ComparedSets = Lately<(Sighted, Sighted), Compared, { 1 << 8 }>;
+
+pub(super) fn no_compared_sets() -> Box<ComparedSets> {
+    let nothing = (Sighted::NOTHING, Sighted::NOTHING);
+    Box::new(ComparedSets::new(nothing, Compared { are_equal: false, calls_left: 0 }))
+}
 
 impl Evaluator {
     /// Whether two values are equal (`==`).
@@ -43,41 +61,61 @@ impl Evaluator {
                 }
                 true
             }
-            (View::Attrs(left_attrs), View::Attrs(right_attrs)) => {
-                if self.is_derivation(left)? && self.is_derivation(right)? {
-                    let paths = (left_attrs.get(Symbol::OUT_PATH), right_attrs.get(Symbol::OUT_PATH));
-                    if let (Some(left), Some(right)) = paths {
-                        return self.same_or_equal(left, right, pos);
-                    }
-                }
-                let (left, right) = (left_attrs.flatten(), right_attrs.flatten());
-                if left.len() != right.len() {
-                    return Ok(false);
-                }
-                let same_names = std::ptr::eq(left.keys, right.keys);
-                for index in 0..left.len() {
-                    if !same_names && left.keys.names()[index] != right.keys.names()[index] {
-                        return Ok(false);
-                    }
-                    let (one, other) = (left.slot(index), right.slot(index));
-                    // Most often both are one value, which is evaluated.
-                    let known = one.known();
-                    if known.is_some() && known == other.known() {
-                        self.check_depth(pos)?;
-                        known.into_iter().for_each(Value::see);
-                        continue;
-                    }
-                    if !self.same_or_equal(one.get(), other.get(), pos)? {
-                        return Ok(false);
-                    }
-                }
-                true
-            }
+            (View::Attrs(left), View::Attrs(right)) => self.equal_sets(left, right, pos)?,
             _ => {
                 [left, right].into_iter().for_each(Value::see);
                 false
             }
         })
+    }
+
+    fn equal_sets(&self, left: Attrs, right: Attrs, pos: Pos) -> Result<bool> {
+        const SMALL: usize = 8;
+        if left.most().min(right.most()) < SMALL {
+            return self.compare_sets(left, right, pos);
+        }
+        // The platforms of nixpkgs are compared for each package.
+        let calls_left = self.calls_left.get();
+        let sets = (left.sighted(), right.sighted());
+        if let Some(known) = self.compared.get(sets)
+            && known.calls_left <= calls_left
+        {
+            return Ok(known.are_equal);
+        }
+        let are_equal = self.compare_sets(left, right, pos)?;
+        self.compared.set(sets, Compared { are_equal, calls_left });
+        Ok(are_equal)
+    }
+
+    fn compare_sets(&self, left: Attrs, right: Attrs, pos: Pos) -> Result<bool> {
+        if self.is_derivation(left.into())? && self.is_derivation(right.into())? {
+            let paths = (left.get(Symbol::OUT_PATH), right.get(Symbol::OUT_PATH));
+            if let (Some(left), Some(right)) = paths {
+                return self.same_or_equal(left, right, pos);
+            }
+        }
+        let (left, right) = (left.flatten(), right.flatten());
+        if left.len() != right.len() {
+            return Ok(false);
+        }
+        let same_names = std::ptr::eq(left.keys, right.keys);
+        for index in 0..left.len() {
+            if !same_names && left.keys.names()[index] != right.keys.names()[index] {
+                return Ok(false);
+            }
+            let (one, other) = (left.slot(index), right.slot(index));
+            // Most often both are one value, which is evaluated.
+            let known = one.known();
+            if known.is_some() && known == other.known() {
+                self.check_depth(pos)?;
+                known.into_iter().for_each(Value::see);
+                continue;
+            }
+            if !self.same_or_equal(one.get(), other.get(), pos)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Equality of elements: what is one element on both sides is equal to itself.

@@ -56,8 +56,9 @@ pub struct Evaluator {
     pub(crate) resolver_room: ResolverRoom,
     /// The strings of names, by symbol number.
     name_strings: RefCell<Vec<Option<Value>>>,
-    names: names::Names,
-    name_lists: names::NameLists,
+    names: Box<names::Names>,
+    name_lists: Box<names::NameLists>,
+    compared: Box<equality::ComparedSets>,
     /// Pieces of strings that are being put together.
     pub(crate) pieces: RefCell<Vec<Str>>,
     /// This evaluator's number, above zero.
@@ -152,8 +153,9 @@ impl Evaluator {
             merge_plans: MergePlans::default(),
             resolver_room: ResolverRoom::default(),
             name_strings: RefCell::default(),
-            names: names::Names::default(),
-            name_lists: names::NameLists::default(),
+            names: names::no_names(),
+            name_lists: names::no_name_lists(),
+            compared: equality::no_compared_sets(),
             pieces: RefCell::default(),
             owner,
             calls_left: Cell::new(shared.0.settings.max_call_depth.into()),

@@ -4,18 +4,20 @@
 //! values are in the flat sets that are its layers (see [`super::shape`]); or stacked, `{ mark and size, base, top, flat }`,
 //! which is what `//` makes where a side is large. A stacked set that is walked over gets one of the other forms as well.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::{Pos, Symbol};
 
-use super::keys::{EPOCH_BITS, Keys, Origins, epoch};
+use super::keys::{Keys, Origins, Sought};
 use super::shape::{MergePlan, MergePlans, Pick, Plan, Rest, Shape, SharePlan, others};
 use super::{Slot, Value};
 use crate::hash::WordHash;
-use crate::memory::Heap;
+use crate::lately::Lately;
+use crate::memory::{Heap, Sighted};
 
 /// An attribute set.
 #[derive(Clone, Copy)]
@@ -49,23 +51,24 @@ impl Attr {
     }
 }
 
-const FOUND_BITS: u32 = 11;
-
-/// Where a name was found in a stacked set. Addresses are shifted: what was found is not to be kept by that.
+/// Where a name was found in a stacked set: the flat set that has it, if any.
 #[derive(Clone, Copy)]
+#[repr(C, packed(4))]
 struct Found {
-    /// Where the set is, and the number of collections before, as another may be there after the next.
-    key: u64,
-    /// The flat set that has it, or zero if none has.
-    flat: u64,
-    name: u32,
+    flat: Sighted,
     index: u32,
 }
 
+impl Found {
+    const NOWHERE: Found = Found { flat: Sighted::NOTHING, index: 0 };
+}
+
+/// The names of so many kinds of stacked sets are kept.
+const MOST_STACK_KEYS: usize = 1 << 12;
+
 thread_local! {
     /// What this thread has lately looked for in stacked sets.
-    static FOUND: [Cell<Found>; 1 << FOUND_BITS] =
-        const { [const { Cell::new(Found { key: 0, flat: 0, name: 0, index: 0 }) }; 1 << FOUND_BITS] };
+    static FOUND: Lately<Sought, Found, { 1 << 11 }> = const { Lately::new(Sought::NOTHING, Found::NOWHERE) };
     /// The names that stacked sets have, by those of their layers, which are kept for ever.
     static STACK_KEYS: RefCell<HashMap<Vec<usize>, &'static Keys, WordHash>> = RefCell::default();
     /// Where the flat forms of stacked sets are made.
@@ -195,6 +198,12 @@ impl Attrs {
     #[inline(always)]
     pub(super) fn object(self) -> NonNull<u64> {
         self.0
+    }
+
+    /// Where it is, which tells it from other sets.
+    #[inline(always)]
+    pub(crate) fn sighted(self) -> Sighted {
+        Sighted::at(self.0.as_ptr().expose_provenance())
     }
 
     /// A flat set with a value for each name, to be filled by the caller.
@@ -367,22 +376,14 @@ impl Attrs {
 
     /// Package sets are asked for the same names again and again.
     fn lookup_in_stack(self, name: Symbol) -> Option<(Attrs, usize)> {
-        FOUND.with(|found| {
-            let key = (self.0.as_ptr().addr() as u64) >> 3 << EPOCH_BITS | epoch();
-            let mixed = (key ^ u64::from(name.id()) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let place = &found[(mixed >> (u64::BITS - FOUND_BITS)) as usize];
-            let last = place.get();
-            if last.key == key && last.name == name.id() {
-                let object = std::ptr::with_exposed_provenance_mut((last.flat << 3) as usize);
-                return NonNull::new(object).map(|flat| (Attrs(flat), last.index as usize));
-            }
-            let entry = self.search_stack(name);
-            let (flat, index) = entry.map_or((0, 0), |(flat, index)| {
-                (flat.0.as_ptr().expose_provenance() as u64 >> 3, index as u32)
-            });
-            place.set(Found { key, flat, name: name.id(), index });
-            entry
-        })
+        let search = || match self.search_stack(name) {
+            Some((flat, index)) => Found { flat: flat.sighted(), index: index as u32 },
+            None => Found::NOWHERE,
+        };
+        let sought = Sought::in_object(self.sighted(), name);
+        let Found { flat, index } = FOUND.with(|found| found.get_or(sought, search));
+        let object = std::ptr::with_exposed_provenance_mut(flat.address()?);
+        NonNull::new(object).map(|flat| (Attrs(flat), index as usize))
     }
 
     fn search_stack(self, name: Symbol) -> Option<(Attrs, usize)> {
@@ -497,7 +498,14 @@ impl Attrs {
     fn stack_keys(self, heap: &Heap, names: impl FnOnce() -> Vec<Symbol>) -> &'static Keys {
         let mut layers = Vec::new();
         self.for_each_layer(&mut |keys| layers.push(std::ptr::from_ref(keys).addr()));
-        STACK_KEYS.with_borrow_mut(|known| *known.entry(layers).or_insert_with(|| Keys::of(heap, &names())))
+        STACK_KEYS.with_borrow_mut(|known| {
+            let is_full = known.len() >= MOST_STACK_KEYS;
+            match known.entry(layers) {
+                Entry::Occupied(keys) => *keys.get(),
+                Entry::Vacant(_) if is_full => Keys::of(heap, &names()),
+                Entry::Vacant(place) => place.insert(Keys::of(heap, &names())),
+            }
+        })
     }
 
     fn for_each_layer(self, show: &mut impl FnMut(&'static Keys)) {
@@ -512,7 +520,7 @@ impl Attrs {
 
     /// Adds the names and places of all attributes, layer by layer from above. Stacks within stacks get no flat form of
     /// their own.
-    fn add_entries(self, entries: &mut Vec<Entry>) {
+    fn add_entries(self, entries: &mut Vec<(Symbol, &'static Slot)>) {
         match self.form() {
             Form::Stacked { base, top, .. } if self.flat_form().load(Ordering::Relaxed) == 0 => {
                 top.add_entries(entries);
@@ -608,10 +616,21 @@ impl Attrs {
         Attrs::from_values(heap, Keys::of(heap, &names), origins, attrs.iter().map(|attr| attr.value))
     }
 
-    /// The attributes with other names than these, which are sorted.
-    pub(crate) fn without(self, heap: &Heap, names: &[Symbol]) -> Attrs {
-        if self.plain().is_none() && !names.iter().any(|name| self.contains(*name)) {
-            return self;
+    /// The attributes with other names than these, which are sorted. `rest` says what is left, if it knows.
+    pub(crate) fn without(
+        self,
+        heap: &Heap,
+        names: &[Symbol],
+        rest: impl FnOnce(Plain) -> Option<Rest>,
+    ) -> Attrs {
+        match self.plain() {
+            Some(set) if set.len() < LARGE => {
+                if let Some(rest) = rest(set) {
+                    return self.rest(heap, set, rest);
+                }
+            }
+            None if !names.iter().any(|name| self.contains(*name)) => return self,
+            _ => {}
         }
         let set = self.flatten();
         let (kept, indices) = others(set.keys.names(), names);
@@ -622,16 +641,15 @@ impl Attrs {
         Attrs::from_values(heap, Keys::of(heap, &kept), Origins::within(self), values)
     }
 
-    /// The same by a plan, once the same was asked of such a set before.
-    pub(crate) fn without_known(self, heap: &Heap, plans: &MergePlans, names: &'static Keys) -> Attrs {
-        if let Some(set) = self.plain().filter(|set| set.len() < LARGE) {
-            match plans.rest_if_met(heap, set, names) {
-                Some(Rest::All) => return self,
-                Some(Rest::Shared(plan)) => return share(heap, plan, set, set),
-                Some(Rest::Copied) | None => {}
+    fn rest(self, heap: &Heap, set: Plain, rest: Rest) -> Attrs {
+        match rest {
+            Rest::All => self,
+            Rest::Part(Plan::Share(plan)) => share(heap, plan, set, set),
+            Rest::Part(Plan::Copy(plan)) => {
+                let values = (0..plan.picks().len()).map(|index| set.value(plan.pick(index).1));
+                Attrs::from_values(heap, plan.keys, Origins::within(self), values)
             }
         }
-        self.without(heap, names.names())
     }
 
     /// Some attributes of this set, sorted by symbol. Where they were written is looked up here if it is asked for.
@@ -652,8 +670,6 @@ impl Attrs {
         }
     }
 }
-
-type Entry = (Symbol, &'static Slot);
 
 fn merge(heap: &Heap, plan: Plan, left: Plain, right: Plain) -> Attrs {
     match plan {

@@ -4,7 +4,6 @@
 //! selects an attribute remembers the last names it saw and where among them the attribute was, and `//`
 //! remembers how two kinds of set go together.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -15,7 +14,8 @@ use nival_syntax::{Pos, Symbol};
 use super::Attrs;
 use super::shape::MergePlan;
 use crate::hash::WordHash;
-use crate::memory::{self, Heap};
+use crate::lately::Lately;
+use crate::memory::{self, Heap, Sighted};
 
 /// The names of an attribute set, sorted by symbol number. Equal names are one object, but for huge sets. The names
 /// themselves follow in memory.
@@ -113,22 +113,34 @@ const FILTERED_FROM: usize = 64;
 
 /// So many names are all compared: that takes no jump that could be guessed wrong.
 const COMPARED_UP_TO: usize = 16;
-const FOUND_BITS: u32 = 12;
 const ABSENT: u32 = u32::MAX;
 
-/// Where a name was found.
-#[derive(Clone, Copy)]
-struct Found {
-    keys: usize,
-    name: u32,
-    index: u32,
+/// A name that is looked for in something.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(C, packed(4))]
+pub(super) struct Sought {
+    whose: u64,
+    name: Symbol,
+}
+
+impl Sought {
+    pub(super) const NOTHING: Sought = Sought { whose: 0, name: Symbol::EMPTY };
+
+    /// Names are never freed, so that their address says which they are.
+    #[inline(always)]
+    fn in_keys(keys: &'static Keys, name: Symbol) -> Sought {
+        Sought { whose: std::ptr::from_ref(keys).addr() as u64, name }
+    }
+
+    #[inline(always)]
+    pub(super) fn in_object(object: Sighted, name: Symbol) -> Sought {
+        Sought { whose: object.to_bits(), name }
+    }
 }
 
 thread_local! {
-    /// What this thread has lately looked for: most of it is looked for again. Names are never freed, so that
-    /// their address says which they are.
-    static FOUND: [Cell<Found>; 1 << FOUND_BITS] =
-        const { [const { Cell::new(Found { keys: 0, name: 0, index: 0 }) }; 1 << FOUND_BITS] };
+    /// The index of what this thread has looked for among names: most of it is looked for again.
+    static FOUND: Lately<Sought, u32, { 1 << 12 }> = const { Lately::new(Sought::NOTHING, 0) };
 }
 
 impl Keys {
@@ -172,19 +184,9 @@ impl Keys {
         if names.len() >= FILTERED_FROM && !self.filter().may_have(name) {
             return None;
         }
-        FOUND.with(|found| {
-            let keys = std::ptr::from_ref(self).addr();
-            let mixed = (keys as u64 >> 4 ^ u64::from(name.id()) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let place = &found[(mixed >> (u64::BITS - FOUND_BITS)) as usize];
-            let last = place.get();
-            if last.keys == keys && last.name == name.id() {
-                return (last.index != ABSENT).then_some(last.index as usize);
-            }
-            let index = names.binary_search(&name).ok();
-            let stored = index.map_or(ABSENT, |index| index as u32);
-            place.set(Found { keys, name: name.id(), index: stored });
-            index
-        })
+        let search = || names.binary_search(&name).map_or(ABSENT, |index| index as u32);
+        let index = FOUND.with(|found| found.get_or(Sought::in_keys(self, name), search));
+        (index != ABSENT).then_some(index as usize)
     }
 
     fn filter(&self) -> Filter<'_> {
@@ -225,14 +227,6 @@ const LISTED: u64 = 1;
 const MERGED: u64 = 2;
 const SINGLE: u64 = 3;
 const SINGLE_SHIFT: u32 = 2;
-
-/// What was merged last by a plan is remembered without being kept, by its address and the number of collections so far.
-pub(super) const EPOCH_BITS: u32 = 20;
-const EPOCH_MASK: u64 = (1 << EPOCH_BITS) - 1;
-
-pub(super) fn epoch() -> u64 {
-    memory::collections() & EPOCH_MASK
-}
 
 struct Merged {
     plan: &'static MergePlan,
@@ -276,18 +270,16 @@ impl Origins {
             return Origins::NONE;
         }
         // Most sets that are merged in one place were made in one place each.
-        let last = plan.last().load(Ordering::Acquire);
-        if last != 0 && last & EPOCH_MASK == epoch() {
-            let last = last >> EPOCH_BITS << 3;
+        if let Some(address) = Sighted::from_bits(plan.last().load(Ordering::Acquire)).address() {
             // SAFETY: only addresses of what is merged below are stored, and nothing was freed since then.
-            let last_merged = unsafe { &*std::ptr::with_exposed_provenance::<Merged>(last as usize) };
-            if last_merged.left == left && last_merged.right == right {
-                return Origins(last | MERGED);
+            let last = unsafe { &*std::ptr::with_exposed_provenance::<Merged>(address) };
+            if last.left == left && last.right == right {
+                return Origins(address as u64 | MERGED);
             }
         }
-        let merged = heap.put(Merged { plan, left, right }).as_ptr().expose_provenance() as u64;
-        plan.last().store(merged >> 3 << EPOCH_BITS | epoch(), Ordering::Release);
-        Origins(merged | MERGED)
+        let address = heap.put(Merged { plan, left, right }).as_ptr().expose_provenance();
+        plan.last().store(Sighted::at(address).to_bits(), Ordering::Release);
+        Origins(address as u64 | MERGED)
     }
 
     pub(crate) fn to_bits(self) -> u64 {

@@ -3,7 +3,7 @@
 use std::ptr::NonNull;
 
 use super::{Slot, Value};
-use crate::memory::Heap;
+use crate::memory::{Heap, Sighted};
 
 /// A list value: `{ length, values… }`.
 #[derive(Clone, Copy)]
@@ -33,9 +33,9 @@ impl List {
         builder.finish()
     }
 
-    /// Where it is: tells it from other lists, until something is collected.
-    pub(crate) fn address(self) -> usize {
-        self.0.as_ptr().addr()
+    /// Where it is, which tells it from other lists.
+    pub(crate) fn sighted(self) -> Sighted {
+        Sighted::at(self.0.as_ptr().addr())
     }
 
     /// The number of elements.

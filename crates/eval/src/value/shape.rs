@@ -107,7 +107,7 @@ impl Shape {
 
 /// How two kinds of sets are merged by `//`.
 #[derive(Clone, Copy)]
-pub(super) enum Plan {
+pub(crate) enum Plan {
     /// The values are copied.
     Copy(&'static MergePlan),
     /// The result shares them.
@@ -116,7 +116,7 @@ pub(super) enum Plan {
 
 /// The result's shape. For each of its layers follows in memory where it is from.
 #[repr(C)]
-pub(super) struct SharePlan {
+pub(crate) struct SharePlan {
     pub(super) shape: &'static Shape,
     layers: usize,
 }
@@ -150,9 +150,9 @@ impl SharePlan {
 
 /// For each name its index on the left times two, or on the right times two plus one, follows in memory.
 #[repr(C)]
-pub(super) struct MergePlan {
+pub(crate) struct MergePlan {
     pub(super) keys: &'static Keys,
-    /// Where the attributes of the last set that was merged this way were written, see [`Origins::merged`].
+    /// Where the attributes of the last set that was merged this way were written, as a `Sighted`: see [`Origins::merged`].
     ///
     /// [`Origins::merged`]: super::Origins::merged
     last: AtomicU64,
@@ -182,7 +182,7 @@ fn split(pick: u32) -> (bool, usize) {
 #[derive(Default)]
 pub(crate) struct MergePlans {
     pairs: RefCell<HashMap<(usize, usize), Option<Plan>, WordHash>>,
-    /// For kinds of sets and names that are taken away from them what is left.
+    /// For kinds of sets and names that are taken away from them what is left: so many of them, as they are kept for ever.
     rests: RefCell<HashMap<(usize, usize), Option<Rest>, WordHash>>,
 }
 
@@ -207,17 +207,21 @@ impl MergePlans {
 
 /// What is left of a set without some names.
 #[derive(Clone, Copy)]
-pub(super) enum Rest {
+pub(crate) enum Rest {
     All,
-    Shared(&'static SharePlan),
-    /// Too little to share.
-    Copied,
+    Part(Plan),
 }
+
+/// So many are kept.
+const MOST_RESTS: usize = 1 << 14;
 
 impl MergePlans {
     /// What is left of such a set without these names, if that was asked before.
-    pub(super) fn rest_if_met(&self, heap: &Heap, set: Plain, names: &'static Keys) -> Option<Rest> {
-        match self.rests.borrow_mut().entry((set.kind(), std::ptr::from_ref(names).addr())) {
+    pub(crate) fn rest_if_met(&self, heap: &Heap, set: Plain, names: &'static Keys) -> Option<Rest> {
+        let mut rests = self.rests.borrow_mut();
+        let is_full = rests.len() >= MOST_RESTS;
+        match rests.entry((set.kind(), std::ptr::from_ref(names).addr())) {
+            Entry::Vacant(_) if is_full => None,
             Entry::Vacant(place) => *place.insert(None),
             Entry::Occupied(place) => {
                 Some(*place.into_mut().get_or_insert_with(|| make_rest(heap, set, names)))
@@ -232,7 +236,7 @@ fn make_rest(heap: &Heap, set: Plain, names: &Keys) -> Rest {
         return Rest::All;
     }
     let picks: Vec<u32> = indices.into_iter().map(|index| (index as u32) << 1).collect();
-    share(heap, Keys::of(heap, &kept), &picks, set, set).map_or(Rest::Copied, Rest::Shared)
+    Rest::Part(plan(heap, Keys::of(heap, &kept), &picks, set, set))
 }
 
 /// Which of the names are not among the others, and where they are. Both are sorted.
@@ -378,10 +382,11 @@ mod tests {
         names.sort_unstable();
         for whole in [one, both] {
             for is_met in [false, true, true] {
-                let part = whole.without_known(&heap, &plans, Keys::of(&heap, &names));
+                let names = Keys::of(&heap, &names);
+                let part = whole.without(&heap, names.names(), |set| plans.rest_if_met(&heap, set, names));
                 assert_eq!(part.plain().map(|plain| plain.shape().is_some()), Some(is_met));
                 assert_eq!(part.len(), whole.len() - 2);
-                for attr in whole.iter().filter(|attr| !names.contains(&attr.name)) {
+                for attr in whole.iter().filter(|attr| !names.names().contains(&attr.name)) {
                     let found = part.get_attr(attr.name).expect("it was not named");
                     assert_eq!((found.value, found.pos()), (attr.value, attr.pos()), "{}", attr.name);
                 }

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use nival_syntax::raw_text;
 
 use crate::context::Context;
-use crate::memory::Heap;
+use crate::memory::{Heap, Sighted};
 
 /// A string value: `{ length: u32, context: u32, bytes… }`.
 #[derive(Clone, Copy)]
@@ -44,10 +44,10 @@ impl Str {
         Str(object)
     }
 
-    /// Where it is, which says which string it is as long as no garbage is collected.
+    /// Where it is, which tells it from other strings.
     #[inline(always)]
-    pub(crate) fn address(self) -> usize {
-        self.0.as_ptr().addr()
+    pub(crate) fn sighted(self) -> Sighted {
+        Sighted::at(self.0.as_ptr().addr())
     }
 
     /// The same string with more behind it, in the same place if there is room.
