@@ -354,6 +354,10 @@ impl Host for WorldHost {
         Ok(())
     }
 
+    fn has_derivation(&self, path: &StorePath) -> bool {
+        self.0.is_added(path)
+    }
+
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
         if self.0.store_config().is_none() {
             return Err(HostError::new(format!(

@@ -58,6 +58,8 @@ pub trait Host: Send + Sync {
     fn add_source(&self, source: SourceRequest<'_>) -> Result<StorePath, HostError>;
     /// Puts a derivation into the store. The host may write it later.
     fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError>;
+    /// Whether [`Host::write_derivation`] got this path already and needs it no more.
+    fn has_derivation(&self, path: &StorePath) -> bool;
     /// Reads a derivation that the store has.
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError>;
     /// Builds or fetches what a string refers to, so that its files can be read.

@@ -420,6 +420,10 @@ impl Host for MemoryHost {
         Ok(())
     }
 
+    fn has_derivation(&self, path: &StorePath) -> bool {
+        lock(&self.store).contains_key(path)
+    }
+
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
         match lock(&self.store).get(path).map(|stored| &stored.node) {
             Some(Node::File { contents, .. }) => self.parse(path, contents),

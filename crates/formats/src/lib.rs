@@ -48,7 +48,7 @@ pub mod url;
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use derivation::{
     Derivation, DerivationFile, DerivationKind, DerivationOutput, Draft, DraftAttrs, DraftInput, DraftOutput,
-    HashModulo, HashModuloMemo, InputOutputs, StructuredAttrs,
+    HashModulo, HashModuloMemo, InputOutputs, PreparedDraft, StructuredAttrs,
 };
 pub use flake_ref::FlakeRef;
 pub use hash::{Hash, HashAlgo, HashError, HashFormat, Hasher, HashingReader};

@@ -456,6 +456,11 @@ impl Host for Recorder {
         self.watched(self.inner.write_derivation(file))
     }
 
+    fn has_derivation(&self, path: &StorePath) -> bool {
+        let is_noted = lock(&self.record).as_ref().is_none_or(|record| record.added.contains(path));
+        is_noted && self.inner.has_derivation(path)
+    }
+
     fn read_derivation(&self, path: &StorePath) -> Result<Derivation, HostError> {
         self.ask(path);
         self.watched(self.inner.read_derivation(path))

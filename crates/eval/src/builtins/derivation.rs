@@ -287,10 +287,23 @@ impl Parts<'_> {
         };
         let mut read =
             |path: &StorePath| -> Result<Derivation, ReadError> { Ok(ev.host().read_derivation(path)?) };
-        let file = draft.complete(store_dir, &HASHES, &mut read).map_err(ReadError::into_error)?;
+        let prepared = draft.prepare(store_dir, &HASHES, &mut read).map_err(ReadError::into_error)?;
+        let talk = |path: &StorePath| {
+            ev.talk(Verbosity::Chatty, || format!("instantiated '{name}' -> '{}'", store_dir.display(path)))
+        };
+        let hash = prepared.hash().copied();
+        if let Some((path, made)) = hash.and_then(|hash| ev.shared.made.find(name, &hash, &inputs.elements))
+            && ev.host().has_derivation(&path)
+        {
+            talk(&path)?;
+            return Ok(made);
+        }
+        let file = draft
+            .finish(store_dir, prepared, &HASHES)
+            .map_err(|error| EvalError::other(error.to_string()))?;
         let path = file.path.clone();
         ev.host().write_derivation(file)?;
-        ev.talk(Verbosity::Chatty, || format!("instantiated '{name}' -> '{}'", store_dir.display(&path)))?;
+        talk(&path)?;
 
         let mut result = AttrsBuilder::with_capacity(1 + draft.outputs.len());
         let closure = Context::of(ContextElement::Closure(path.clone()));
@@ -299,7 +312,12 @@ impl Parts<'_> {
             let value = output_string(ev, &path, output.name, output.path())?;
             result.add(Symbol::intern(output.name), value);
         }
-        Ok(ev.attrs(result))
+        let result = ev.attrs(result);
+        drop(draft);
+        if let Some(hash) = hash {
+            ev.shared.made.keep(path, &hash, inputs.elements, result);
+        }
+        Ok(result)
     }
 }
 

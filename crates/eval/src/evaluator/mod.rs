@@ -13,6 +13,7 @@ mod globals;
 mod inequality;
 mod inputs;
 mod interrupt;
+mod made;
 mod make;
 mod names;
 mod parallel;
@@ -102,6 +103,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) files: files::Files,
     pub(crate) crew: parallel::Crew,
+    pub(crate) made: made::Made,
     inputs: inputs::Inputs,
     globals: OnceLock<Globals>,
     /// The setting `show-trace`, which may change between two lines of a REPL.
@@ -129,7 +131,8 @@ impl Evaluator {
         let (files, inputs) = (files::Files::default(), inputs::Inputs::default());
         let show_trace = AtomicBool::new(settings.show_trace);
         let globals = OnceLock::new();
-        let shared = Shared { host, settings, files, crew, inputs, globals, show_trace };
+        let made = made::Made::default();
+        let shared = Shared { host, settings, files, crew, made, inputs, globals, show_trace };
         let mut evaluator = Evaluator::fork(&SharedState(Arc::new(shared)));
         evaluator.place = place;
         evaluator

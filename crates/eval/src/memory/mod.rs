@@ -26,7 +26,7 @@ use crate::stack;
 
 pub(crate) use closure::{CLOSURES_FROM, Closure};
 pub use collect::{Collection, Statistics};
-pub(crate) use collect::{configure, statistics};
+pub(crate) use collect::{collections, configure, statistics};
 pub(crate) use sighted::Sighted;
 use space::{BYTES_A_WORD, GRANULE, Kind, base, space};
 pub use wipe::Wiping;

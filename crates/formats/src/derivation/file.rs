@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Derivation, DerivationError, DerivationKind, DerivationOutput, Draft, HashModulo, HashModuloMemo,
     Outputs,
+    aterm::Rest,
     modulo::{HashedInputs, hash_missing_inputs, is_floating},
 };
 use crate::{
@@ -25,6 +26,23 @@ pub struct DerivationFile {
     pub references: Vec<StorePath>,
     /// The paths of its outputs, as far as they are known without building.
     pub outputs: BTreeMap<String, StorePath>,
+}
+
+/// A draft that is printed as far as it can be without the paths of its outputs. See [`Draft::prepare`].
+pub struct PreparedDraft {
+    kind: DerivationKind,
+    inputs: Option<HashedInputs>,
+    rest: Rest,
+    masked: Option<Hash>,
+    is_plain: bool,
+}
+
+impl PreparedDraft {
+    /// The hash that the paths of the outputs are made from, if only derivations that differ in nothing but their name and
+    /// in which derivations make the same inputs have it.
+    pub fn hash(&self) -> Option<&Hash> {
+        self.masked.as_ref().filter(|_| self.is_plain)
+    }
 }
 
 impl Derivation {
@@ -50,6 +68,8 @@ impl Draft<'_> {
         contents: Vec<u8>,
         hash: Hash,
     ) -> Result<DerivationFile, DerivationError> {
+        debug_assert!(self.input_derivations.is_sorted_by(|input, next| input.path < next.path));
+        debug_assert!(self.input_sources.is_sorted_by(|source, next| source < next));
         let mut references = Vec::with_capacity(self.input_sources.len() + self.input_derivations.len());
         let mut sources = self.input_sources.iter().copied().peekable();
         for input in &self.input_derivations {
@@ -78,6 +98,17 @@ impl Draft<'_> {
         memo: &HashModuloMemo,
         read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
     ) -> Result<DerivationFile, E> {
+        let prepared = self.prepare(store, memo, read)?;
+        Ok(self.finish(store, prepared, memo)?)
+    }
+
+    /// The first half of [`Draft::complete`]: prints what doesn't need the paths of the outputs, and hashes it.
+    pub fn prepare<E: From<DerivationError>>(
+        &mut self,
+        store: &StoreDir,
+        memo: &HashModuloMemo,
+        read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
+    ) -> Result<PreparedDraft, E> {
         let kind = self.kind()?;
         let mut inputs = None;
         if kind != DerivationKind::Fixed {
@@ -88,17 +119,8 @@ impl Draft<'_> {
                 inputs = Some(HashedInputs::print_known(store, self, memo)?);
             }
         }
-        Ok(self.complete_with_inputs(store, kind, inputs.as_ref(), memo)?)
-    }
-
-    fn complete_with_inputs(
-        &mut self,
-        store: &StoreDir,
-        kind: DerivationKind,
-        inputs: Option<&HashedInputs>,
-        memo: &HashModuloMemo,
-    ) -> Result<DerivationFile, DerivationError> {
-        let rest = match (inputs, kind) {
+        let mut masked = None;
+        let rest = match (&inputs, kind) {
             (Some(inputs), DerivationKind::Deferred) => {
                 // Hashed with the variables there, though blank: else the hash would change once they are.
                 for output in &self.outputs {
@@ -110,13 +132,29 @@ impl Draft<'_> {
                 let rest = self.print_rest(store, Outputs::Masked)?;
                 if !inputs.is_deferred {
                     let head = self.print_outputs(store, Outputs::Masked);
-                    self.set_output_paths(store, &sha256_of(&[&head, &inputs.text, rest.text()]))?;
+                    masked = Some(sha256_of(&[&head, &inputs.text, rest.text()]));
                 }
                 rest
             }
             _ => self.print_rest(store, Outputs::Shown)?,
         };
+        // What is printed as it is must not pass for something else.
+        let is_plain = |text: &str| !text.contains(['"', '\\']);
+        let is_plain = is_plain(self.system) && self.outputs.iter().all(|output| is_plain(output.name));
+        Ok(PreparedDraft { kind, inputs, rest, masked, is_plain })
+    }
 
+    /// The second half of [`Draft::complete`].
+    pub fn finish(
+        &mut self,
+        store: &StoreDir,
+        prepared: PreparedDraft,
+        memo: &HashModuloMemo,
+    ) -> Result<DerivationFile, DerivationError> {
+        let PreparedDraft { kind, inputs, rest, masked, is_plain: _ } = prepared;
+        if let Some(hash) = masked {
+            self.set_output_paths(store, &hash)?;
+        }
         let head = self.print_outputs(store, Outputs::Shown);
         let mut contents = Vec::with_capacity(
             head.len() + self.input_derivations.len() * 100 + rest.text().len() + self.outputs.len() * 80,
@@ -126,7 +164,7 @@ impl Draft<'_> {
         let start = contents.len();
         rest.print_filled(store, self, &mut contents);
 
-        let (file_hash, hash) = match (self.fixed_hash(store, kind), inputs) {
+        let (file_hash, hash) = match (self.fixed_hash(store, kind), &inputs) {
             (Some(hash), _) => (Hash::sha256(&contents), hash),
             (None, Some(inputs)) => sha256_of_both(&[&contents], &[&head, &inputs.text, &contents[start..]]),
             (None, None) => return Err(DerivationError::FixedOutputName),
