@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use nival_eval::Verbosity;
 use nival_eval::debug::Debugger;
+use nival_formats::store_path::DigestHash;
 use nival_formats::{StoreDir, StorePath};
 use nival_store::{Deferred, Existing, LocalStore, StoreConfig};
 
@@ -45,7 +46,7 @@ pub(crate) struct World {
     opening: Mutex<()>,
     store_dir: StoreDir,
     /// What evaluation would have added to a store that keeps nothing.
-    computed: Mutex<HashSet<StorePath>>,
+    computed: Mutex<HashSet<StorePath, DigestHash>>,
     /// Writes what is new when the command ends.
     parse_cache: OnceLock<Option<ParseCache>>,
 }

@@ -110,9 +110,15 @@ pub struct ContentAddress {
 }
 
 impl ContentAddress {
-    /// Method and algorithm as derivations hold them: `r:sha256`.
-    pub fn method_and_algo(&self) -> String {
-        format!("{}{}", self.method.prefix(), self.hash.algo())
+    /// What is hashed for a fixed output, up to where its path may follow: `fixed:out:r:sha256:<base16>:`.
+    pub(crate) fn fixed_text(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(256);
+        for piece in ["fixed:out:", self.method.prefix(), self.hash.algo().name(), ":"] {
+            text.extend_from_slice(piece.as_bytes());
+        }
+        self.hash.write_base16(&mut text);
+        text.push(b':');
+        text
     }
 }
 

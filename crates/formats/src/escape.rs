@@ -64,19 +64,13 @@ impl Escapes {
         escapes
     }
 
-    /// Appends a text, with what stands for each of its bytes.
-    pub(crate) fn append(&self, out: &mut Vec<u8>, text: &[u8]) {
-        out.reserve(text.len() + text.len() / 8 + WIDTH);
-        self.append_to(&mut End::of(out), text);
-    }
-
-    /// The same between two quotes.
-    pub(crate) fn append_between(&self, out: &mut Vec<u8>, quote: Escape, text: &[u8]) {
-        out.reserve(text.len() + text.len() / 8 + WIDTH + 2 * quote.len());
+    /// Appends a text, with what stands for each of its bytes, and something before it and behind it that is not escaped.
+    pub(crate) fn append_between(&self, out: &mut Vec<u8>, before: Escape, text: &[u8], behind: Escape) {
+        out.reserve(text.len() + text.len() / 8 + WIDTH + before.len() + behind.len());
         let mut end = End::of(out);
-        end.append_escape(quote);
+        end.append_escape(before);
         self.append_to(&mut end, text);
-        end.append_escape(quote);
+        end.append_escape(behind);
     }
 
     #[inline]
@@ -210,8 +204,8 @@ mod tests {
                     text[at] = byte;
                     text[length / 2] = b'\n';
                     let mut appended = b"before".to_vec();
-                    escapes.append(&mut appended, &text);
-                    let mut expected = b"before".to_vec();
+                    escapes.append_between(&mut appended, escape(b"(\""), &text, escape(b"\")"));
+                    let mut expected = b"before(\"".to_vec();
                     for byte in text {
                         match byte {
                             b'"' => expected.extend(b"<quote>"),
@@ -220,6 +214,7 @@ mod tests {
                             other => expected.push(other),
                         }
                     }
+                    expected.extend(b"\")");
                     assert_eq!(appended, expected);
                 }
             }

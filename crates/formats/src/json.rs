@@ -66,7 +66,7 @@ impl StringForm {
 
     /// Appends a string, whose bytes must be text, with its quotes.
     pub fn write(&self, out: &mut Vec<u8>, text: &[u8]) {
-        self.escapes.append_between(out, self.quote, text);
+        self.escapes.append_between(out, self.quote, text, self.quote);
     }
 }
 

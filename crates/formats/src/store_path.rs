@@ -3,7 +3,15 @@
 //! Sources: C++ Nix 2.34 `libstore/path.cc`, `libstore/store-dir-config.cc` and the manual page
 //! "Complete Store Path Calculation".
 
-use std::{borrow::Cow, cmp::Ordering, collections::BTreeSet, fmt, str::FromStr, sync::Arc};
+use std::{
+    borrow::Cow,
+    cmp::Ordering,
+    collections::BTreeSet,
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+    str::FromStr,
+    sync::Arc,
+};
 
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
@@ -176,22 +184,44 @@ impl PartialOrd for StorePath {
 
 impl std::hash::Hash for StorePath {
     /// The digest alone: it differs wherever anything does.
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         state.write(self.hash_part().as_bytes());
+    }
+}
+
+/// For tables of paths that were computed: these start with digits that are a hash already.
+pub type DigestHash = BuildHasherDefault<DigestHasher>;
+
+/// Mixes the digits of a path.
+#[derive(Debug, Default)]
+pub struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for word in bytes.as_chunks().0 {
+            self.0 = (self.0 ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
 impl StorePath {
     /// A path from its digest and name.
     pub fn from_digest(digest: &[u8; 20], name: &str) -> Result<Self, StorePathError> {
-        let mut path = String::with_capacity(DIGEST_LEN + 1 + name.len());
-        path.push_str(str::from_utf8(&nix32::encode_digest(digest)).expect("digits are text"));
-        path.push('-');
-        path.push_str(name);
-        match check_name(name) {
-            Ok(()) => Ok(Self(path.into())),
-            Err(cause) => Err(StorePathError::BadName { path, cause: Box::new(cause) }),
+        let digits = nix32::encode_digest(digest);
+        if let Err(cause) = check_name(name) {
+            let digits = str::from_utf8(&digits).expect("digits are text");
+            let path = [digits, "-", name].concat();
+            return Err(StorePathError::BadName { path, cause: Box::new(cause) });
         }
+        let mut room = [b'-'; DIGEST_LEN + 1 + MAX_NAME_LEN];
+        let path = &mut room[..DIGEST_LEN + 1 + name.len()];
+        path[..DIGEST_LEN].copy_from_slice(&digits);
+        path[DIGEST_LEN + 1..].copy_from_slice(name.as_bytes());
+        Ok(Self(str::from_utf8(path).expect("digits and good names are text").into()))
     }
 
     /// `digest-name`.
@@ -374,7 +404,7 @@ impl StoreDir {
         output: &str,
         hash_modulo: &Hash,
     ) -> Result<StorePath, StorePathError> {
-        self.make_path(&format!("output:{output}"), hash_modulo, &output_path_name(derivation_name, output))
+        self.make_path(&["output:", output].concat(), hash_modulo, &output_path_name(derivation_name, output))
     }
 
     /// The path of a text with the given contents: `.drv` files, `builtins.toFile`.
@@ -418,10 +448,7 @@ impl StoreDir {
             _ if *references != References::default() => {
                 Err(StorePathError::ReferencesNotAllowed(name.into()))
             }
-            _ => {
-                let inner = format!("fixed:out:{}:{}:", address.method_and_algo(), hash.to_base16());
-                self.make_path("output:out", &Hash::sha256(inner.as_bytes()), name)
-            }
+            _ => self.make_path("output:out", &Hash::sha256(&address.fixed_text()), name),
         }
     }
 
@@ -442,8 +469,8 @@ impl fmt::Display for StoreDir {
 }
 
 /// The name of an output's path: that of the derivation, and `-output` unless it is `out`.
-pub fn output_path_name(derivation_name: &str, output: &str) -> String {
-    if output == "out" { derivation_name.into() } else { format!("{derivation_name}-{output}") }
+pub fn output_path_name<'a>(derivation_name: &'a str, output: &str) -> Cow<'a, str> {
+    if output == "out" { derivation_name.into() } else { [derivation_name, "-", output].concat().into() }
 }
 
 fn canonical(path: &str) -> String {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use nival_formats::store_path::DigestHash;
 use nival_formats::{DerivationFile, StorePath};
 
 use crate::add::{Existing, Source};
@@ -41,7 +42,7 @@ struct State {
     waiting: Vec<Item>,
     bytes: usize,
     /// The paths that wait or are being written.
-    pending: HashSet<StorePath>,
+    pending: HashSet<StorePath, DigestHash>,
     is_writing: bool,
     is_closed: bool,
     /// Why the writer could not do it; for the next one who asks.

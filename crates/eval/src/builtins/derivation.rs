@@ -3,7 +3,7 @@
 //! Which attributes are special is C++ Nix 2.34's `derivationStrictInternal` (`src/libexpr/primops.cc`).
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use nival_formats::derivation::{DerivationError, STRUCTURED_ATTRS_VARIABLE};
@@ -83,7 +83,8 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
 /// What the attributes say about outputs.
 #[derive(Default)]
 struct OutputSpec {
-    names: BTreeSet<String>,
+    /// Sorted.
+    names: Vec<String>,
     hash: Option<String>,
     algo: Option<HashAlgo>,
     method: Option<ContentAddressMethod>,
@@ -114,14 +115,14 @@ impl OutputSpec {
     fn set_names<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
         self.names.clear();
         for name in names {
-            if self.names.contains(name) {
+            let Err(place) = self.names.binary_search_by_key(&name, String::as_str) else {
                 return Err(EvalError::other(format!("duplicate derivation output '{name}'")));
-            }
+            };
             if name == "drvPath" {
                 // It would be the same attribute as the derivation's own path.
                 return Err(EvalError::other("invalid derivation output name 'drvPath'"));
             }
-            self.names.insert(name.to_owned());
+            self.names.insert(place, name.to_owned());
         }
         if self.names.is_empty() {
             return Err(EvalError::other("derivation cannot have an empty set of outputs"));
@@ -206,7 +207,7 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         args: Vec::new(),
         system: String::new(),
         builder: None,
-        spec: OutputSpec { names: BTreeSet::from(["out".to_owned()]), ..OutputSpec::default() },
+        spec: OutputSpec { names: vec!["out".to_owned()], ..OutputSpec::default() },
         contexts: Contexts::default(),
         members: structured.then(|| Vec::with_capacity(4096)),
         invalid_name: false,
@@ -238,7 +239,7 @@ impl Parts<'_> {
             return Err(invalid("required attribute 'system' missing".into()));
         }
         let spec = std::mem::take(&mut self.spec);
-        let single = spec.names.len() == 1 && spec.names.contains("out");
+        let single = spec.names == ["out"];
         if name.ends_with(".drv") && !(spec.method == Some(ContentAddressMethod::Text) && single) {
             return Err(invalid(
                 "derivation names are allowed to end in '.drv' only if they produce a single derivation file"
@@ -259,8 +260,8 @@ impl Parts<'_> {
             DerivationOutput::Deferred => Vec::new(),
             _ => outputs.iter().map(|output| (output.name, shown_to_builder(store_dir, output))).collect(),
         };
-        let mut env: Vec<(&[u8], &[u8])> =
-            self.env.iter().map(|(name, value)| (*name, value.bytes())).collect();
+        let mut env: Vec<(&[u8], &[u8])> = Vec::with_capacity(self.env.len() + spec.names.len());
+        env.extend(self.env.iter().map(|(name, value)| (*name, value.bytes())));
         for (name, shown) in &known {
             let variable = (name.as_bytes(), shown.as_bytes());
             match env.binary_search_by_key(&variable.0, |(name, _)| *name) {
@@ -397,16 +398,16 @@ impl Parts<'_> {
         if self.ignore_nulls && ev.force(value, pos)? == Value::NULL {
             return Ok(());
         }
-        match attr.name.as_bytes() {
-            b"__contentAddressed" => {
+        match attr.name {
+            Symbol::CONTENT_ADDRESSED => {
                 self.spec.content_addressed = ev.force_bool(value, pos, "")?;
                 if self.spec.content_addressed { require_feature(ev, "ca-derivations") } else { Ok(()) }
             }
-            b"__impure" => {
+            Symbol::IMPURE => {
                 self.spec.impure = ev.force_bool(value, pos, "")?;
                 if self.spec.impure { require_feature(ev, "impure-derivations") } else { Ok(()) }
             }
-            b"args" => {
+            Symbol::ARGS => {
                 for argument in ev.force_list(value, pos, "")?.iter() {
                     let frame = "while evaluating an element of the argument list";
                     let argument = ev.coerce_to_string(argument, Coercion::Derivation, pos, frame)?;
@@ -415,17 +416,17 @@ impl Parts<'_> {
                 }
                 Ok(())
             }
-            b"__structuredAttrs" if self.members.is_some() => Ok(()),
-            key if self.members.is_some() => self.take_structured(key, value),
-            key => self.take_variable(key, value),
+            Symbol::STRUCTURED_ATTRS if self.members.is_some() => Ok(()),
+            name if self.members.is_some() => self.take_structured(name, value),
+            name => self.take_variable(name, value),
         }
     }
 
-    fn take_variable(&mut self, key: &'static [u8], value: Value) -> Result<()> {
+    fn take_variable(&mut self, name: Symbol, value: Value) -> Result<()> {
         let ev = self.ev;
         let text = ev.coerce_to_text(value, Coercion::Derivation, self.pos, "", &mut self.contexts)?;
         let bytes = text.bytes();
-        if key == STRUCTURED_ATTRS_VARIABLE.as_bytes() {
+        if name == Symbol::JSON {
             let text = format!(
                 "In derivation '{}': setting structured attributes via '__json' is deprecated, and may be disallowed in \
                  future versions of Nix. Set '__structuredAttrs = true' instead.",
@@ -435,29 +436,30 @@ impl Parts<'_> {
             self.structured_attrs = Some(parse_structured(ev, bytes)?);
             return Ok(());
         }
-        match key {
-            b"builder" => self.builder = Some(text.clone()),
-            b"outputs" => self.spec.set_names(any_text(bytes).split_ascii_whitespace())?,
-            _ => self.take_text(key, bytes)?,
+        match name {
+            Symbol::BUILDER => self.builder = Some(text.clone()),
+            Symbol::OUTPUTS => self.spec.set_names(any_text(bytes).split_ascii_whitespace())?,
+            _ => self.take_text(name, bytes)?,
         }
-        self.env.push((key, text));
+        self.env.push((name.as_bytes(), text));
         Ok(())
     }
 
     /// What is said in text, structured or not.
-    fn take_text(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
-        match key {
-            b"system" => self.system = any_text(value),
-            b"outputHash" => self.spec.hash = Some(any_text(value)),
-            b"outputHashAlgo" => self.spec.algo = output_hash_algo(self.ev, &any_text(value))?,
-            b"outputHashMode" => self.spec.set_method(self.ev, &any_text(value), self.name)?,
+    fn take_text(&mut self, name: Symbol, value: &[u8]) -> Result<()> {
+        match name {
+            Symbol::SYSTEM => self.system = any_text(value),
+            Symbol::OUTPUT_HASH => self.spec.hash = Some(any_text(value)),
+            Symbol::OUTPUT_HASH_ALGO => self.spec.algo = output_hash_algo(self.ev, &any_text(value))?,
+            Symbol::OUTPUT_HASH_MODE => self.spec.set_method(self.ev, &any_text(value), self.name)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn take_structured(&mut self, key: &'static [u8], value: Value) -> Result<()> {
+    fn take_structured(&mut self, name: Symbol, value: Value) -> Result<()> {
         let (ev, pos) = (self.ev, self.pos);
+        let key = name.as_bytes();
         if let Some(members) = &mut self.members {
             members.push(if members.is_empty() { b'{' } else { b',' });
             StringForm::IN_DERIVATION.write(members, key);
@@ -465,13 +467,13 @@ impl Parts<'_> {
             super::json::write_in_derivation(members, &mut self.contexts, ev, value, pos)?;
             self.invalid_name |= !key.is_ascii() && utf8(key).is_err();
         }
-        match key {
-            b"builder" => {
+        match name {
+            Symbol::BUILDER => {
                 let builder = ev.force_string(value, pos, "")?;
                 self.contexts.add(builder.context());
                 self.builder = Some(Text::Kept(builder));
             }
-            b"outputs" => {
+            Symbol::OUTPUTS => {
                 let names = ev.force_list(value, pos, "")?.iter().map(|name| {
                     let name = ev.force_plain_string(name, pos, "")?;
                     Ok(any_text(name.bytes()))
@@ -479,20 +481,19 @@ impl Parts<'_> {
                 let names = names.collect::<Result<Vec<_>>>()?;
                 self.spec.set_names(names.iter().map(String::as_str))?;
             }
-            b"system" | b"outputHash" | b"outputHashAlgo" | b"outputHashMode" => {
+            Symbol::SYSTEM | Symbol::OUTPUT_HASH | Symbol::OUTPUT_HASH_ALGO | Symbol::OUTPUT_HASH_MODE => {
                 let value = ev.force_plain_string(value, pos, "")?;
-                self.take_text(key, value.bytes())?;
+                self.take_text(name, value.bytes())?;
             }
-            b"allowedReferences"
-            | b"allowedRequisites"
-            | b"disallowedReferences"
-            | b"disallowedRequisites"
-            | b"maxSize"
-            | b"maxClosureSize" => {
-                let key = utf8(key)?;
+            Symbol::ALLOWED_REFERENCES
+            | Symbol::ALLOWED_REQUISITES
+            | Symbol::DISALLOWED_REFERENCES
+            | Symbol::DISALLOWED_REQUISITES
+            | Symbol::MAX_SIZE
+            | Symbol::MAX_CLOSURE_SIZE => {
                 let text = format!(
                     "In a derivation named '{}', 'structuredAttrs' disables the effect of the derivation attribute \
-                     '{key}'; use 'outputChecks.<output>.{key}' instead",
+                     '{name}'; use 'outputChecks.<output>.{name}' instead",
                     self.name
                 );
                 ev.say(crate::host::MessageKind::Warning, text.as_bytes())?;

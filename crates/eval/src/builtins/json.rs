@@ -3,7 +3,7 @@
 use nival_formats::json::StringForm;
 use nival_syntax::{Pos, Symbol};
 
-use crate::context::{Context, ContextElement, Contexts};
+use crate::context::{Context, Contexts};
 use crate::error::{EvalError, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need, describe_type, place_or};
 use crate::json::{self, JsonError, JsonValue, Utf8Error};
@@ -190,9 +190,8 @@ impl Writer<'_> {
             View::Path(path) if !self.copies => self.string(&crate::path::shown(path.bytes())),
             View::Path(path) => {
                 let stored = ev.copy_to_store(path)?;
-                let name = ev.host().store_dir().display(&stored);
-                self.contexts.add(Context::of(ContextElement::Path(stored)));
-                self.string(name.as_bytes());
+                self.contexts.add(stored.context());
+                self.string(stored.bytes());
             }
             View::List(list) => self.list(list, place)?,
             View::Attrs(attrs) => self.set(value, attrs, place)?,

@@ -64,11 +64,7 @@ impl Evaluator {
         let value = if value.is_forced() { value } else { self.deeper(|| self.force(value, pos))? };
         match value.view() {
             View::String(string) => Ok(string),
-            View::Path(path) if how.copies() => {
-                let stored = self.copy_to_store(path)?;
-                let name = self.host().store_dir().display(&stored);
-                Ok(self.text(name, Context::of(ContextElement::Path(stored))))
-            }
+            View::Path(path) if how.copies() => self.copy_to_store(path),
             View::Path(path) => Ok(path),
             View::Attrs(attrs) => {
                 let _depth = self.enter(pos)?;

@@ -12,6 +12,7 @@ use nival_syntax::{Expr, Origin, Pos, ReadText, Source, Symbol, print};
 use super::{Env, Evaluator, SearchEntry, Sought, Verbosity};
 use crate::code::Run;
 use crate::compile::{Scope, Unit};
+use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::hash::WordHash;
 use crate::host::{EMBEDDED, FileType, MessageKind, SourceRequest};
@@ -36,7 +37,7 @@ pub(crate) struct Files {
     /// What `readDir` said of folders without links in their names.
     listed: Mutex<HashMap<Box<[u8]>, Attrs, WordHash>>,
     /// Copies of paths in the store.
-    stored: Mutex<HashMap<Vec<u8>, StorePath, WordHash>>,
+    stored: Mutex<HashMap<Vec<u8>, Str, WordHash>>,
     /// Entries of the search path that a warning was given of.
     told_entries: Mutex<BTreeSet<String>>,
     /// What may be read in pure or restricted evaluation.
@@ -551,10 +552,10 @@ impl Evaluator {
         Err(EvalError::new(ErrorKind::Impure, message))
     }
 
-    /// Copies a path to the store, once, under its own name.
-    pub fn copy_to_store(&self, path: Str) -> Result<StorePath> {
+    /// Copies a path to the store, once, under its own name. Gives the name of the copy, as a string that refers to it.
+    pub fn copy_to_store(&self, path: Str) -> Result<Str> {
         if let Some(stored) = lock(&self.shared.files.stored).get(path.bytes()) {
-            return Ok(stored.clone());
+            return Ok(*stored);
         }
         let source = to_path(path.bytes());
         let name = source.file_name().map_or_else(|| "source".into(), std::ffi::OsStr::to_string_lossy);
@@ -583,11 +584,12 @@ impl Evaluator {
             filter: None,
             expected: None,
         })?;
-        let shown = || self.host().store_dir().display(&stored);
-        self.talk(Verbosity::Chatty, || format!("copied source '{}' -> '{}'", source.display(), shown()))?;
+        let shown = self.host().store_dir().display(&stored);
+        self.talk(Verbosity::Chatty, || format!("copied source '{}' -> '{shown}'", source.display()))?;
         self.allow_store_path(&stored);
-        lock(&self.shared.files.stored).insert(path.bytes().to_vec(), stored.clone());
-        Ok(stored)
+        let string = self.text(shown, Context::of(ContextElement::Path(stored)));
+        lock(&self.shared.files.stored).insert(path.bytes().to_vec(), string);
+        Ok(string)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
-    escape::Escapes,
+    escape::{Escape, Escapes, escape},
     hash::{Hash, HashAlgo},
     store_path::{StoreDir, StorePath, name_bytes},
 };
@@ -111,10 +111,13 @@ impl Draft<'_> {
     pub(super) fn print_inputs(&self, store: &StoreDir, out: &mut Vec<u8>) {
         let mut printer = Printer(std::mem::take(out));
         printer.all(&self.input_derivations, |out, input| {
-            out.raw("(");
-            out.path(store, input.path);
-            out.raw(",");
-            out.input(&*input.outputs, input.dynamic);
+            out.raw("(\"");
+            out.bare_path(store, input.path);
+            out.raw("\",");
+            match input.dynamic {
+                None => out.names_of_input(&input.outputs),
+                dynamic => out.input(&*input.outputs, dynamic),
+            }
             out.raw(")");
         });
         *out = printer.0;
@@ -150,14 +153,12 @@ impl Draft<'_> {
         let variables =
             before.iter().copied().map(plain).chain(structured).chain(after.iter().copied().map(plain));
         out.all(variables, |out, (name, value, is_escaped)| {
-            out.raw("(");
-            out.string(name);
-            out.raw(",\"");
+            out.between(const { escape(b"(\"") }, name, const { escape(b"\",\"") });
             let of_output = self.outputs.iter().position(|output| output.name.as_bytes() == name);
             match of_output.filter(|_| outputs == Outputs::Masked) {
                 Some(output) => blanks.push((out.0.len(), output)),
                 None if is_escaped => out.0.extend_from_slice(value),
-                None => out.escaped(value),
+                None => return out.between(const { escape(b"") }, value, const { escape(b"\")") }),
             }
             out.raw("\")");
         });
@@ -190,7 +191,7 @@ pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>]) -> Vec<u8> {
         out.raw("(\"");
         input.hash.write_base16(&mut out.0);
         out.raw("\",");
-        out.names(&*input.outputs);
+        out.names_of_input(&input.outputs);
         out.raw(")");
     });
     out.0
@@ -211,15 +212,15 @@ impl Printer {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    fn escaped(&mut self, text: &[u8]) {
+    /// A text between pieces that are not escaped.
+    fn between(&mut self, before: Escape, text: &[u8], behind: Escape) {
         static TABLE: Escapes = ESCAPES;
-        TABLE.append(&mut self.0, text);
+        TABLE.append_between(&mut self.0, before, text, behind);
     }
 
     fn string(&mut self, text: impl AsRef<[u8]>) {
-        self.raw("\"");
-        self.escaped(text.as_ref());
-        self.raw("\"");
+        const QUOTE: Escape = escape(b"\"");
+        self.between(QUOTE, text.as_ref(), QUOTE);
     }
 
     /// A text that the reference does not escape (`derivations.cc`): names of outputs, the system, paths.
@@ -268,6 +269,11 @@ impl Printer {
     /// Names of outputs.
     fn names<T: AsRef<str>>(&mut self, names: impl IntoIterator<Item = T>) {
         self.all(names, Self::as_it_is);
+    }
+
+    /// The same for an input, which mostly is the one output of a derivation.
+    fn names_of_input(&mut self, names: &[&str]) {
+        if *names == ["out"] { self.raw("[\"out\"]") } else { self.names(names) }
     }
 
     fn input<T: AsRef<str>>(

@@ -80,7 +80,7 @@ impl Draft<'_> {
             references.push(input.path.clone());
         }
         references.extend(sources.cloned());
-        let path = store.path_of_text(&format!("{}.drv", self.name), &hash, &references)?;
+        let path = store.path_of_text(&[self.name, ".drv"].concat(), &hash, &references)?;
         let outputs =
             self.outputs.iter().filter_map(|output| Some((output.name.into(), output.path.clone()?)));
         Ok(DerivationFile { path, contents, hash, references, outputs: outputs.collect() })

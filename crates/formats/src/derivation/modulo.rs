@@ -6,7 +6,6 @@
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap},
-    hash::BuildHasherDefault,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -17,7 +16,7 @@ use super::{
 };
 use crate::{
     hash::{Hash, sha256_of},
-    store_path::{StoreDir, StorePath},
+    store_path::{DigestHash, StoreDir, StorePath},
 };
 
 /// The hash of a derivation modulo fixed outputs.
@@ -33,23 +32,7 @@ pub struct HashModulo {
 
 /// Hashes found so far, by path of the `.drv` file. Shared between threads.
 #[derive(Debug, Default)]
-pub struct HashModuloMemo(RwLock<HashMap<StorePath, HashModulo, BuildHasherDefault<DigestHasher>>>);
-
-/// Paths start with digits that are hashes already.
-#[derive(Default)]
-struct DigestHasher(u64);
-
-impl std::hash::Hasher for DigestHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for word in bytes.as_chunks().0 {
-            self.0 = (self.0 ^ u64::from_le_bytes(*word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+pub struct HashModuloMemo(RwLock<HashMap<StorePath, HashModulo, DigestHash>>);
 
 impl HashModuloMemo {
     /// The hash of a derivation, where it is known.
@@ -151,8 +134,11 @@ impl Draft<'_> {
         if kind != DerivationKind::Fixed {
             return None;
         }
-        let (method, hash) = (address.method_and_algo(), address.hash.to_base16());
-        Some(Hash::sha256(format!("fixed:out:{method}:{hash}:{store}/{path}").as_bytes()))
+        let mut text = address.fixed_text();
+        for piece in [store.as_str(), "/", path.as_str()] {
+            text.extend_from_slice(piece.as_bytes());
+        }
+        Some(Hash::sha256(&text))
     }
 
     pub(super) fn output_names(&self) -> Arc<[String]> {

@@ -206,7 +206,9 @@ impl Hash {
 
     /// SHA-256 of a byte string.
     pub fn sha256(data: &[u8]) -> Self {
-        Self::of(HashAlgo::Sha256, data)
+        let mut hash = Self::zero(HashAlgo::Sha256);
+        hash.bytes[..HashAlgo::Sha256.size()].copy_from_slice(&sha2::Sha256::digest(data));
+        hash
     }
 
     /// The algorithm.
@@ -222,8 +224,10 @@ impl Hash {
     /// Folds the hash to `N` bytes by exclusive or; store path digests are SHA-256 folded to 20.
     pub fn compress<const N: usize>(&self) -> [u8; N] {
         let mut out = [0; N];
-        for (i, byte) in self.as_bytes().iter().enumerate() {
-            out[i % N] ^= byte;
+        for bytes in self.as_bytes().chunks(N) {
+            for (folded, byte) in out.iter_mut().zip(bytes) {
+                *folded ^= byte;
+            }
         }
         out
     }
@@ -414,6 +418,18 @@ fn decode_base16(text: &[u8]) -> Option<Vec<u8>> {
 pub(crate) mod base64 {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+    const INVALID: u8 = 0xff;
+
+    const VALUES: [u8; 256] = {
+        let mut values = [INVALID; 256];
+        let mut digit = 0;
+        while digit < ALPHABET.len() {
+            values[ALPHABET[digit] as usize] = digit as u8;
+            digit += 1;
+        }
+        values
+    };
+
     pub(crate) const fn encoded_len(bytes: usize) -> usize {
         bytes.div_ceil(3) * 4
     }
@@ -436,14 +452,10 @@ pub(crate) mod base64 {
         let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
         let (mut bits, mut count) = (0_u32, 0);
         for c in text.iter().take_while(|c| **c != b'=').filter(|c| **c != b'\n') {
-            let digit = match c {
-                b'A'..=b'Z' => c - b'A',
-                b'a'..=b'z' => c - b'a' + 26,
-                b'0'..=b'9' => c - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
+            let digit = VALUES[usize::from(*c)];
+            if digit == INVALID {
+                return None;
+            }
             bits = bits << 6 | u32::from(digit);
             count += 6;
             if count >= 8 {
