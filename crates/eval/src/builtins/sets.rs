@@ -1,12 +1,9 @@
 //! Attribute sets, and what functions say of their arguments.
 
-use std::collections::HashMap;
-
 use nival_syntax::{Pos, Symbol};
 
 use crate::error::{EvalError, InFrame, Result};
 use crate::evaluator::{Evaluator, Need};
-use crate::hash::WordHash;
 use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Keys, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -254,17 +251,22 @@ fn zip_attrs_with(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value
     )?;
     let frame = "while evaluating a value of the list passed as second argument to builtins.zipAttrsWith";
     let _offer = ev.offer(Need::Value, list.iter());
-    let mut values: HashMap<Symbol, Vec<Value>, WordHash> = HashMap::default();
+    let mut entries: Vec<(Symbol, Value)> = Vec::new();
     for element in list.iter() {
-        for attr in ev.force_attrs(element, pos, frame)? {
-            values.entry(attr.name).or_default().push(attr.value);
-        }
+        let attrs = ev.force_attrs(element, pos, frame)?;
+        entries.extend(attrs.iter().map(|attr| (attr.name, attr.value)));
     }
-    let mut names: Vec<Symbol> = values.keys().copied().collect();
-    names.sort_unstable();
+    // A stable sort sees that each set is sorted, and keeps the order of the list.
+    entries.sort_by_key(|(name, _)| *name);
+    let of_one_name = || entries.chunk_by(|(name, _), (next, _)| name == next);
+    let names: Vec<Symbol> = of_one_name().map(|entries| entries[0].0).collect();
     let mut lists = ev.list_of(names.len());
-    for name in &names {
-        lists.push(ev.list(&values[name]));
+    for entries in of_one_name() {
+        let mut values = ev.list_of(entries.len());
+        for (_, value) in entries {
+            values.push(*value);
+        }
+        lists.push(values.finish().into());
     }
     Ok(Attrs::zipped(&ev.heap, function, &names, lists.finish()).into())
 }
