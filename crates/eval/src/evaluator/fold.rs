@@ -68,7 +68,7 @@ impl Evaluator {
     /// Keeps others from an attempt that comes too late.
     fn forestall(&self, attempt: Value) {
         if let Some(thunk) = Thunk::of(attempt)
-            && thunk.claim(self.owner).is_some()
+            && thunk.claim(self.owner, self.is_alone.get()).is_some()
         {
             thunk.finish(&self.heap, Value::NULL);
         }

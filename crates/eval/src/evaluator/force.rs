@@ -52,7 +52,11 @@ impl Evaluator {
 
     #[inline(never)]
     fn force_unknown(&self, place: &'static Slot, pos: Pos) -> Result<Value> {
-        let value = self.force(place.get(), pos)?;
+        let Some(thunk) = place.elsewhere() else { return self.compute(Thunk::at(place), pos) };
+        let value = match thunk.result() {
+            Some(value) => value,
+            None => self.compute(thunk, pos)?,
+        };
         place.set(value);
         Ok(value)
     }
@@ -68,14 +72,16 @@ impl Evaluator {
 
     #[inline(never)]
     fn compute(&self, thunk: Thunk, pos: Pos) -> Result<Value> {
-        let Some(suspension) = thunk.claim(self.owner) else { return self.join(thunk, pos) };
+        let Some(suspension) = thunk.claim(self.owner, self.is_alone.get()) else {
+            return self.join(thunk, pos);
+        };
+        if let Err(error) = self.check_stack(pos) {
+            return Err(self.fail(thunk, suspension, error));
+        }
         let before = self.heap.handed_out();
-        let result = match self.check_stack(pos) {
-            Err(error) => Err(error),
-            Ok(()) => match suspension.work(thunk) {
-                Work::Code(code, env) => code.run(self, env),
-                Work::Element(element) => self.compute_element(element, thunk, suspension, pos),
-            },
+        let result = match suspension.work(thunk) {
+            Work::Code(code, env) => code.run(self, env),
+            Work::Element(element) => self.compute_element(element, thunk, suspension, pos),
         };
         if self.heap.handed_out() - before >= LARGE {
             self.clear_stack();

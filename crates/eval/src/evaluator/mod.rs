@@ -64,6 +64,8 @@ pub struct Evaluator {
     pub(crate) pieces: RefCell<Vec<Str>>,
     /// This evaluator's number, above zero.
     owner: u32,
+    /// Whether no other evaluator can have come to know its values.
+    is_alone: Cell<bool>,
     /// How many more calls may be inside of each other; below zero there is one too many.
     calls_left: Cell<i64>,
     /// The lowest address that the stack may reach. Another thread sets it to the highest to stop this one.
@@ -135,11 +137,13 @@ impl Evaluator {
         let shared = Shared { host, settings, files, crew, made, inputs, globals, show_trace };
         let mut evaluator = Evaluator::fork(&SharedState(Arc::new(shared)));
         evaluator.place = place;
+        evaluator.is_alone = Cell::new(true);
         evaluator
     }
 
     /// What to hand to another thread for [`Evaluator::fork`].
     pub fn shared(&self) -> SharedState {
+        self.is_alone.set(false);
         SharedState(self.shared.clone())
     }
 
@@ -161,6 +165,7 @@ impl Evaluator {
             compared: equality::no_compared_sets(),
             pieces: RefCell::default(),
             owner,
+            is_alone: Cell::new(false),
             calls_left: Cell::new(shared.0.settings.max_call_depth.into()),
             stack_limit,
             cleared: Cell::default(),

@@ -105,6 +105,15 @@ impl Slot {
         (word & TAG_MASK != 0).then(|| unsafe { Value::from_bits(word) })
     }
 
+    /// The other place that it leads to, if it does.
+    #[inline(always)]
+    pub(crate) fn elsewhere(&self) -> Option<Thunk> {
+        let word = self.0.load(Ordering::Acquire);
+        let leads = word & TAG_MASK == 0 && (OWNER_LIMIT << TAG_BITS..CLOSURES_FROM).contains(&word);
+        // SAFETY: such a word is the address of another place, which lives as long as the process.
+        leads.then(|| Thunk(unsafe { &*std::ptr::with_exposed_provenance(word as usize) }))
+    }
+
     /// The value, if one was put in yet (frames are zeroed first and then filled).
     #[inline(always)]
     pub(crate) fn get_if_set(&'static self) -> Option<Value> {
@@ -134,6 +143,12 @@ impl PartialEq for Thunk {
 }
 
 impl Thunk {
+    /// That of a place which leads to no other.
+    #[inline(always)]
+    pub(crate) fn at(place: &'static Slot) -> Thunk {
+        Thunk(place)
+    }
+
     /// The thunk a value points to.
     #[inline(always)]
     pub(crate) fn of(value: Value) -> Option<Thunk> {
@@ -228,9 +243,10 @@ impl Thunk {
         word & TAG_MASK == 0 && word < OWNER_LIMIT << TAG_BITS && word >> TAG_BITS & ELEMENT != 0
     }
 
-    /// Tries to become the one who computes it.
+    /// Tries to become the one who computes it. Who is alone with it needs no atomic exchange for that, which costs as much as
+    /// all else that is done to begin.
     #[inline(always)]
-    pub(crate) fn claim(self, owner: u32) -> Option<Suspension> {
+    pub(crate) fn claim(self, owner: u32, is_alone: bool) -> Option<Suspension> {
         let word = self.0.0.load(Ordering::Relaxed);
         if word & TAG_MASK != 0 || word < CLOSURES_FROM {
             return None;
@@ -241,6 +257,10 @@ impl Thunk {
             return None;
         }
         let claimed = u64::from(owner) << TAG_BITS;
+        if is_alone {
+            self.0.0.store(claimed, Ordering::Relaxed);
+            return Some(Suspension(closure));
+        }
         let old = self.0.0.compare_exchange(word, claimed, Ordering::Acquire, Ordering::Relaxed);
         old.is_ok().then_some(Suspension(closure))
     }
