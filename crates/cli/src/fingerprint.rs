@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nival_eval::host::FileType;
+use nival_eval::host::Listing;
 use nival_formats::HashAlgo;
 use rustix::fs::Stat;
 
@@ -18,7 +18,7 @@ pub(crate) fn hash(bytes: &[u8]) -> Hash {
 }
 
 /// Of the names and types in a folder, in whatever order they come.
-pub(crate) fn hash_listing(listing: &[(Vec<u8>, FileType)]) -> Hash {
+pub(crate) fn hash_listing(listing: &Listing) -> Hash {
     let mut listing: Vec<_> = listing.iter().collect();
     listing.sort_unstable_by_key(|(name, _)| name);
     let mut text = Vec::with_capacity(listing.len() * 16);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nival_eval::host::{
-    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Realised,
+    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, Listing, MessageKind, Realised,
     Registries, Shown, SourceRequest,
 };
 use nival_eval::{ContextElement, is_pseudo_url};
@@ -244,12 +244,12 @@ impl Host for WorldHost {
         self.0.parse_cache().is_some_and(ParseCache::has_room)
     }
 
-    fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+    fn read_dir(&self, path: &Path) -> io::Result<Listing> {
         if let Some(inside) = embedded(path) {
             let entries = nival_library::read_dir(inside).ok_or_else(not_found)?;
             return Ok(entries
                 .into_iter()
-                .map(|(name, kind)| (name.as_bytes().to_vec(), embedded_type(kind)))
+                .map(|(name, kind)| (name.as_bytes().into(), embedded_type(kind)))
                 .collect());
         }
         Ok(self.list(path, &self.real(path)?)?.entries)

@@ -4,7 +4,7 @@ use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::path::Path;
 
-use nival_eval::host::FileType;
+use nival_eval::host::{FileType, Listing};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, Stat};
 
 /// What is in a file, links followed, and what it was when it was opened.
@@ -38,9 +38,6 @@ fn read_open(mut file: std::fs::File, stat: &Stat) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// The names in a folder and what they are.
-pub(crate) type Listing = Vec<(Vec<u8>, FileType)>;
-
 /// What is in a folder, and what the folder was when it was opened.
 pub(crate) fn read_dir(path: &Path) -> io::Result<(Listing, Stat)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -63,7 +60,7 @@ pub(crate) fn read_dir(path: &Path) -> io::Result<(Listing, Stat)> {
             }
             kind => kind,
         };
-        entries.push((name.to_bytes().to_vec(), file_type(kind)));
+        entries.push((name.to_bytes().to_vec().into(), file_type(kind)));
     }
     Ok((entries, stat))
 }
@@ -117,7 +114,7 @@ mod tests {
             ("one", FileType::Regular),
             ("pipe", FileType::Unknown),
         ];
-        assert_eq!(entries, expected.map(|(name, kind)| (name.as_bytes().to_vec(), kind)));
+        assert_eq!(entries, expected.map(|(name, kind)| (name.as_bytes().into(), kind)));
         assert_eq!(read_dir(&path("one")).unwrap_err().kind(), io::ErrorKind::NotADirectory);
         assert_eq!(read_dir(&path("missing")).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(read(&path("folder")).is_err());

@@ -1,5 +1,6 @@
 //! What the evaluator asks of the world: the one way out of it.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use nival_formats::{ContentAddressMethod, Derivation, DerivationFile, Hash, Input, StoreDir, StorePath};
@@ -38,7 +39,7 @@ pub trait Host: Send + Sync {
         false
     }
     /// The names in a folder, in any order.
-    fn read_dir(&self, path: &Path) -> std::io::Result<Vec<(Vec<u8>, FileType)>>;
+    fn read_dir(&self, path: &Path) -> std::io::Result<Listing>;
     /// What is at a path, without following a symbolic link at its end; `None` if there is nothing.
     fn file_type(&self, path: &Path) -> std::io::Result<Option<FileType>>;
     /// Where a symbolic link points.
@@ -103,6 +104,9 @@ pub trait Host: Send + Sync {
 
 /// Paths that start with this name files of the embedded library.
 pub const EMBEDDED: &str = "/__nival__/";
+
+/// The names in a folder and what they are.
+pub type Listing = Vec<(Cow<'static, [u8]>, FileType)>;
 
 /// What a path is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

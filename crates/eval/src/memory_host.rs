@@ -16,8 +16,8 @@ use nival_formats::{
 
 use crate::context::ContextElement;
 use crate::host::{
-    Download, Downloaded, FetchedInput, FileType, Filter, Host, HostError, MessageKind, Realised, Registries,
-    SourceRequest,
+    Download, Downloaded, FetchedInput, FileType, Filter, Host, HostError, Listing, MessageKind, Realised,
+    Registries, SourceRequest,
 };
 
 /// A file, folder or link in memory.
@@ -328,10 +328,10 @@ impl Host for MemoryHost {
         contents.ok_or_else(absent)?
     }
 
-    fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+    fn read_dir(&self, path: &Path) -> io::Result<Listing> {
         let entries = self.look(path, Follow::All, |node| match node {
             Node::Directory(entries) => {
-                Ok(entries.iter().map(|(name, node)| (name.clone(), node.file_type())).collect())
+                Ok(entries.iter().map(|(name, node)| (name.clone().into(), node.file_type())).collect())
             }
             _ => Err(io::Error::from(io::ErrorKind::NotADirectory)),
         })?;

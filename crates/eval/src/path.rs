@@ -6,6 +6,13 @@ use std::path::{Path, PathBuf};
 
 /// An absolute path without `.`, `..`, empty parts and a slash at the end.
 pub(crate) fn canonical(path: &[u8]) -> Vec<u8> {
+    let may_change = |pair: &[u8; 2]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+    if let [b'/', .., last] = path
+        && *last != b'/'
+        && !path.array_windows().any(may_change)
+    {
+        return path.to_vec();
+    }
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in path.split(|byte| *byte == b'/') {
         match part {

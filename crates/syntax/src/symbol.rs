@@ -102,7 +102,15 @@ impl Symbol {
     }
 
     fn of_long(bytes: &[u8]) -> Symbol {
-        TABLE.intern(&Name::new(bytes), hash_long(bytes))
+        TABLE.intern(&Name::new(bytes))
+    }
+
+    /// The symbols of many names in their order, sooner than one by one.
+    pub fn of_many<'n>(names: impl IntoIterator<Item = &'n [u8]>) -> Vec<Symbol> {
+        let names = names.into_iter();
+        let mut many = Many::with_capacity(names.size_hint().0);
+        names.for_each(|name| many.add(Name::new(name)));
+        many.symbols()
     }
 
     /// All symbols there are so far.
@@ -269,7 +277,7 @@ impl Word {
     }
 
     #[inline]
-    fn hash(self) -> u64 {
+    pub(crate) fn hash(self) -> u64 {
         mix(mix(self.low ^ K0, self.high ^ K1) ^ u64::from(self.length), K0)
     }
 }
@@ -318,14 +326,15 @@ impl Recent {
 
     #[cold]
     fn look_up(place: &Cell<u32>, word: Word, hash: u64) -> Symbol {
-        let symbol = TABLE.intern(&Name::new(word.bytes(&mut [0; Word::MAX])), hash);
+        let symbol = TABLE.intern(&Name::of_word(word, hash, word.bytes(&mut [0; Word::MAX])));
         place.set(symbol.id());
         symbol
     }
 }
 
 /// A name's bytes as its slot has them.
-struct Name<'a> {
+pub(crate) struct Name<'a> {
+    hash: u64,
     bytes: &'a [u8],
     /// Those of them that come first, with zeros behind a shorter name.
     first: u64,
@@ -340,11 +349,58 @@ const LONG: u64 = 0xff << TAG;
 /// The longest name whose bytes are in the slot.
 const SHORT: usize = 15;
 
-impl Name<'_> {
-    fn new(bytes: &[u8]) -> Name<'_> {
-        let start = &bytes[..bytes.len().min(Word::MAX)];
-        let word = Word::new(start).unwrap_or(Word::EMPTY);
-        Name { bytes, first: word.low, rest: if bytes.len() <= SHORT { word.short_rest() } else { LONG } }
+impl<'a> Name<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Name<'a> {
+        match (Word::new(bytes), bytes.first_chunk()) {
+            (Some(word), _) => Name::of_word(word, word.hash(), bytes),
+            (None, first) => {
+                let first = first.map_or(0, |first| u64::from_le_bytes(*first));
+                Name { hash: hash_long(bytes), bytes, first, rest: LONG }
+            }
+        }
+    }
+
+    /// The name that a word is, with its hash and the same bytes.
+    #[inline]
+    pub(crate) fn of_word(word: Word, hash: u64, bytes: &'a [u8]) -> Name<'a> {
+        let rest = if bytes.len() <= SHORT { word.short_rest() } else { LONG };
+        Name { hash, bytes, first: word.low, rest }
+    }
+}
+
+/// Names that become symbols together: what the table has of some is fetched from memory before any of it is needed,
+/// as to wait for each by itself takes most of the time.
+pub(crate) struct Many<'a> {
+    names: Vec<Name<'a>>,
+    symbols: Vec<Symbol>,
+}
+
+impl<'a> Many<'a> {
+    const AT_ONCE: usize = 32;
+
+    pub(crate) fn with_capacity(count: usize) -> Many<'a> {
+        Many { names: Vec::with_capacity(Many::AT_ONCE.min(count)), symbols: Vec::with_capacity(count) }
+    }
+
+    #[inline]
+    pub(crate) fn add(&mut self, name: Name<'a>) {
+        self.names.push(name);
+        if self.names.len() == Many::AT_ONCE {
+            self.find();
+        }
+    }
+
+    fn find(&mut self) {
+        let table = &*TABLE;
+        let seen = self.names.iter().fold(0, |seen, name| seen ^ table.shard(name.hash).look(name.hash));
+        std::hint::black_box(seen);
+        self.symbols.extend(self.names.iter().map(|name| table.intern(name)));
+        self.names.clear();
+    }
+
+    pub(crate) fn symbols(mut self) -> Vec<Symbol> {
+        self.find();
+        self.symbols
     }
 }
 
@@ -459,11 +515,11 @@ struct Writer {
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let table = Table { shards: std::array::from_fn(|_| Shard::new()) };
     for (index, text) in WELL_KNOWN.iter().enumerate() {
-        let hash = Word::new(text).map_or_else(|| hash_long(text), Word::hash);
-        let shard = table.shard(hash);
+        let name = Name::new(text);
+        let shard = table.shard(name.hash);
         let mut writer = shard.writer.lock().expect("nothing panics under this lock");
-        slot(index as u32).put(&Name::new(text), &mut writer);
-        shard.insert(&mut writer, hash, index as u32 + 1);
+        slot(index as u32).put(&name, &mut writer);
+        shard.insert(&mut writer, name.hash, index as u32 + 1);
     }
     table
 });
@@ -473,19 +529,19 @@ impl Table {
         &self.shards[(hash & ((1 << SHARD_BITS) - 1)) as usize]
     }
 
-    fn intern(&self, name: &Name<'_>, hash: u64) -> Symbol {
-        let shard = self.shard(hash);
-        if let Some(symbol) = shard.find(name, hash) {
+    fn intern(&self, name: &Name<'_>) -> Symbol {
+        let shard = self.shard(name.hash);
+        if let Some(symbol) = shard.find(name) {
             return symbol;
         }
         let mut writer = shard.writer.lock().expect("nothing panics under this lock");
-        if let Some(symbol) = shard.find(name, hash) {
+        if let Some(symbol) = shard.find(name) {
             return symbol;
         }
         let index = NEXT.fetch_add(1, Ordering::Relaxed);
         let id = index.checked_add(1).and_then(NonZeroU32::new).expect("memory ends before 2^32 symbols do");
         slot(index).put(name, &mut writer);
-        shard.insert(&mut writer, hash, id.get());
+        shard.insert(&mut writer, name.hash, id.get());
         Symbol(id)
     }
 }
@@ -501,14 +557,22 @@ impl Shard {
         unsafe { &*self.places.load(Ordering::Acquire) }
     }
 
-    fn find(&self, name: &Name<'_>, hash: u64) -> Option<Symbol> {
+    /// Looks at what [`Shard::find`] will look at first, and tells something that only looking can tell.
+    #[inline]
+    fn look(&self, hash: u64) -> u64 {
         let places = self.places();
-        let mut place = (hash >> 32) as usize;
+        let entry = places[(hash >> 32) as usize & (places.len() - 1)].load(Ordering::Acquire);
+        slot((entry as u32).saturating_sub(1)).first.load(Ordering::Relaxed)
+    }
+
+    fn find(&self, name: &Name<'_>) -> Option<Symbol> {
+        let places = self.places();
+        let mut place = (name.hash >> 32) as usize;
         loop {
             place &= places.len() - 1;
             let entry = places[place].load(Ordering::Acquire);
             let id = NonZeroU32::new(entry as u32)?;
-            if entry >> 32 == hash >> 32 && slot(id.get() - 1).is(name) {
+            if entry >> 32 == name.hash >> 32 && slot(id.get() - 1).is(name) {
                 return Some(Symbol(id));
             }
             place += 1;

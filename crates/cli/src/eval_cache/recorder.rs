@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nival_eval::ContextElement;
 use nival_eval::host::{
-    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, MessageKind, Realised,
+    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, Listing, MessageKind, Realised,
     Registries, SourceRequest,
 };
 use nival_formats::input::InputKind;
@@ -345,7 +345,7 @@ impl Host for Recorder {
         self.inner.keeps_trees()
     }
 
-    fn read_dir(&self, path: &Path) -> io::Result<Vec<(Vec<u8>, FileType)>> {
+    fn read_dir(&self, path: &Path) -> io::Result<Listing> {
         let real = match self.place(path, true) {
             Place::Embedded => return self.inner.read_dir(path),
             Place::Store(root) => {

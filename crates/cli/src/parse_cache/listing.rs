@@ -1,12 +1,10 @@
 //! The names and types in a folder as bytes, in the order in which the system gave them: symbols are numbered in the
 //! order in which they are met.
 
-use nival_eval::host::FileType;
-
-use crate::reading::Listing;
+use nival_eval::host::{FileType, Listing};
 
 /// Nothing if a name is longer than file systems have them.
-pub(super) fn encode(entries: &[(Vec<u8>, FileType)]) -> Option<Vec<u8>> {
+pub(super) fn encode(entries: &Listing) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(entries.len() * 16);
     for (name, kind) in entries {
         bytes.push(match kind {
@@ -22,8 +20,8 @@ pub(super) fn encode(entries: &[(Vec<u8>, FileType)]) -> Option<Vec<u8>> {
 }
 
 /// Nothing if the bytes are no listing.
-pub(super) fn decode(mut bytes: &[u8]) -> Option<Listing> {
-    let mut entries = Vec::new();
+pub(super) fn decode(mut bytes: &'static [u8]) -> Option<Listing> {
+    let mut entries = Vec::with_capacity(bytes.len() / 16);
     while let Some(([kind, length], rest)) = bytes.split_first_chunk() {
         let (name, rest) = rest.split_at_checked(usize::from(*length))?;
         let kind = match kind {
@@ -33,7 +31,7 @@ pub(super) fn decode(mut bytes: &[u8]) -> Option<Listing> {
             4 => FileType::Unknown,
             _ => return None,
         };
-        entries.push((name.to_vec(), kind));
+        entries.push((name.into(), kind));
         bytes = rest;
     }
     bytes.is_empty().then_some(entries)
@@ -51,12 +49,12 @@ mod tests {
             ("link", FileType::Symlink),
             ("", FileType::Unknown),
         ]
-        .map(|(name, kind)| (name.into(), kind))
+        .map(|(name, kind)| (name.as_bytes().into(), kind))
         .into();
-        let bytes = encode(&entries).expect("short names");
-        assert_eq!(decode(&bytes), Some(entries));
+        let bytes: &'static [u8] = encode(&entries).expect("short names").leak();
+        assert_eq!(decode(bytes), Some(entries));
         assert_eq!(decode(&[]), Some(Vec::new()));
-        assert_eq!(encode(&[(vec![b'x'; 256], FileType::Regular)]), None);
+        assert_eq!(encode(&vec![(vec![b'x'; 256].into(), FileType::Regular)]), None);
         for length in 1..bytes.len() {
             let cut = decode(&bytes[..length]);
             assert!(cut.is_none_or(|entries| encode(&entries).as_deref() == Some(&bytes[..length])));

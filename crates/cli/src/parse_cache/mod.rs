@@ -20,12 +20,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use nival_eval::host::Listing;
 use rustix::fs::{FileType, Stat};
 
 use crate::context::Context;
 use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, reliable};
 use crate::lock::lock;
-use crate::reading::{self, Listing};
+use crate::reading;
 use file_systems::{FileSystems, Telling};
 use pack::{Entry, Kept, Kind, Proof, Stamp};
 use packs::{Folder, LARGEST_PACK, Mapped};

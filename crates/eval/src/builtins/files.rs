@@ -304,16 +304,17 @@ fn hash_parts(contents: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn read_dir(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let path = ev.realise_file(arguments[0], pos)?;
     let entries = ev.read_dir(&path)?;
+    let names = Symbol::of_many(entries.iter().map(|(name, _)| &**name));
     let mut attrs = AttrsBuilder::with_capacity(entries.len());
     let mut last = None;
-    for (name, kind) in entries {
+    for (name, (_, kind)) in names.into_iter().zip(entries) {
         // Most folders have one kind of thing in them.
         let shown = match last {
             Some((last, shown)) if last == kind => shown,
             _ => ev.string(kind.name()),
         };
         last = Some((kind, shown));
-        attrs.add(Symbol::intern(name), shown);
+        attrs.add(name, shown);
     }
     let entries = attrs.build(&ev.heap);
     ev.note_listing(&path, entries);

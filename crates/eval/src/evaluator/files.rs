@@ -15,7 +15,7 @@ use crate::compile::{Scope, Unit};
 use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::hash::WordHash;
-use crate::host::{EMBEDDED, FileType, MessageKind, SourceRequest};
+use crate::host::{EMBEDDED, FileType, Listing, MessageKind, SourceRequest};
 use crate::path::{split_last, to_bytes, to_path, to_path_buf};
 use crate::value::{Attrs, Str, Value};
 
@@ -200,7 +200,7 @@ impl Evaluator {
     }
 
     /// What is in a folder that may be read.
-    pub fn read_dir(&self, path: &Path) -> Result<Vec<(Vec<u8>, FileType)>> {
+    pub fn read_dir(&self, path: &Path) -> Result<Listing> {
         self.check_access(path)?;
         let mut entries = self.host().read_dir(path).map_err(|error| match error.kind() {
             kind @ std::io::ErrorKind::NotADirectory => {
@@ -292,7 +292,10 @@ impl Evaluator {
                     let joined = path.parent().unwrap_or(Path::new("/")).join(target);
                     path = to_path_buf(&crate::path::canonical(joined.as_os_str().as_encoded_bytes())).into();
                 }
-                Some(FileType::Directory) => return Ok(path.join("default.nix").into()),
+                Some(FileType::Directory) => {
+                    self.note_folder(&here);
+                    return Ok(path.join("default.nix").into());
+                }
                 Some(_) => return Ok(path),
                 None => return Err(self.missing(&path, Sought::Kind)),
             }
@@ -344,14 +347,16 @@ impl Evaluator {
         };
         match kind {
             Some(FileType::Symlink) => return Ok(self.resolve_links(&path)?.into()),
-            // Files in it will be asked for next.
-            Some(FileType::Directory) => {
-                let bytes = path.as_os_str().as_encoded_bytes();
-                lock(&self.shared.files.directories).entry(bytes.into()).or_default();
-            }
+            Some(FileType::Directory) => self.note_folder(&path),
             _ => {}
         }
         Ok(path)
+    }
+
+    /// Notes that a path without links in its name is a folder: files in it will be asked for next.
+    fn note_folder(&self, path: &Path) {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        lock(&self.shared.files.directories).entry(bytes.into()).or_default();
     }
 
     /// Keeps what a folder has, so that the folders in it need not be looked at.

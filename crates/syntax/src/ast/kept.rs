@@ -11,7 +11,7 @@
 use super::tables::{View, keep_entries};
 use super::{Ast, Context, ExprId, Keep};
 use crate::source::ReadText;
-use crate::symbol::{K0, K1, Recent, Word, mix};
+use crate::symbol::{K0, K1, Many, Name, Word, mix};
 use crate::{Origin, Source, Symbol, TooMuchText};
 
 /// What any bytes are a value of.
@@ -99,7 +99,7 @@ impl KeptParts {
             let name = symbol.as_bytes();
             lengths.push(name.len() as u32);
             match Word::new(name) {
-                Some(word) => short.push(word.halves()),
+                Some(word) => short.push(word.halves().map(u64::to_le)),
                 None => long.extend_from_slice(name),
             }
         }
@@ -202,16 +202,18 @@ impl KeptTree {
         let lengths = self.table::<u32>(0)?;
         let mut short = self.table::<[u64; 2]>(1)?.iter();
         let mut long = self.table::<u8>(2)?;
-        let mut symbols = Recent::with(|recent| {
-            let symbol = |length: &u32| {
-                if *length as usize > Word::MAX {
-                    return Some(Symbol::intern(long.split_off(..*length as usize)?));
-                }
-                Some(recent.symbol(Word::of_halves(*length, *short.next()?)))
-            };
-            lengths.iter().map(symbol).collect::<Option<Vec<Symbol>>>()
-        })?;
-        Some(keep_entries(&mut symbols, keep))
+        let mut names = Many::with_capacity(lengths.len());
+        for length in lengths {
+            let size = *length as usize;
+            names.add(if size > Word::MAX {
+                Name::new(long.split_off(..size)?)
+            } else {
+                let halves = short.next()?;
+                let word = Word::of_halves(*length, halves.map(u64::from_le));
+                Name::of_word(word, word.hash(), &bytes_of(halves)[..size])
+            });
+        }
+        Some(keep_entries(&mut names.symbols(), keep))
     }
 
     /// The source of the tree, whose text is read only when it is to be shown.
