@@ -244,6 +244,12 @@ impl Host for WorldHost {
         self.0.parse_cache().is_some_and(ParseCache::has_room)
     }
 
+    fn put_away(&self) {
+        if let Some(cache) = self.0.parse_cache() {
+            cache.put_away();
+        }
+    }
+
     fn read_dir(&self, path: &Path) -> io::Result<Listing> {
         if let Some(inside) = embedded(path) {
             let entries = nival_library::read_dir(inside).ok_or_else(not_found)?;

@@ -38,6 +38,9 @@ pub trait Host: Send + Sync {
     fn keeps_trees(&self) -> bool {
         false
     }
+    /// Values take more memory than they did: what the host gave out and can have again, trees first of all, need not stay in
+    /// memory where nobody looks at it.
+    fn put_away(&self) {}
     /// The names in a folder, in any order.
     fn read_dir(&self, path: &Path) -> std::io::Result<Listing>;
     /// What is at a path, without following a symbolic link at its end; `None` if there is nothing.

@@ -345,6 +345,10 @@ impl Host for Recorder {
         self.inner.keeps_trees()
     }
 
+    fn put_away(&self) {
+        self.inner.put_away();
+    }
+
     fn read_dir(&self, path: &Path) -> io::Result<Listing> {
         let real = match self.place(path, true) {
             Place::Embedded => return self.inner.read_dir(path),

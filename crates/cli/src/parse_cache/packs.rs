@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nival_formats::{HashAlgo, Hasher};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
-use rustix::mm::{MapFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::file_systems::{Telling, telling_at};
 use super::pack::{self, Entry, Kept, Kind, Pack, Put};
@@ -55,7 +55,7 @@ pub(super) struct Folder {
 pub(super) struct Mapped {
     name: String,
     pack: Pack<'static>,
-    size: u64,
+    bytes: &'static [u8],
     used: SystemTime,
     was_of_use: AtomicBool,
 }
@@ -67,6 +67,18 @@ impl Mapped {
 
     pub(super) fn note_use(&self) {
         self.was_of_use.store(true, Ordering::Relaxed);
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Has the system take the pages of the file out of the process's memory. What is looked at again comes back.
+    pub(super) fn put_away(&self) {
+        let start = self.bytes.as_ptr().cast_mut().cast();
+        // SAFETY: the bytes are a mapping of their own, of a file, which was never written to: they stay what they are. If
+        // the advice is refused, they stay where they are as well.
+        let _ = unsafe { rustix::mm::madvise(start, self.bytes.len(), Advice::LinuxDontNeed) };
     }
 }
 
@@ -143,13 +155,7 @@ impl Folder {
             name = mark_checked(folder, &file, name);
         }
         let used = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-        Ok(Some(Mapped {
-            name,
-            pack,
-            size: bytes.len() as u64,
-            used: UNIX_EPOCH + used,
-            was_of_use: AtomicBool::new(false),
-        }))
+        Ok(Some(Mapped { name, pack, bytes, used: UNIX_EPOCH + used, was_of_use: AtomicBool::new(false) }))
     }
 
     /// The bytes of a file of the user's own.
@@ -280,15 +286,15 @@ fn names(folder: &OwnedFd) -> impl Iterator<Item = String> {
 /// entry is copied a few times in its life and there are few packs.
 fn to_merge(mut size: u64, packs: &[Mapped]) -> Vec<&Mapped> {
     let mut smallest_first: Vec<&Mapped> = packs.iter().collect();
-    smallest_first.sort_unstable_by_key(|mapped| mapped.size);
+    smallest_first.sort_unstable_by_key(|mapped| mapped.size());
     let surplus = packs.len().saturating_sub(MOST_PACKS);
     let mut merged = 0;
     for mapped in &smallest_first {
-        let is_small = mapped.size < 2 * size || merged < surplus;
-        if !is_small || size + mapped.size > LARGEST_PACK {
+        let is_small = mapped.size() < 2 * size || merged < surplus;
+        if !is_small || size + mapped.size() > LARGEST_PACK {
             break;
         }
-        size += mapped.size;
+        size += mapped.size();
         merged += 1;
     }
     smallest_first.truncate(merged);
@@ -428,8 +434,22 @@ mod tests {
         for number in 0..200 {
             assert_eq!(found(&packs, &format!("/{number}")).unwrap(), b"small");
         }
-        let total: u64 = packs.iter().map(|mapped| mapped.size).sum();
+        let total: u64 = packs.iter().map(|mapped| mapped.size()).sum();
         assert!(total < 200 * 256, "superseded entries are dropped: {total}");
+    }
+
+    #[test]
+    fn what_is_put_away_comes_back() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = folder(&place, "aa");
+        folder.write(&[entry("/a", large("kept")), entry("/b", b"b")], &[]);
+        let packs = folder.open();
+        let before = packs[0].find(Kind::Tree, b"/a").unwrap().bytes;
+        // It does whether the file still has its name or not.
+        fs::remove_file(&files(&folder)[0]).unwrap();
+        packs[0].put_away();
+        assert_eq!(before, large("kept"));
+        assert_eq!(found(&packs, "/b").unwrap(), b"b");
     }
 
     #[test]

@@ -22,6 +22,9 @@ const LARGE: usize = 2 << 20;
 /// So much of the stack is cleared: few evaluations go deeper.
 const CLEARED: usize = 192 << 10;
 
+/// After so many bytes more, what the host can have again is put away.
+const PUT_AWAY_AFTER: usize = 8 << 20;
+
 const SPINS: u32 = 64;
 /// In microseconds.
 const SHORTEST_NAP: u32 = 5;
@@ -85,6 +88,7 @@ impl Evaluator {
         };
         if self.heap.handed_out() - before >= LARGE {
             self.clear_stack();
+            self.put_away();
         }
         match result {
             Ok(value) => Ok(thunk.finish(&self.heap, value)),
@@ -104,6 +108,16 @@ impl Evaluator {
         let bytes = if is_little { here.abs_diff(cleared_from) + CLEARED / 4 } else { CLEARED };
         let free = here.saturating_sub(self.stack_limit.load(Ordering::Relaxed));
         stack::clear_below(bytes.min(CLEARED).min(free));
+    }
+
+    /// Lets the host put away what it can have again, whenever values have taken so much more memory.
+    #[cold]
+    fn put_away(&self) {
+        let made = self.heap.handed_out();
+        if made - self.put_away_at.get() >= PUT_AWAY_AFTER {
+            self.put_away_at.set(made);
+            self.shared.host.put_away();
+        }
     }
 
     #[inline(never)]

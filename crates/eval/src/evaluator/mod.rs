@@ -72,6 +72,8 @@ pub struct Evaluator {
     stack_limit: &'static AtomicUsize,
     /// When the stack was last cleared, in bytes handed out by the heap, and from where on.
     cleared: Cell<(usize, usize)>,
+    /// When the host last put away what it can have again, in bytes handed out by the heap.
+    put_away_at: Cell<usize>,
     /// Its queue, if it is of the crew.
     place: Option<usize>,
     /// The threads that it started to help it.
@@ -169,6 +171,7 @@ impl Evaluator {
             calls_left: Cell::new(shared.0.settings.max_call_depth.into()),
             stack_limit,
             cleared: Cell::default(),
+            put_away_at: Cell::new(0),
             place: None,
             helpers: RefCell::default(),
             going_round: Cell::new(None),
