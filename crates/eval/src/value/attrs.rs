@@ -190,6 +190,9 @@ impl Plain {
 }
 
 impl Attrs {
+    /// How many words come before the values of a flat set.
+    pub(super) const HEAD: usize = 2;
+
     #[inline(always)]
     pub(super) fn of_object(object: NonNull<u64>) -> Attrs {
         Attrs(object)
@@ -211,7 +214,18 @@ impl Attrs {
     /// The slots are empty at first and must all be set before the set is seen by others.
     #[inline(always)]
     pub(crate) fn unfilled(heap: &Heap, keys: &'static Keys, origins: Origins) -> (Attrs, &'static [Slot]) {
-        Attrs::in_words(heap.words(2 + keys.names().len()), keys, origins)
+        Attrs::unfilled_with(heap, keys, origins, 0)
+    }
+
+    /// The same with some words behind the values.
+    #[inline(always)]
+    pub(super) fn unfilled_with(
+        heap: &Heap,
+        keys: &'static Keys,
+        origins: Origins,
+        behind: usize,
+    ) -> (Attrs, &'static [Slot]) {
+        Attrs::in_words(heap.words(Attrs::HEAD + keys.names().len() + behind), keys, origins)
     }
 
     #[inline(always)]

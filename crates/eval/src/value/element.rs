@@ -1,7 +1,7 @@
 //! Elements that `map` and its like make: a function applied to what is in something else.
 //!
-//! All elements of one result share one object, `{ function, source, result }`, and need no other memory than
-//! their places in the result: which element a thunk is follows from its place.
+//! All elements of one result share two words behind the places of the result, `{ function, source }`, and need no other
+//! memory than these places: which element a thunk is follows from its place.
 
 use std::ptr::NonNull;
 
@@ -36,13 +36,21 @@ impl Kind {
         // SAFETY: the caller vouches for the number.
         unsafe { std::mem::transmute::<u8, Kind>(number as u8) }
     }
+
+    /// How many words come before the places of a result.
+    fn head(self) -> usize {
+        match self {
+            Kind::Generated | Kind::Mapped => List::HEAD,
+            Kind::MappedAttr | Kind::Zipped => Attrs::HEAD,
+        }
+    }
 }
 
 /// An element to be computed.
 #[derive(Clone, Copy)]
 pub(crate) struct Element {
     kind: Kind,
-    object: NonNull<u64>,
+    result: NonNull<u64>,
     place: &'static Slot,
 }
 
@@ -55,60 +63,61 @@ pub(crate) enum Arguments {
 
 impl Element {
     /// # Safety
-    /// The object must be one of [`share`], for this kind, and the place one of the result in it.
+    /// The result must be one that [`share`] has seen, for this kind, and the place one of those in it.
     #[inline(always)]
-    pub(super) unsafe fn new(kind: Kind, object: NonNull<u64>, place: &'static Slot) -> Element {
-        Element { kind, object, place }
+    pub(super) unsafe fn new(kind: Kind, result: NonNull<u64>, place: &'static Slot) -> Element {
+        Element { kind, result, place }
     }
 
-    fn value(self, index: usize) -> Value {
-        // SAFETY: the object has three values.
-        unsafe { Value::from_bits(self.object.add(index).read()) }
+    fn places(self) -> &'static [Slot] {
+        match self.kind {
+            Kind::Generated | Kind::Mapped => List::of_object(self.result).slots(),
+            Kind::MappedAttr | Kind::Zipped => Attrs::of_object(self.result).flat_slots(),
+        }
+    }
+
+    /// What the elements share.
+    fn shared(self, index: usize) -> Value {
+        let head = self.kind.head();
+        // SAFETY: `share` has put so many values behind the places of the result.
+        unsafe { Value::from_bits(self.result.add(head + self.places().len() + index).read()) }
     }
 
     pub(crate) fn function(self) -> Value {
-        self.value(0)
+        self.shared(0)
     }
 
     pub(crate) fn arguments(self) -> Arguments {
-        let (source, result) = (self.value(1).object(), self.value(2).object());
-        let index_in = |slots: &[Slot]| {
-            (std::ptr::from_ref(self.place).addr() - slots.as_ptr().addr()) / size_of::<Slot>()
-        };
+        let place = std::ptr::from_ref(self.place).addr();
+        let index = (place - self.places().as_ptr().addr()) / size_of::<Slot>();
+        let in_list = || List::of_object(self.shared(1).object()).slots()[index].get();
+        let name = || Attrs::of_object(self.result).flatten().keys.names()[index];
         match self.kind {
-            Kind::Generated => Arguments::Index(index_in(List::of_object(result).slots())),
-            Kind::Mapped => {
-                let index = index_in(List::of_object(result).slots());
-                Arguments::Value(List::of_object(source).slots()[index].get())
-            }
+            Kind::Generated => Arguments::Index(index),
+            Kind::Mapped => Arguments::Value(in_list()),
             Kind::MappedAttr => {
-                let (source, result) = (Attrs::of_object(source), Attrs::of_object(result));
-                let index = index_in(result.flat_slots());
-                let name = result.flatten().keys.names()[index];
+                let (source, name) = (Attrs::of_object(self.shared(1).object()), name());
                 let value = match source.plain() {
                     Some(plain) => plain.value(index),
                     None => source.get(name).expect("the result has the names of the source"),
                 };
                 Arguments::NameAndValue(name, value)
             }
-            Kind::Zipped => {
-                let result = Attrs::of_object(result);
-                let index = index_in(result.flat_slots());
-                let values = List::of_object(source).slots()[index].get();
-                Arguments::NameAndValue(result.flatten().keys.names()[index], values)
-            }
+            Kind::Zipped => Arguments::NameAndValue(name(), in_list()),
         }
     }
 }
 
-/// Makes thunks of the places of a result.
-fn share(heap: &Heap, kind: Kind, values: [Value; 3], places: &[Slot]) {
-    let object = heap.words(3);
-    for (index, value) in values.into_iter().enumerate() {
-        // SAFETY: three fresh words.
-        unsafe { object.add(index).write(value.to_bits()) };
+/// So many words are behind the places of a result.
+const SHARED: usize = 2;
+
+/// Makes thunks of the places of a result, which has room for what they share behind them.
+fn share(kind: Kind, result: NonNull<u64>, places: &[Slot], shared: [Value; SHARED]) {
+    for (index, value) in shared.into_iter().enumerate() {
+        // SAFETY: the result was made with so many words behind its places.
+        unsafe { result.add(kind.head() + places.len() + index).write(value.to_bits()) };
     }
-    let suspension = Suspension::element(kind, object);
+    let suspension = Suspension::element(kind, result);
     for place in places {
         place.suspend(suspension);
     }
@@ -117,15 +126,15 @@ fn share(heap: &Heap, kind: Kind, values: [Value; 3], places: &[Slot]) {
 impl List {
     /// A list of what the function makes of the indices.
     pub(crate) fn generated(heap: &Heap, function: Value, length: usize) -> List {
-        let result = ListBuilder::unfilled(heap, length);
-        share(heap, Kind::Generated, [function, result.into(), result.into()], result.slots());
+        let result = ListBuilder::unfilled(heap, length, SHARED);
+        share(Kind::Generated, result.object(), result.slots(), [function, Value::NULL]);
         result
     }
 
     /// A list of what the function makes of the elements.
     pub(crate) fn mapped(heap: &Heap, function: Value, source: List) -> List {
-        let result = ListBuilder::unfilled(heap, source.len());
-        share(heap, Kind::Mapped, [function, source.into(), result.into()], result.slots());
+        let result = ListBuilder::unfilled(heap, source.len(), SHARED);
+        share(Kind::Mapped, result.object(), result.slots(), [function, source.into()]);
         result
     }
 }
@@ -133,15 +142,16 @@ impl List {
 impl Attrs {
     /// A set of what the function makes of names and values.
     pub(crate) fn mapped(heap: &Heap, function: Value, source: Attrs) -> Attrs {
-        let (result, places) = Attrs::unfilled(heap, source.keys(heap), Origins::NONE);
-        share(heap, Kind::MappedAttr, [function, source.into(), result.into()], places);
+        let keys = source.keys(heap);
+        let (result, places) = Attrs::unfilled_with(heap, keys, Origins::NONE, SHARED);
+        share(Kind::MappedAttr, result.object(), places, [function, source.into()]);
         result
     }
 
     /// A set of what the function makes of names and the values in a list.
     pub(crate) fn zipped(heap: &Heap, function: Value, names: &[Symbol], values: List) -> Attrs {
-        let (result, places) = Attrs::unfilled(heap, Keys::of(heap, names), Origins::NONE);
-        share(heap, Kind::Zipped, [function, values.into(), result.into()], places);
+        let (result, places) = Attrs::unfilled_with(heap, Keys::of(heap, names), Origins::NONE, SHARED);
+        share(Kind::Zipped, result.object(), places, [function, values.into()]);
         result
     }
 }

@@ -15,6 +15,9 @@ unsafe impl Send for List {}
 unsafe impl Sync for List {}
 
 impl List {
+    /// How many words come before the elements.
+    pub(super) const HEAD: usize = 1;
+
     #[inline(always)]
     pub(super) fn of_object(object: NonNull<u64>) -> List {
         List(object)
@@ -83,12 +86,13 @@ pub struct ListBuilder {
 
 impl ListBuilder {
     pub(crate) fn new(heap: &Heap, length: usize) -> ListBuilder {
-        ListBuilder { list: ListBuilder::unfilled(heap, length), filled: 0 }
+        ListBuilder { list: ListBuilder::unfilled(heap, length, 0), filled: 0 }
     }
 
-    /// A list whose slots must all be set before it is seen by others.
-    pub(super) fn unfilled(heap: &Heap, length: usize) -> List {
-        let object = heap.words(1 + length);
+    /// A list whose slots must all be set before it is seen by others, with some words behind them.
+    #[inline(always)]
+    pub(super) fn unfilled(heap: &Heap, length: usize, behind: usize) -> List {
+        let object = heap.words(List::HEAD + length + behind);
         // SAFETY: a fresh object of at least one word.
         unsafe { object.write(length as u64) };
         List(object)
