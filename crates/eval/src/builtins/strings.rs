@@ -147,7 +147,7 @@ fn concat_strings_sep(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<V
     {
         return Ok(piece.into());
     }
-    let joined = Str::build(&ev.heap, length, context, |to| {
+    let joined = ev.make_string(length, context, |to| {
         let mut rest = to;
         for (index, piece) in pieces.iter().enumerate() {
             if index > 0 {

@@ -98,7 +98,7 @@ pub(crate) fn join(ev: &Evaluator, pieces: &[Str]) -> Str {
     for piece in pieces {
         contexts.add(piece.context());
     }
-    Str::build(&ev.heap, length, contexts.union(), |to| {
+    ev.make_string(length, contexts.union(), |to| {
         let mut start = 0;
         for piece in pieces {
             let bytes = piece.bytes();
@@ -157,7 +157,7 @@ impl Run for Add {
                 let right = ev.coerce_to_string(right, how, self.positions.1, FRAME)?;
                 if self.appends && how == Coercion::Interpolation {
                     let context = left.context().union(right.context());
-                    // SAFETY: what is on the left has just made the string.
+                    // SAFETY: what is on the left has just made the string, or it is one that did not come last.
                     if let Some(both) = unsafe { left.followed_by(&ev.heap, right.bytes(), context) } {
                         return Ok(both.into());
                     }

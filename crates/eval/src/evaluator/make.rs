@@ -28,12 +28,13 @@ impl Evaluator {
 
     /// A string with a context.
     pub fn string_with_context(&self, bytes: impl AsRef<[u8]>, context: Context) -> Value {
-        Str::new(&self.heap, bytes.as_ref(), context).into()
+        self.text(bytes, context).into()
     }
 
     /// A string object: what [`Evaluator::coerce_to_string`] gives.
     pub fn text(&self, bytes: impl AsRef<[u8]>, context: Context) -> Str {
-        Str::new(&self.heap, bytes.as_ref(), context)
+        let bytes = bytes.as_ref();
+        self.make_string(bytes.len(), context, |to| to.copy_from_slice(bytes))
     }
 
     /// The name of a store path, as a string that refers to it.
@@ -44,7 +45,7 @@ impl Evaluator {
 
     /// A path, which must be absolute and canonical.
     pub fn path(&self, path: impl AsRef<[u8]>) -> Value {
-        Value::new_path(&self.heap, Str::new(&self.heap, path.as_ref(), Context::EMPTY))
+        Value::new_path(&self.heap, self.text(path, Context::EMPTY))
     }
 
     /// A list.

@@ -17,6 +17,7 @@ mod made;
 mod make;
 mod names;
 mod parallel;
+mod repeats;
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -60,6 +61,7 @@ pub struct Evaluator {
     names: Box<names::Names>,
     name_lists: Box<names::NameLists>,
     compared: Box<equality::ComparedSets>,
+    made_strings: Box<repeats::MadeStrings>,
     /// Pieces of strings that are being put together.
     pub(crate) pieces: RefCell<Vec<Str>>,
     /// This evaluator's number, above zero.
@@ -165,6 +167,7 @@ impl Evaluator {
             names: names::no_names(),
             name_lists: names::no_name_lists(),
             compared: equality::no_compared_sets(),
+            made_strings: repeats::no_made_strings(),
             pieces: RefCell::default(),
             owner,
             is_alone: Cell::new(false),

@@ -130,18 +130,31 @@ impl Heap {
     /// one that came later, but for what whoever calls this has to know of.
     #[inline(always)]
     pub(crate) fn take_back(&self, object: NonNull<u64>, count: usize) {
+        if self.take_back_from(&self.objects, object, count) {
+            self.era.set(self.era.get().wrapping_add(ERA));
+        }
+    }
+
+    /// Takes back an object of [`Heap::bytes`], which nobody else has seen, if it came last.
+    #[inline]
+    pub(crate) fn take_back_bytes(&self, object: NonNull<u64>, count: usize) -> bool {
+        self.take_back_from(&self.bytes, object, count)
+    }
+
+    #[inline(always)]
+    fn take_back_from(&self, stream: &Stream, object: NonNull<u64>, count: usize) -> bool {
         let start = object.as_ptr().addr();
-        if self.objects.cursor.get() != start + count * 8 {
-            return;
+        let is_last = stream.cursor.get() == start + count * 8;
+        if is_last {
+            let place = self.starts + start / BYTES_A_WORD * 8;
+            // SAFETY: this heap has allocated the object, and it is the last in its piece of memory: see `take_slowly`.
+            unsafe {
+                *std::ptr::with_exposed_provenance_mut::<u64>(place) &= !(1 << (start / 8 % 64));
+                object.as_ptr().write_bytes(0, count);
+            }
+            stream.cursor.set(start);
         }
-        let place = self.starts + start / BYTES_A_WORD * 8;
-        // SAFETY: this heap has allocated the object, and it is the last in its piece of memory: see `take_slowly`.
-        unsafe {
-            *std::ptr::with_exposed_provenance_mut::<u64>(place) &= !(1 << (start / 8 % 64));
-            object.as_ptr().write_bytes(0, count);
-        }
-        self.objects.cursor.set(start);
-        self.era.set(self.era.get().wrapping_add(ERA));
+        is_last
     }
 
     /// Makes an object of [`Heap::bytes`] longer by so many words, if it came last and they are there.

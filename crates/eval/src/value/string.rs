@@ -28,10 +28,6 @@ impl Str {
         self.0
     }
 
-    pub(crate) fn new(heap: &Heap, bytes: &[u8], context: Context) -> Str {
-        Str::build(heap, bytes.len(), context, |to| to.copy_from_slice(bytes))
-    }
-
     /// A string of `length` bytes (zero at first) that `fill` writes.
     pub(crate) fn build(heap: &Heap, length: usize, context: Context, fill: impl FnOnce(&mut [u8])) -> Str {
         let stored = u32::try_from(length).expect("a string is shorter than 4 GiB");
@@ -50,10 +46,35 @@ impl Str {
         Sighted::at(self.0.as_ptr().addr())
     }
 
+    /// The string at an address.
+    ///
+    /// # Safety
+    /// There must be one.
+    #[inline(always)]
+    pub(crate) unsafe fn at_address(address: usize) -> Str {
+        // SAFETY: nothing in the space has the address zero.
+        Str(unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(address)) })
+    }
+
+    /// Header and bytes, with zeros behind them.
+    #[inline]
+    pub(crate) fn words(self) -> &'static [u64] {
+        let count = 1 + self.bytes().len().div_ceil(8);
+        // SAFETY: the object has so many words.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr(), count) }
+    }
+
+    /// Gives the string back, which nobody else may have seen, if it came last: `other` is the same. Not so right behind the
+    /// other, which would then be the last and could become longer where it is.
+    pub(crate) fn give_way_to(self, heap: &Heap, other: Str) -> bool {
+        let count = self.words().len();
+        other.words().as_ptr_range().end != self.0.as_ptr() && heap.take_back_bytes(self.0, count)
+    }
+
     /// The same string with more behind it, in the same place if there is room.
     ///
     /// # Safety
-    /// Nobody else may have the string: it is another one then.
+    /// If the string came last, nobody else may have it: it is another one then.
     pub(crate) unsafe fn followed_by(self, heap: &Heap, more: &[u8], context: Context) -> Option<Str> {
         let before = self.bytes().len();
         let length = before + more.len();
