@@ -434,7 +434,7 @@ mod tests {
         for number in 0..200 {
             assert_eq!(found(&packs, &format!("/{number}")).unwrap(), b"small");
         }
-        let total: u64 = packs.iter().map(|mapped| mapped.size()).sum();
+        let total: u64 = packs.iter().map(Mapped::size).sum();
         assert!(total < 200 * 256, "superseded entries are dropped: {total}");
     }
 
