@@ -31,6 +31,7 @@
 pub mod content_address;
 pub mod date;
 pub mod derivation;
+mod digits;
 mod escape;
 pub mod flake_ref;
 pub mod hash;

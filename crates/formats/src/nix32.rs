@@ -2,20 +2,12 @@
 //!
 //! Source: C++ Nix 2.34 `libutil/base-nix-32.cc`.
 
+use crate::digits::{INVALID, values};
+
 /// The digits in order of value. The order is also that of ASCII, so encoded strings sort as numbers.
 pub const ALPHABET: &[u8; 32] = b"0123456789abcdfghijklmnpqrsvwxyz";
 
-const INVALID: u8 = 0xff;
-
-const VALUES: [u8; 256] = {
-    let mut values = [INVALID; 256];
-    let mut i = 0;
-    while i < ALPHABET.len() {
-        values[ALPHABET[i] as usize] = i as u8;
-        i += 1;
-    }
-    values
-};
+const VALUES: [u8; 256] = values(ALPHABET);
 
 /// A character that is no nix32 digit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -416,19 +416,11 @@ fn decode_base16(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 pub(crate) mod base64 {
+    use crate::digits::{INVALID, values};
+
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-    const INVALID: u8 = 0xff;
-
-    const VALUES: [u8; 256] = {
-        let mut values = [INVALID; 256];
-        let mut digit = 0;
-        while digit < ALPHABET.len() {
-            values[ALPHABET[digit] as usize] = digit as u8;
-            digit += 1;
-        }
-        values
-    };
+    const VALUES: [u8; 256] = values(ALPHABET);
 
     pub(crate) const fn encoded_len(bytes: usize) -> usize {
         bytes.div_ceil(3) * 4
