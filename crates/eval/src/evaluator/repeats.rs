@@ -1,8 +1,11 @@
-//! Strings that are made again and again: of those in a package set two thirds are (names of scripts and folders, the
-//! shell text of builders, versions), so one that is like another made lately is not kept.
+//! Strings that are made again and again: of those in a package set two thirds are (the shell text of builders, lists of
+//! flags, store paths), so a long one that is like another made lately is not kept.
+
+use std::hash::Hasher as _;
 
 use super::Evaluator;
 use crate::context::Context;
+use crate::hash::WordHasher;
 use crate::lately::Lately;
 use crate::memory::Sighted;
 use crate::value::Str;
@@ -11,7 +14,7 @@ use crate::value::Str;
 pub(super) type MadeStrings = Lately<u64, Sighted, { 1 << 12 }>;
 
 /// Shorter strings cost more to look for than they take.
-const LONGER_THAN: usize = 8;
+const SHORTEST: usize = 64;
 /// Of long strings so many words at both ends make the hash.
 const ENDS: usize = 16;
 
@@ -23,7 +26,7 @@ impl Evaluator {
     /// A string of `length` bytes (zero at first) that `fill` writes, or one that is the same.
     pub(crate) fn make_string(&self, length: usize, context: Context, fill: impl FnOnce(&mut [u8])) -> Str {
         let string = Str::build(&self.heap, length, context, fill);
-        if length > LONGER_THAN { self.made_before(string) } else { string }
+        if length >= SHORTEST { self.made_before(string) } else { string }
     }
 
     fn made_before(&self, string: Str) -> Str {
@@ -41,13 +44,11 @@ impl Evaluator {
 }
 
 fn hash(words: &[u64]) -> u64 {
-    let mix = |hash: u64, word: &u64| {
-        let wide = u128::from(hash ^ word) * 0xa076_1d64_78bd_642f;
-        wide as u64 ^ (wide >> 64) as u64
-    };
     let (first, rest) = words.split_at(words.len().min(ENDS));
     let last = &rest[rest.len() - rest.len().min(ENDS)..];
-    first.iter().chain(last).fold(0x9e37_79b9_7f4a_7c15, mix)
+    let mut hasher = WordHasher::default();
+    first.iter().chain(last).for_each(|word| hasher.write_u64(*word));
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -58,6 +59,8 @@ mod tests {
     use crate::memory_host::MemoryHost;
     use crate::{Settings, View};
 
+    const TWICE: &str = "what is made twice is as long as a line of text, or longer than that";
+
     fn evaluator() -> Evaluator {
         Evaluator::new(Arc::new(MemoryHost::with_files([])), Settings::default())
     }
@@ -66,9 +69,9 @@ mod tests {
     fn what_is_made_again_is_one() {
         let ev = evaluator();
         let text = |text: &str| ev.text(text, Context::EMPTY);
-        let first = text("what is made twice");
+        let first = text(TWICE);
         let second = text("what comes between");
-        assert!(std::ptr::eq(text("what is made twice").words(), first.words()));
+        assert!(std::ptr::eq(text(TWICE).words(), first.words()));
         // It has left nothing behind.
         let third = text("what comes afterwards");
         assert_eq!(third.words().as_ptr_range().start, second.words().as_ptr_range().end);
@@ -79,9 +82,9 @@ mod tests {
     fn what_refers_to_something_else_is_another() {
         let ev = evaluator();
         let path = "g1w7hy3qg1w7hy3qg1w7hy3qg1w7hy3q-x".parse().expect("a store path");
-        let with = ev.text("what is made twice", Context::of(crate::context::ContextElement::Path(path)));
+        let with = ev.text(TWICE, Context::of(crate::context::ContextElement::Path(path)));
         let _between = ev.text("what comes between", Context::EMPTY);
-        let without = ev.text("what is made twice", Context::EMPTY);
+        let without = ev.text(TWICE, Context::EMPTY);
         assert!(!std::ptr::eq(with.words(), without.words()));
         assert!(without.context().is_empty() && !with.context().is_empty());
     }
@@ -90,18 +93,18 @@ mod tests {
     #[test]
     fn what_came_last_is_nobody_elses() {
         let ev = evaluator();
-        let first = ev.text("what is made twice", Context::EMPTY);
-        let again = ev.text("what is made twice", Context::EMPTY);
+        let first = ev.text(TWICE, Context::EMPTY);
+        let again = ev.text(TWICE, Context::EMPTY);
         assert!(!std::ptr::eq(first.words(), again.words()));
         let text = r#"
             let
               twice = a: b: [ ("${a}-${b}" + "-longer") "${a}-${b}" ("${a}-${b}" + "-longer") (a + "-" + b + "-longer") ];
-            in builtins.concatStringsSep " " (builtins.concatMap (twice "some text") [ "b" "b" "c" ])
+            in builtins.concatStringsSep " " (builtins.concatMap (twice "TEXT") [ "b" "b" "c" ])
         "#;
-        let value = ev.eval_str(text, "/").expect("a string");
+        let value = ev.eval_str(&text.replace("TEXT", TWICE), "/").expect("a string");
         let View::String(string) = value.view() else { panic!("a string was expected") };
         let of = |end: &str| {
-            format!("some text-{end}-longer some text-{end} some text-{end}-longer some text-{end}-longer")
+            format!("{TWICE}-{end}-longer {TWICE}-{end} {TWICE}-{end}-longer {TWICE}-{end}-longer")
         };
         assert_eq!(string.to_text(), [of("b"), of("b"), of("c")].join(" "));
     }
