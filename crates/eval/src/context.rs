@@ -4,6 +4,7 @@
 //! union of equal contexts costs nothing.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hash, Hasher};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use nival_formats::placeholder::DownstreamPlaceholder;
@@ -122,10 +123,29 @@ struct Kept {
     alone: Context,
 }
 
+/// An element and its hash, which the table need not read it for again.
+#[derive(PartialEq, Eq)]
+struct Key<'a> {
+    hash: u64,
+    element: &'a ContextElement,
+}
+
+impl<'a> Key<'a> {
+    fn of(element: &'a ContextElement) -> Self {
+        Key { hash: WordHash::default().hash_one(element), element }
+    }
+}
+
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
 #[derive(Default)]
 struct Table {
     elements: Vec<&'static Kept>,
-    kept: HashMap<&'static ContextElement, &'static Kept, WordHash>,
+    kept: HashMap<Key<'static>, &'static Kept, WordHash>,
     /// Sorted element numbers; the empty set is not in the table.
     sets: Vec<&'static [u32]>,
     /// Those of more than one element.
@@ -220,6 +240,11 @@ impl Contexts {
     /// So few are united one by one: such unions are mostly known.
     const FEW: usize = 3;
 
+    /// For what refers to much.
+    pub(crate) fn for_many() -> Contexts {
+        Contexts { first: Context::EMPTY, others: Vec::with_capacity(64) }
+    }
+
     #[inline]
     pub(crate) fn add(&mut self, context: Context) {
         if context.is_empty() || context == self.first {
@@ -286,15 +311,17 @@ impl FromIterator<ContextElement> for Context {
 
 impl Table {
     fn element(&mut self, element: ContextElement) -> &'static Kept {
-        if let Some(kept) = self.kept.get(&element) {
+        let key = Key::of(&element);
+        if let Some(kept) = self.kept.get(&key) {
             return kept;
         }
+        let hash = key.hash;
         let id = [self.elements.len() as u32];
         let alone = Context(self.sets.len() as u32 + 1);
         let kept: &'static Kept = Box::leak(Box::new(Kept { element, id, alone }));
         self.elements.push(kept);
         self.sets.push(&kept.id);
-        self.kept.insert(&kept.element, kept);
+        self.kept.insert(Key { hash, element: &kept.element }, kept);
         kept
     }
 

@@ -65,71 +65,108 @@ impl Escapes {
     }
 
     /// Appends a text, with what stands for each of its bytes, and something before it and behind it that is not escaped.
-    pub(crate) fn append_between(&self, out: &mut Vec<u8>, before: Escape, text: &[u8], behind: Escape) {
-        out.reserve(text.len() + text.len() / 8 + WIDTH + before.len() + behind.len());
-        let mut end = End::of(out);
-        end.append_escape(before);
-        self.append_to(&mut end, text);
-        end.append_escape(behind);
-    }
-
-    #[inline]
-    fn append_to(&self, end: &mut End<'_>, text: &[u8]) {
+    /// Tells whether the text is ASCII.
+    pub(crate) fn append_between(
+        &self,
+        out: &mut Vec<u8>,
+        before: Escape,
+        text: &[u8],
+        behind: Escape,
+    ) -> bool {
         let mut rest = text;
+        let mut end = End::of(out, rest.len());
+        end.append_escape(before);
         while let Some(chunk) = rest.first_chunk() {
-            let clean = (specials(chunk) | 1 << WIDTH).trailing_zeros() as usize;
-            end.append_start(chunk, clean);
+            let clean = (end.specials(chunk) | 1 << WIDTH).trailing_zeros() as usize;
+            end.append(chunk, clean);
             match rest.get(clean) {
                 Some(special) if clean < WIDTH => {
-                    end.append_escape(self.0[usize::from(*special)]);
                     rest = &rest[clean + 1..];
+                    end.append_instead(self.0[usize::from(*special)], out, rest.len());
                 }
                 _ => rest = &rest[WIDTH..],
             }
         }
         if !end.append_clean::<8>(rest) && !end.append_clean::<4>(rest) {
-            for byte in rest {
-                end.append_escape(self.0[usize::from(*byte)]);
+            while let Some((byte, others)) = rest.split_first() {
+                rest = others;
+                end.beyond_ascii |= u32::from(byte & 0x80);
+                end.append_instead(self.0[usize::from(*byte)], out, rest.len());
             }
         }
+        end.append_escape(behind);
+        end.finish(out);
+        end.beyond_ascii == 0
     }
 }
 
-/// The end of a vector while much is appended to it; its length is set when this is dropped.
-struct End<'a> {
-    out: &'a mut Vec<u8>,
-    length: usize,
+/// The end of a vector while a text is appended to it. Behind it there is room for what is left of the text, for [`BESIDE`]
+/// bytes around it, and for `spare` bytes more.
+#[derive(Clone, Copy)]
+struct End {
+    at: *mut u8,
+    /// By how much what stands for the text may still be longer than it.
+    spare: usize,
+    /// Not zero if a byte was met that is not ASCII.
+    beyond_ascii: u32,
 }
 
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        // SAFETY: `append_start` has written all bytes up to there, within the capacity.
-        unsafe { self.out.set_len(self.length) };
+/// Room for what is before a text and behind it, and for the bytes that are copied though they are too many.
+const BESIDE: usize = 2 * WIDTH;
+
+impl End {
+    fn of(out: &mut Vec<u8>, rest: usize) -> End {
+        let spare = WIDTH + rest / 8;
+        out.reserve(rest + spare + BESIDE);
+        End { at: out.spare_capacity_mut().as_mut_ptr().cast(), spare, beyond_ascii: 0 }
     }
-}
 
-impl<'a> End<'a> {
-    fn of(out: &'a mut Vec<u8>) -> End<'a> {
-        let length = out.len();
-        End { out, length }
+    /// A bit for each byte that is special.
+    #[inline]
+    fn specials(&mut self, chunk: &[u8; WIDTH]) -> u32 {
+        let (specials, beyond_ascii) = specials(chunk);
+        self.beyond_ascii |= beyond_ascii;
+        specials
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grown(self, out: &mut Vec<u8>, rest: usize) -> End {
+        self.finish(out);
+        End { beyond_ascii: self.beyond_ascii, ..End::of(out, rest) }
+    }
+
+    fn finish(self, out: &mut Vec<u8>) {
+        let length = self.at.addr() - out.as_ptr().addr();
+        // SAFETY: all bytes up to there have been written, within the capacity.
+        unsafe { out.set_len(length) };
     }
 
     /// Appends the first bytes of some. All are copied, as that takes one instruction, and those that are too many are written
     /// over later.
     #[inline]
-    fn append_start<const N: usize>(&mut self, bytes: &[u8; N], count: usize) {
+    fn append<const N: usize>(&mut self, bytes: &[u8; N], count: usize) {
         debug_assert!(count <= N);
-        if self.out.capacity() - self.length < N {
-            self.grow();
+        // SAFETY: there is room for `N` bytes: these are in what is left of the text, or no more than half of `BESIDE`.
+        unsafe {
+            self.at.cast::<[u8; N]>().write_unaligned(*bytes);
+            self.at = self.at.add(count);
         }
-        // SAFETY: there is room for `N` bytes behind the last one.
-        unsafe { self.out.as_mut_ptr().add(self.length).cast::<[u8; N]>().write_unaligned(*bytes) };
-        self.length += count;
     }
 
     #[inline]
     fn append_escape(&mut self, escape: Escape) {
-        self.append_start(&escape, usize::from(escape[LENGTH]));
+        self.append(&escape, usize::from(escape[LENGTH]));
+    }
+
+    /// Appends what stands for a byte, before so many more bytes.
+    #[inline]
+    fn append_instead(&mut self, escape: Escape, out: &mut Vec<u8>, rest: usize) {
+        match self.spare.checked_sub(usize::from(escape[LENGTH]).saturating_sub(1)) {
+            Some(spare) => self.spare = spare,
+            None => *self = self.grown(out, rest),
+        }
+        self.append_escape(escape);
     }
 
     /// Appends a text of `N` to `2 * N` bytes, if none of them is special: its first and its last bytes, which may overlap.
@@ -142,21 +179,12 @@ impl<'a> End<'a> {
         let mut both = [b' '; WIDTH];
         both[..N].copy_from_slice(first);
         both[N..2 * N].copy_from_slice(last);
-        if specials(&both) != 0 {
+        if self.specials(&both) != 0 {
             return false;
         }
-        self.append_start(first, N);
-        self.length -= overlap;
-        self.append_start(last, N);
+        self.append(first, N - overlap);
+        self.append(last, N);
         true
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self) {
-        // SAFETY: as in `drop`.
-        unsafe { self.out.set_len(self.length) };
-        self.out.reserve(WIDTH);
     }
 }
 
@@ -167,10 +195,10 @@ const fn is_special(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
-/// A bit for each byte that is special.
+/// A bit for each byte that is special, and for each that is not ASCII.
 #[inline]
 #[cfg(target_arch = "x86_64")]
-fn specials(chunk: &[u8; WIDTH]) -> u32 {
+fn specials(chunk: &[u8; WIDTH]) -> (u32, u32) {
     use std::arch::x86_64::{
         _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8,
     };
@@ -180,14 +208,16 @@ fn specials(chunk: &[u8; WIDTH]) -> u32 {
         let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
         let quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed()));
         let backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed()));
-        _mm_movemask_epi8(_mm_or_si128(control, _mm_or_si128(quote, backslash))).cast_unsigned()
+        let special = _mm_or_si128(control, _mm_or_si128(quote, backslash));
+        (_mm_movemask_epi8(special).cast_unsigned(), _mm_movemask_epi8(bytes).cast_unsigned())
     }
 }
 
-/// A bit for each byte that is special.
+/// A bit for each byte that is special, and for each that is not ASCII.
 #[cfg(not(target_arch = "x86_64"))]
-fn specials(chunk: &[u8; WIDTH]) -> u32 {
-    (0..).zip(chunk).map(|(index, byte)| u32::from(is_special(*byte)) << index).sum()
+fn specials(chunk: &[u8; WIDTH]) -> (u32, u32) {
+    let bits = |is: fn(u8) -> bool| (0..).zip(chunk).map(|(index, byte)| u32::from(is(*byte)) << index).sum();
+    (bits(is_special), bits(|byte| !byte.is_ascii()))
 }
 
 #[cfg(test)]
@@ -204,7 +234,9 @@ mod tests {
                     text[at] = byte;
                     text[length / 2] = b'\n';
                     let mut appended = b"before".to_vec();
-                    escapes.append_between(&mut appended, escape(b"(\""), &text, escape(b"\")"));
+                    let is_ascii =
+                        escapes.append_between(&mut appended, escape(b"(\""), &text, escape(b"\")"));
+                    assert_eq!(is_ascii, text.is_ascii());
                     let mut expected = b"before(\"".to_vec();
                     for byte in text {
                         match byte {

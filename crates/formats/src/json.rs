@@ -64,9 +64,9 @@ impl StringForm {
         escapes: StringForm::PLAIN.escapes.escaped(&derivation::ESCAPES),
     };
 
-    /// Appends a string, whose bytes must be text, with its quotes.
-    pub fn write(&self, out: &mut Vec<u8>, text: &[u8]) {
-        self.escapes.append_between(out, self.quote, text, self.quote);
+    /// Appends a string, whose bytes must be text, with its quotes. Tells whether it is ASCII.
+    pub fn write(&self, out: &mut Vec<u8>, text: &[u8]) -> bool {
+        self.escapes.append_between(out, self.quote, text, self.quote)
     }
 }
 

@@ -353,9 +353,9 @@ impl StoreDir {
         path.strip_prefix(&*self.0)?.strip_prefix('/')
     }
 
-    fn make_path(&self, kind: &str, inner: &Hash, name: &str) -> Result<StorePath, StorePathError> {
-        let mut fingerprint = Vec::with_capacity(kind.len() + self.0.len() + name.len() + 160);
-        for piece in [kind, ":", inner.algo().name(), ":"] {
+    fn make_path(&self, kind: Vec<u8>, inner: &Hash, name: &str) -> Result<StorePath, StorePathError> {
+        let mut fingerprint = kind;
+        for piece in [":", inner.algo().name(), ":"] {
             fingerprint.extend_from_slice(piece.as_bytes());
         }
         inner.write_base16(&mut fingerprint);
@@ -366,23 +366,30 @@ impl StoreDir {
         StorePath::from_digest(&Hash::sha256(&fingerprint).compress(), name)
     }
 
+    /// A kind of path, with room for so many bytes of references and for what [`StoreDir::make_path`] adds.
+    fn kind(&self, kind: [&str; 2], references: usize) -> Vec<u8> {
+        let most = kind[0].len() + kind[1].len() + references + self.0.len() + MAX_NAME_LEN + 160;
+        let mut out = Vec::with_capacity(most);
+        out.extend_from_slice(kind[0].as_bytes());
+        out.extend_from_slice(kind[1].as_bytes());
+        out
+    }
+
     fn kind_with_references<'a>(
         &self,
         kind: &str,
         others: impl Iterator<Item = &'a StorePath> + Clone,
         itself: bool,
-    ) -> String {
+    ) -> Vec<u8> {
         let size: usize = others.clone().map(|path| self.0.len() + path.as_str().len() + 2).sum();
-        let mut out = String::with_capacity(kind.len() + size + 5);
-        out.push_str(kind);
+        let mut out = self.kind([kind, ""], size);
         for path in others {
-            out.push(':');
-            out.push_str(&self.0);
-            out.push('/');
-            out.push_str(path.as_str());
+            for piece in [":", &self.0, "/", path.as_str()] {
+                out.extend_from_slice(piece.as_bytes());
+            }
         }
         if itself {
-            out.push_str(":self");
+            out.extend_from_slice(b":self");
         }
         out
     }
@@ -394,7 +401,7 @@ impl StoreDir {
         hash: &Hash,
         references: &[StorePath],
     ) -> Result<StorePath, StorePathError> {
-        self.make_path(&self.kind_with_references("text", references.iter(), false), hash, name)
+        self.make_path(self.kind_with_references("text", references.iter(), false), hash, name)
     }
 
     /// The path of an input-addressed output, from the derivation's hash modulo.
@@ -404,7 +411,11 @@ impl StoreDir {
         output: &str,
         hash_modulo: &Hash,
     ) -> Result<StorePath, StorePathError> {
-        self.make_path(&["output:", output].concat(), hash_modulo, &output_path_name(derivation_name, output))
+        self.make_path(
+            self.kind(["output:", output], 0),
+            hash_modulo,
+            &output_path_name(derivation_name, output),
+        )
     }
 
     /// The path of a text with the given contents: `.drv` files, `builtins.toFile`.
@@ -431,16 +442,12 @@ impl StoreDir {
                 if references.itself {
                     return Err(StorePathError::TextSelfReference);
                 }
-                self.make_path(
-                    &self.kind_with_references("text", references.others.iter(), false),
-                    hash,
-                    name,
-                )
+                self.make_path(self.kind_with_references("text", references.others.iter(), false), hash, name)
             }
             (ContentAddressMethod::Text, algo) => Err(StorePathError::TextHash(algo)),
             (ContentAddressMethod::NixArchive, HashAlgo::Sha256) => {
                 let References { others, itself } = references;
-                self.make_path(&self.kind_with_references("source", others.iter(), *itself), hash, name)
+                self.make_path(self.kind_with_references("source", others.iter(), *itself), hash, name)
             }
             (ContentAddressMethod::Git, algo) if !matches!(algo, HashAlgo::Sha1 | HashAlgo::Sha256) => {
                 Err(StorePathError::GitHash(algo))
@@ -448,7 +455,7 @@ impl StoreDir {
             _ if *references != References::default() => {
                 Err(StorePathError::ReferencesNotAllowed(name.into()))
             }
-            _ => self.make_path("output:out", &Hash::sha256(&address.fixed_text()), name),
+            _ => self.make_path(self.kind(["output:", "out"], 0), &Hash::sha256(&address.fixed_text()), name),
         }
     }
 

@@ -9,8 +9,8 @@ use std::{
 };
 
 use nival_formats::{
-    ContentAddress, ContentAddressMethod as Method, Derivation, DerivationOutput, Hash, HashAlgo,
-    HashModuloMemo, InputOutputs, StoreDir, StorePath, StructuredAttrs,
+    ContentAddress, ContentAddressMethod as Method, Derivation, DerivationFile, DerivationOutput, Hash,
+    HashAlgo, HashModuloMemo, InputOutputs, StoreDir, StorePath, StructuredAttrs,
     derivation::{DerivationError, Outputs, hash_derivation_modulo},
     json,
 };
@@ -30,6 +30,17 @@ fn golden_files() -> BTreeMap<StorePath, Vec<u8>> {
 
 fn parse(path: &StorePath, bytes: &[u8]) -> Derivation {
     Derivation::parse(&StoreDir::default(), path.derivation_name().unwrap(), bytes).unwrap()
+}
+
+fn complete(
+    store: &StoreDir,
+    derivation: &Derivation,
+    memo: &HashModuloMemo,
+    read: &mut dyn FnMut(&StorePath) -> Result<Derivation, DerivationError>,
+) -> DerivationFile {
+    let mut draft = derivation.draft(store).unwrap();
+    let prepared = draft.prepare(store, memo, read).unwrap();
+    draft.finish(store, prepared, memo).unwrap()
 }
 
 #[test]
@@ -61,7 +72,7 @@ fn output_paths_are_computed_again() {
 
         // All in one go, with what is there to know of the file.
         let own = HashModuloMemo::default();
-        let file = blank.draft(&store).unwrap().complete(&store, &own, &mut read).unwrap();
+        let file = complete(&store, &blank, &own, &mut read);
         assert_eq!((&file.path, &file.contents), (path, bytes));
         assert_eq!(file, expected.file(&store).unwrap());
         assert_eq!(file.hash, Hash::sha256(bytes));
@@ -88,7 +99,7 @@ fn inputs_with_one_hash_are_hashed_as_one() {
     };
     let inputs: BTreeMap<StorePath, InputOutputs> = ["https://a.org/it", "https://b.org/it"]
         .map(|place| {
-            let file = fetch(place).draft(&store).unwrap().complete(&store, &memo, &mut read).unwrap();
+            let file = complete(&store, &fetch(place), &memo, &mut read);
             (file.path, InputOutputs { outputs: ["out".into()].into(), ..InputOutputs::default() })
         })
         .into();
@@ -103,7 +114,7 @@ fn inputs_with_one_hash_are_hashed_as_one() {
             ..Derivation::default()
         };
         let mut read = |path: &StorePath| -> Result<Derivation, DerivationError> { unreachable!("{path}") };
-        user.draft(&store).unwrap().complete(&store, &memo, &mut read).unwrap().outputs
+        complete(&store, &user, &memo, &mut read).outputs
     };
     let first: BTreeMap<_, _> = inputs.clone().into_iter().take(1).collect();
     assert_eq!(outputs(first), outputs(inputs));

@@ -87,7 +87,9 @@ fn add_batch(store: LocalStore, dir: &Path) -> Result<Vec<StorePath>> {
         }
         let mut read = |_: &StorePath| -> Result<Derivation> { unreachable!("the memo has all of them") };
         let store_dir = deferred.store().store_dir();
-        let file = derivation.draft(store_dir)?.complete(store_dir, &memo, &mut read)?;
+        let mut draft = derivation.draft(store_dir)?;
+        let prepared = draft.prepare(store_dir, &memo, &mut read)?;
+        let file = draft.finish(store_dir, prepared, &memo)?;
         paths.push(file.path.clone());
         deferred.add_derivation(file)?;
     }

@@ -13,7 +13,7 @@ const RANGE: std::ops::RangeInclusive<u32> = FIRST + 0x80..=FIRST + 0xff;
 /// Bytes as text, from which [`raw_bytes`] makes the same bytes again.
 pub fn raw_text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(is_stand_in) => return Cow::Borrowed(text),
+        Ok(text) if text.is_ascii() || !text.chars().any(is_stand_in) => return Cow::Borrowed(text),
         _ => {}
     }
     let mut text = String::with_capacity(bytes.len() + 8);

@@ -14,9 +14,9 @@ use nival_formats::{
     DraftOutput, Hash, HashAlgo, HashError, HashModuloMemo, InputOutputs, StoreDir, StorePath,
     StructuredAttrs, store_path,
 };
-use nival_syntax::{Origin, Pos, Symbol};
+use nival_syntax::{Origin, Pos, Symbol, raw_text};
 
-use super::{any_text, utf8};
+use super::utf8;
 use crate::context::{Context, ContextElement, Contexts, DerivationRef};
 use crate::error::{ErrorKind, EvalError, FrameText, InFrame, Result};
 use crate::evaluator::{Coercion, Evaluator, Need, Text, Verbosity};
@@ -68,7 +68,7 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
     let name = ev
         .force_plain_string(name_attr.value, pos, frame)
         .frame_at(|| ("while evaluating the derivation attribute 'name'".to_owned(), name_attr.pos()))?;
-    let name = any_text(name.bytes());
+    let name = raw_text(name.bytes());
     make(ev, &name, attrs, pos).frame_with(
         || {
             format!(
@@ -83,8 +83,8 @@ fn derivation_strict(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Va
 /// What the attributes say about outputs.
 #[derive(Default)]
 struct OutputSpec {
-    /// Sorted.
-    names: Vec<String>,
+    /// Sorted; none is one that is called `out`.
+    names: Vec<Cow<'static, str>>,
     hash: Option<String>,
     algo: Option<HashAlgo>,
     method: Option<ContentAddressMethod>,
@@ -112,17 +112,21 @@ impl OutputSpec {
         }
     }
 
-    fn set_names<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    fn names(&self) -> &[Cow<'static, str>] {
+        if self.names.is_empty() { &[Cow::Borrowed("out")] } else { &self.names }
+    }
+
+    fn set_names(&mut self, names: impl IntoIterator<Item = Cow<'static, str>>) -> Result<()> {
         self.names.clear();
         for name in names {
-            let Err(place) = self.names.binary_search_by_key(&name, String::as_str) else {
+            let Err(place) = self.names.binary_search(&name) else {
                 return Err(EvalError::other(format!("duplicate derivation output '{name}'")));
             };
             if name == "drvPath" {
                 // It would be the same attribute as the derivation's own path.
                 return Err(EvalError::other("invalid derivation output name 'drvPath'"));
             }
-            self.names.insert(place, name.to_owned());
+            self.names.insert(place, name);
         }
         if self.names.is_empty() {
             return Err(EvalError::other("derivation cannot have an empty set of outputs"));
@@ -179,7 +183,7 @@ struct Parts<'a> {
     /// Variables of the environment, sorted by name as attributes are.
     env: Vec<(&'static [u8], Text)>,
     args: Vec<Str>,
-    system: String,
+    system: Option<Text>,
     builder: Option<Text>,
     spec: OutputSpec,
     contexts: Contexts,
@@ -203,12 +207,12 @@ fn make(ev: &Evaluator, name: &str, attrs: Attrs, pos: Pos) -> Result<Value> {
         name,
         pos,
         ignore_nulls,
-        env: Vec::with_capacity(by_name.len()),
+        env: Vec::with_capacity(if structured { 0 } else { by_name.len() }),
         args: Vec::new(),
-        system: String::new(),
+        system: None,
         builder: None,
-        spec: OutputSpec { names: vec!["out".to_owned()], ..OutputSpec::default() },
-        contexts: Contexts::default(),
+        spec: OutputSpec::default(),
+        contexts: Contexts::for_many(),
         members: structured.then(|| Vec::with_capacity(4096)),
         invalid_name: false,
         structured_attrs: None,
@@ -235,11 +239,12 @@ impl Parts<'_> {
         if builder.is_empty() {
             return Err(invalid("required attribute 'builder' missing".into()));
         }
-        if self.system.is_empty() {
+        let system = raw_text(self.system.as_ref().map_or(&[][..], Text::bytes));
+        if system.is_empty() {
             return Err(invalid("required attribute 'system' missing".into()));
         }
         let spec = std::mem::take(&mut self.spec);
-        let single = spec.names == ["out"];
+        let single = spec.names() == ["out"];
         if name.ends_with(".drv") && !(spec.method == Some(ContentAddressMethod::Text) && single) {
             return Err(invalid(
                 "derivation names are allowed to end in '.drv' only if they produce a single derivation file"
@@ -251,7 +256,8 @@ impl Parts<'_> {
         }
         let made = spec.output(ev, self.pos)?;
         let store_dir = ev.host().store_dir();
-        let outputs = spec.names.iter().map(|output| DraftOutput::new(store_dir, name, output, made.clone()));
+        let outputs =
+            spec.names().iter().map(|output| DraftOutput::new(store_dir, name, output, made.clone()));
         let outputs: Vec<DraftOutput<'_>> =
             outputs.collect::<Result<_, _>>().map_err(|error| invalid(error.to_string()))?;
 
@@ -260,7 +266,7 @@ impl Parts<'_> {
             DerivationOutput::Deferred => Vec::new(),
             _ => outputs.iter().map(|output| (output.name, shown_to_builder(store_dir, output))).collect(),
         };
-        let mut env: Vec<(&[u8], &[u8])> = Vec::with_capacity(self.env.len() + spec.names.len());
+        let mut env: Vec<(&[u8], &[u8])> = Vec::with_capacity(self.env.len() + outputs.len());
         env.extend(self.env.iter().map(|(name, value)| (*name, value.bytes())));
         for (name, shown) in &known {
             let variable = (name.as_bytes(), shown.as_bytes());
@@ -274,13 +280,13 @@ impl Parts<'_> {
         }
         let members = self.members.map(object);
         let json = self.structured_attrs.as_ref().map(StructuredAttrs::as_str);
-        let (paths, names) = inputs.outputs();
+        let input_outputs = inputs.outputs();
         let mut draft = Draft {
             name,
             outputs,
-            input_derivations: inputs.derivations(&paths, &names),
+            input_derivations: inputs.derivations(&input_outputs),
             input_sources: inputs.sources(),
-            system: &self.system,
+            system: &system,
             builder,
             args: self.args.iter().map(|argument| argument.bytes()).collect(),
             env,
@@ -438,20 +444,24 @@ impl Parts<'_> {
         }
         match name {
             Symbol::BUILDER => self.builder = Some(text.clone()),
-            Symbol::OUTPUTS => self.spec.set_names(any_text(bytes).split_ascii_whitespace())?,
-            _ => self.take_text(name, bytes)?,
+            Symbol::OUTPUTS => {
+                let names = raw_text(bytes);
+                self.spec.set_names(names.split_ascii_whitespace().map(|name| name.to_owned().into()))?;
+            }
+            _ => self.take_text(name, &text)?,
         }
         self.env.push((name.as_bytes(), text));
         Ok(())
     }
 
     /// What is said in text, structured or not.
-    fn take_text(&mut self, name: Symbol, value: &[u8]) -> Result<()> {
+    fn take_text(&mut self, name: Symbol, value: &Text) -> Result<()> {
+        let text = || raw_text(value.bytes());
         match name {
-            Symbol::SYSTEM => self.system = any_text(value),
-            Symbol::OUTPUT_HASH => self.spec.hash = Some(any_text(value)),
-            Symbol::OUTPUT_HASH_ALGO => self.spec.algo = output_hash_algo(self.ev, &any_text(value))?,
-            Symbol::OUTPUT_HASH_MODE => self.spec.set_method(self.ev, &any_text(value), self.name)?,
+            Symbol::SYSTEM => self.system = Some(value.clone()),
+            Symbol::OUTPUT_HASH => self.spec.hash = Some(text().into_owned()),
+            Symbol::OUTPUT_HASH_ALGO => self.spec.algo = output_hash_algo(self.ev, &text())?,
+            Symbol::OUTPUT_HASH_MODE => self.spec.set_method(self.ev, &text(), self.name)?,
             _ => {}
         }
         Ok(())
@@ -462,10 +472,10 @@ impl Parts<'_> {
         let key = name.as_bytes();
         if let Some(members) = &mut self.members {
             members.push(if members.is_empty() { b'{' } else { b',' });
-            StringForm::IN_DERIVATION.write(members, key);
+            let is_ascii = StringForm::IN_DERIVATION.write(members, key);
+            self.invalid_name |= !is_ascii && utf8(key).is_err();
             members.push(b':');
             super::json::write_in_derivation(members, &mut self.contexts, ev, value, pos)?;
-            self.invalid_name |= !key.is_ascii() && utf8(key).is_err();
         }
         match name {
             Symbol::BUILDER => {
@@ -476,14 +486,14 @@ impl Parts<'_> {
             Symbol::OUTPUTS => {
                 let names = ev.force_list(value, pos, "")?.iter().map(|name| {
                     let name = ev.force_plain_string(name, pos, "")?;
-                    Ok(any_text(name.bytes()))
+                    Ok(raw_text(name.bytes()))
                 });
                 let names = names.collect::<Result<Vec<_>>>()?;
-                self.spec.set_names(names.iter().map(String::as_str))?;
+                self.spec.set_names(names)?;
             }
             Symbol::SYSTEM | Symbol::OUTPUT_HASH | Symbol::OUTPUT_HASH_ALGO | Symbol::OUTPUT_HASH_MODE => {
                 let value = ev.force_plain_string(value, pos, "")?;
-                self.take_text(name, value.bytes())?;
+                self.take_text(name, &Text::Kept(value))?;
             }
             Symbol::ALLOWED_REFERENCES
             | Symbol::ALLOWED_REQUISITES
@@ -583,7 +593,7 @@ impl Inputs {
     }
 
     /// The outputs that are needed as they are: the paths of their derivations and their names, sorted by both.
-    fn outputs(&self) -> (Vec<&StorePath>, Vec<&str>) {
+    fn outputs(&self) -> Vec<(&StorePath, &str)> {
         let mut outputs: Vec<(&StorePath, &str)> = Vec::with_capacity(self.elements.len());
         outputs.extend(self.elements.iter().filter_map(|element| match element {
             ContextElement::Output { derivation: DerivationRef::File(path), output } => {
@@ -596,18 +606,19 @@ impl Inputs {
         }
         outputs.sort_unstable();
         outputs.dedup();
-        outputs.into_iter().unzip()
+        outputs
     }
 
     /// The derivations of these outputs, and those of which outputs of outputs are needed.
-    fn derivations<'a>(&'a self, paths: &[&'a StorePath], names: &'a [&'a str]) -> Vec<DraftInput<'a>> {
-        let mut start = 0;
-        let mut derivations: Vec<DraftInput<'a>> = Vec::with_capacity(paths.len());
-        derivations.extend(paths.chunk_by(|path, next| path == next).map(|same| {
-            let (path, names) = (same[0], &names[start..start + same.len()]);
-            start += same.len();
-            let dynamic = self.dynamic.get(path).map(|node| &node.dynamic);
-            DraftInput { path, outputs: Cow::Borrowed(names), dynamic }
+    fn derivations<'a>(&'a self, outputs: &'a [(&'a StorePath, &'a str)]) -> Vec<DraftInput<'a>> {
+        let mut derivations: Vec<DraftInput<'a>> = Vec::with_capacity(outputs.len());
+        derivations.extend(outputs.chunk_by(|(path, _), (next, _)| path == next).map(|same| {
+            let path = same[0].0;
+            let outputs = match same {
+                [(_, name)] => Cow::Borrowed(std::slice::from_ref(name)),
+                several => several.iter().map(|(_, name)| *name).collect(),
+            };
+            DraftInput { path, outputs, dynamic: self.dynamic.get(path).map(|node| &node.dynamic) }
         }));
         for (path, node) in &self.dynamic {
             if let Err(place) = derivations.binary_search_by_key(&path, |input| input.path) {

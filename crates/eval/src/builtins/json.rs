@@ -173,8 +173,19 @@ impl Writer<'_> {
     }
 
     fn value(&mut self, value: Value, place: Place) -> Result<()> {
+        let _depth = self.ev.enter_at(|| place.pos())?;
+        if let Some(string) = value.as_str() {
+            self.contexts.add(string.context());
+            self.string(string.bytes());
+            return Ok(());
+        }
+        self.other(value, place)
+    }
+
+    /// What is not a string yet.
+    #[inline(never)]
+    fn other(&mut self, value: Value, place: Place) -> Result<()> {
         let ev = self.ev;
-        let _depth = ev.enter_at(|| place.pos())?;
         let value = value.settled();
         let value = if self.strict && !value.is_forced() { ev.force(value, place.pos())? } else { value };
         let is_nested = std::mem::replace(&mut self.is_nested, true);
@@ -211,7 +222,17 @@ impl Writer<'_> {
         }
     }
 
+    /// What became long gets so much room at once that it need not move again. Pages that nobody writes to cost nothing.
+    fn make_room(&mut self) {
+        const LONG: usize = 64 << 10;
+        const ROOM: usize = 16 << 20;
+        if self.out.len() > LONG && self.out.capacity() < ROOM {
+            self.out.reserve(ROOM);
+        }
+    }
+
     fn list(&mut self, list: List, place: Place) -> Result<()> {
+        self.make_room();
         self.out.push(b'[');
         let _offer = (self.strict && self.copies).then(|| self.ev.offer(Need::Json, list.iter()));
         for (index, element) in list.iter().enumerate() {
@@ -238,6 +259,7 @@ impl Writer<'_> {
         if let Some(path) = attrs.get_attr(Symbol::OUT_PATH) {
             return self.value(path.value, Place::Of(path));
         }
+        self.make_room();
         self.out.push(b'{');
         let _offer = (self.strict && self.copies)
             .then(|| self.ev.offer(Need::Json, attrs.iter().map(|attr| attr.value)));

@@ -120,7 +120,6 @@ pub(super) fn with_matcher<R>(
         scratch.rounds.clear();
         scratch.rounds.push(Vec::new());
         scratch.rounds_ids.clear();
-        scratch.rounds_ids.insert(Vec::new(), NO_ROUNDS);
         with(&mut Matcher { program, text, goal, scratch, refused_end: None })
     })
 }

@@ -69,6 +69,11 @@ impl Regex {
         if let Some(linear) = &self.linear {
             return Ok(linear.matches(text).then(Vec::new));
         }
+        if let Some(first) = &self.program.first_bytes
+            && !text.first().is_some_and(|byte| first.contains(*byte))
+        {
+            return Ok(None);
+        }
         with_matcher(&self.program, text, Goal::Whole, |matcher| {
             Ok(matcher.match_at(0, false)?.map(|found| found.groups))
         })

@@ -21,13 +21,10 @@ pub enum Utf8Error {
     },
 }
 
-/// Appends `text` in quotes, with what must be escaped escaped.
+/// Appends `text` in quotes, with what must be escaped escaped; also where it is an error.
+#[inline]
 pub fn write_string(out: &mut Vec<u8>, form: &StringForm, text: &[u8]) -> Result<(), Utf8Error> {
-    if !text.is_ascii() {
-        check_utf8(text)?;
-    }
-    form.write(out, text);
-    Ok(())
+    if form.write(out, text) { Ok(()) } else { check_utf8(text) }
 }
 
 fn check_utf8(text: &[u8]) -> Result<(), Utf8Error> {

@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Cow,
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -62,8 +63,22 @@ impl Rest {
 
 /// A derivation that the text of another one names: its hash, and which of its outputs are used.
 pub(super) struct HashedInput<'a> {
-    pub(super) hash: &'a Hash,
+    /// The first bytes of the hash, which nearly always decide the order.
+    start: u64,
+    hash: &'a Hash,
     pub(super) outputs: Cow<'a, [&'a str]>,
+}
+
+impl<'a> HashedInput<'a> {
+    pub(super) fn new(hash: &'a Hash, outputs: &'a [&'a str]) -> Self {
+        let start = hash.as_bytes().first_chunk().map_or(0, |start| u64::from_be_bytes(*start));
+        Self { start, hash, outputs: Cow::Borrowed(outputs) }
+    }
+
+    /// The order of the hashes.
+    pub(super) fn order(&self, other: &Self) -> Ordering {
+        self.start.cmp(&other.start).then_with(|| self.hash.as_bytes().cmp(other.hash.as_bytes()))
+    }
 }
 
 impl Draft<'_> {

@@ -86,23 +86,8 @@ impl Draft<'_> {
         Ok(DerivationFile { path, contents, hash, references, outputs: outputs.collect() })
     }
 
-    /// Finishes a derivation that was just put together: computes the paths of deferred outputs that can be known,
-    /// puts them into the variables of the same names, whatever these hold, and remembers in `memo` the hash that
-    /// derivations further down see.
-    ///
-    /// The same as [`Derivation::fill_output_paths`], [`super::hash_derivation_modulo`] and [`Derivation::file`], but
-    /// the bulk of the text is printed once for all three.
-    pub fn complete<E: From<DerivationError>>(
-        &mut self,
-        store: &StoreDir,
-        memo: &HashModuloMemo,
-        read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
-    ) -> Result<DerivationFile, E> {
-        let prepared = self.prepare(store, memo, read)?;
-        Ok(self.finish(store, prepared, memo)?)
-    }
-
-    /// The first half of [`Draft::complete`]: prints what doesn't need the paths of the outputs, and hashes it.
+    /// Begins to finish a derivation that was just put together: prints what doesn't need the paths of the outputs, and
+    /// hashes it. `memo` learns the hashes of the inputs.
     pub fn prepare<E: From<DerivationError>>(
         &mut self,
         store: &StoreDir,
@@ -139,12 +124,16 @@ impl Draft<'_> {
             _ => self.print_rest(store, Outputs::Shown)?,
         };
         // What is printed as it is must not pass for something else.
-        let is_plain = |text: &str| !text.contains(['"', '\\']);
+        let is_plain = |text: &str| text.bytes().all(|byte| !matches!(byte, b'"' | b'\\'));
         let is_plain = is_plain(self.system) && self.outputs.iter().all(|output| is_plain(output.name));
         Ok(PreparedDraft { kind, inputs, rest, masked, is_plain })
     }
 
-    /// The second half of [`Draft::complete`].
+    /// Finishes it: computes the paths of deferred outputs that can be known, puts them into the variables of the same
+    /// names, whatever these hold, and remembers in `memo` the hash that derivations further down see.
+    ///
+    /// The same as [`Derivation::fill_output_paths`], [`super::hash_derivation_modulo`] and [`Derivation::file`], but
+    /// the bulk of the text is printed once for all three.
     pub fn finish(
         &mut self,
         store: &StoreDir,

@@ -4,9 +4,8 @@
 //! fixed-output one by the hash of what it makes: how something is fetched doesn't change what depends on it.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeSet, HashMap},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, LazyLock, PoisonError, RwLock},
 };
 
 pub use super::aterm::Outputs;
@@ -141,8 +140,13 @@ impl Draft<'_> {
         Some(Hash::sha256(&text))
     }
 
+    /// Most have one output, whose name is shared.
     pub(super) fn output_names(&self) -> Arc<[String]> {
-        self.outputs.iter().map(|output| output.name.to_owned()).collect()
+        static OUT: LazyLock<Arc<[String]>> = LazyLock::new(|| ["out".to_owned()].into());
+        match &*self.outputs {
+            [output] if output.name == "out" => OUT.clone(),
+            outputs => outputs.iter().map(|output| output.name.to_owned()).collect(),
+        }
     }
 }
 
@@ -188,13 +192,13 @@ impl HashedInputs {
                 return Err(DerivationError::NoSuchOutput { output, derivation });
             }
             if !input.outputs.is_empty() {
-                inputs.push(HashedInput { hash: &known.hash, outputs: Cow::Borrowed(&input.outputs) });
+                inputs.push(HashedInput::new(&known.hash, &input.outputs));
             }
         }
-        inputs.sort_unstable_by(|left, right| left.hash.as_bytes().cmp(right.hash.as_bytes()));
+        inputs.sort_unstable_by(HashedInput::order);
         // Different derivations have one hash where they make the same fixed output.
         inputs.dedup_by(|next, kept| {
-            let same = next.hash == kept.hash;
+            let same = next.order(kept).is_eq();
             if same {
                 let outputs = kept.outputs.to_mut();
                 outputs.extend_from_slice(&next.outputs);
