@@ -11,7 +11,7 @@ use nival_syntax::render_reference;
 fn run(expression: &str, eval_cores: usize) -> (String, Vec<String>) {
     with_big_stack(|| {
         let host = Arc::new(MemoryHost::with_files([]));
-        let ev = Evaluator::new(host.clone(), Settings { eval_cores, ..Settings::default() });
+        let ev = Evaluator::new(host.clone(), Settings { eval_cores, show_trace: true, ..Settings::default() });
         let result = ev.eval_str(expression, "/").and_then(|value| ev.force_deep(value));
         let result = match result.and_then(|value| ev.print(value, &PrintOptions::default())) {
             Ok(text) => String::from_utf8_lossy(&text).into_owned(),
@@ -70,6 +70,10 @@ fn nobody_sees_that_there_are_several_threads() {
         "[ (work 15) (throw \"first\") (abort \"second\") (1 + \"x\") ({ }.third) ]",
         "builtins.concatStringsSep \" \" [ (toString (work 14)) (toString (builtins.add 1 \"x\")) (throw \"later\") ]",
         "map (i: (builtins.tryEval (if i == 5 then throw \"x\" else work i)).success) [ 14 13 5 12 5 11 ]",
+        // That a function was called before shows in frames.
+        "{ a = work 21; } // builtins.mapAttrs (n: v: throw \"${n} ${toString (work 5)}\") { b = 1; c = 2; d = 3; }",
+        "let f = i: if i > 1 then throw i else work i; in [ (work 21) ] ++ builtins.genList f 6",
+        "[ (work 17) ] ++ map (i: if i == 12 then throw i else work i) [ 12 9 12 9 12 ]",
         // Cycles are reported where they are.
         "let a = [ (work 12) b ]; b = builtins.length c + work 5; c = [ b ] ++ d; d = [ (work 14) ] ++ e; e = if b == 0 then c else d; \
          in [ (work 14) e d c a ]",

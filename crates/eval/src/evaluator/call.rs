@@ -89,6 +89,7 @@ impl Evaluator {
             && lambda.code().takes_plainly(arguments.len())
         {
             let code = lambda.code();
+            code.see();
             let frame = Env::new(&self.heap, lambda.env(), code.frame_size);
             match arguments {
                 [argument] => frame.set(0, *argument),

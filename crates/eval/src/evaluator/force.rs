@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use nival_syntax::Pos;
 
-use super::{Env, Evaluator, Need};
+use super::parallel::DeepOffer;
+use super::{Env, Evaluator};
 use crate::code::Code;
 use crate::debug;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
@@ -276,15 +277,17 @@ impl Evaluator {
         match value.view() {
             View::Lambda(lambda) => lambda.code().see(),
             View::Attrs(attrs) if seen.insert(value.to_bits()) => {
-                let _offer = self.offer(Need::Deep, attrs.iter().map(|attr| attr.value));
-                for attr in attrs {
+                let mut offer = DeepOffer::default();
+                for (index, attr) in attrs.iter().enumerate() {
+                    offer.renew(self, || attrs.iter().skip(index).map(|attr| attr.value));
                     debug::in_attribute(self, attr, || self.force_deep_in(attr.value, seen))
                         .map_err(|error| error.with_frame(super::attribute_frame(attr.name), attr.pos()))?;
                 }
             }
             View::List(list) if seen.insert(value.to_bits()) => {
-                let _offer = self.offer(Need::Deep, list.iter());
+                let mut offer = DeepOffer::default();
                 for (index, element) in list.iter().enumerate() {
+                    offer.renew(self, || list.iter().skip(index));
                     self.force_deep_in(element, seen).frame_with(
                         || format!("while evaluating list element at index {index}"),
                         Pos::NONE,

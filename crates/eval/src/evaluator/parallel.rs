@@ -206,6 +206,31 @@ impl Drop for Offer<'_> {
     }
 }
 
+/// Values that will be needed with all that is in them, one after the other, offered as far as that does not show.
+///
+/// Whether a function was called before shows in the frames of errors. So its first call is the business of who comes to it.
+#[derive(Default)]
+pub(super) struct DeepOffer<'a> {
+    offer: Option<Offer<'a>>,
+    /// How many of the values are in it or were, and are not yet done.
+    left: usize,
+}
+
+impl<'a> DeepOffer<'a> {
+    /// To be called before each of the values is evaluated, with it and all later ones.
+    #[inline]
+    pub(super) fn renew<V: Iterator<Item = Value>>(&mut self, ev: &'a Evaluator, values: impl Fn() -> V) {
+        if self.left == 0 && ev.has_company() {
+            let known = || values().take_while(|value| !is_first_call(*value));
+            // Offers are taken back in turn, the latest first.
+            drop(self.offer.take());
+            self.offer = Some(ev.offer(Need::Deep, known()));
+            self.left = known().count();
+        }
+        self.left = self.left.saturating_sub(1);
+    }
+}
+
 impl Evaluator {
     /// Says that all of these values will be needed, one after the other, unless one of them fails. The
     /// offer stands until what is returned is dropped.
@@ -432,6 +457,12 @@ fn is_worth_it(value: Value, need: Need) -> bool {
 fn take_exact_naps() {
     // Where it can't be had, naps are longer.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+}
+
+/// Whether it is a call of a function that was not called before.
+fn is_first_call(value: Value) -> bool {
+    let function = Thunk::of(value).and_then(Thunk::function).map(|function| function.settled().view());
+    matches!(function, Some(View::Lambda(lambda)) if !lambda.code().is_seen())
 }
 
 fn help(shared: &SharedState, place: usize) {
