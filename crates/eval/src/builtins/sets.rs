@@ -64,7 +64,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the second argument passed to builtins.removeAttrs",
             )?;
             let without_known = |names: &'static Keys| {
-                attrs.without(&ev.heap, names.names(), |set| ev.merge_plans.rest_if_met(&ev.heap, set, names))
+                attrs.without(&ev.heap, names.names(), |set| ev.rests.of_met(&ev.heap, set, names))
             };
             if let Some(names) = ev.known_names_in(list) {
                 return Ok(without_known(names).into());
@@ -97,22 +97,15 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
         |ev, arguments, pos| {
             let left = set(ev, arguments[0], pos, "first ", "intersectAttrs")?;
             let right = set(ev, arguments[1], pos, "second ", "intersectAttrs")?;
-            let mut both: Vec<Attr> = Vec::with_capacity(left.most().min(right.most()));
-            if left.most() * 4 < right.most() {
-                both.extend(left.iter().filter_map(|attr| right.get_attr(attr.name)));
-            } else {
-                // Both come in the order of their names' numbers.
-                let mut names = left.iter().map(|attr| attr.name).peekable();
-                both.extend(right.iter().filter(|attr| {
-                    while names.next_if(|name| *name < attr.name).is_some() {}
-                    names.peek() == Some(&attr.name)
-                }));
-            }
-            Ok(match left.plain().map(|plain| plain.keys) {
-                _ if both.len() == right.most() => right.into(),
+            let keys = left.keys(&ev.heap);
+            let both = right.among(keys.names());
+            Ok(if both.len() == right.most() {
+                right.into()
+            } else if both.len() == keys.names().len() {
                 // Functions are mostly given all that they ask for.
-                Some(keys) if both.len() == left.most() => right.part_with(&ev.heap, keys, &both).into(),
-                _ => right.part(&ev.heap, &both).into(),
+                right.part_with(&ev.heap, keys, &both).into()
+            } else {
+                right.part(&ev.heap, &both).into()
             })
         },
     ),

@@ -338,7 +338,7 @@ impl MakeRecursive {
                 env.set(self.order[index], attr.value);
             }
         }
-        Ok(attrs.update(&ev.heap, &ev.merge_plans, overrides))
+        Ok(attrs.update(&ev.heap, overrides))
     }
 }
 

@@ -268,7 +268,7 @@ impl Run for Update {
         // The right side first, as the reference does.
         let right = attrs(&self.right)?;
         let left = attrs(&self.left)?;
-        Ok(left.update(&ev.heap, &ev.merge_plans, right).into())
+        Ok(left.update(&ev.heap, right).into())
     }
 }
 

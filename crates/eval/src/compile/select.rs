@@ -108,7 +108,12 @@ impl InlineCache {
 
     #[inline(never)]
     fn find_slowly(&self, attrs: Attrs, name: Symbol) -> Option<&'static Slot> {
-        let Some(set) = attrs.plain() else { return attrs.slot(name) };
+        let Some(set) = attrs.plain() else {
+            return match attrs.known_flat_form() {
+                Some(flat) => self.find(flat, name),
+                None => attrs.slot(name),
+            };
+        };
         let found = set.keys.find(name);
         let place = found.map_or(ABSENT, |index| set.place(index) as u64);
         if place < ABSENT || found.is_none() {

@@ -70,7 +70,7 @@ impl Evaluator {
 
     /// `left // right`
     pub fn update(&self, left: Attrs, right: Attrs) -> Attrs {
-        left.update(&self.heap, &self.merge_plans, right)
+        left.update(&self.heap, right)
     }
 
     /// Several lists in one.

@@ -4,19 +4,17 @@
 //! values are in the flat sets that are its layers (see [`super::shape`]); or stacked, `{ mark and size, base, top, flat }`,
 //! which is what `//` makes where a side is large. A stacked set that is walked over gets one of the other forms as well.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod stack;
+
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::{Pos, Symbol};
 
-use super::keys::{Keys, Origins, Sought};
-use super::shape::{MergePlan, MergePlans, Pick, Plan, Rest, Shape, SharePlan, others};
+pub(crate) use self::stack::with_flat_forms;
+use self::stack::{MAX_DEPTH, STACK_RATIO};
+use super::keys::{Keys, Origins};
+use super::shape::{MergePlan, Pick, Plan, Rest, Shape, SharePlan, others};
 use super::{Slot, Value};
-use crate::hash::WordHash;
-use crate::lately::Lately;
 use crate::memory::{Heap, Sighted};
 
 /// An attribute set.
@@ -51,44 +49,10 @@ impl Attr {
     }
 }
 
-/// Where a name was found in a stacked set: the flat set that has it, if any.
-#[derive(Clone, Copy)]
-#[repr(C, packed(4))]
-struct Found {
-    flat: Sighted,
-    index: u32,
-}
-
-impl Found {
-    const NOWHERE: Found = Found { flat: Sighted::NOTHING, index: 0 };
-}
-
-/// The names of so many kinds of stacked sets are kept.
-const MOST_STACK_KEYS: usize = 1 << 12;
-
-thread_local! {
-    /// What this thread has lately looked for in stacked sets.
-    static FOUND: Lately<Sought, Found, { 1 << 11 }> = const { Lately::new(Sought::NOTHING, Found::NOWHERE) };
-    /// The names that stacked sets have, by those of their layers, which are kept for ever.
-    static STACK_KEYS: RefCell<HashMap<Vec<usize>, &'static Keys, WordHash>> = RefCell::default();
-    /// Where the flat forms of stacked sets are made.
-    static FLAT_FORMS: Heap = Heap::new();
-}
-
-/// Shows the heap of this thread's flat forms, unless the thread is ending.
-pub(crate) fn with_flat_forms(show: impl FnOnce(&Heap)) {
-    let _ = FLAT_FORMS.try_with(show);
-}
-
 const STACKED: u64 = 1;
 const SHARED: u64 = 2;
-const DEPTH_SHIFT: u32 = 1;
 const SIZE_SHIFT: u32 = 8;
 
-/// How many sets `//` puts on top of each other before it makes one of them.
-const MAX_DEPTH: u64 = 8;
-/// Sets on a stack become one where the upper one is this many times as large as the lower one.
-const STACK_RATIO: usize = 3;
 /// `//` also stacks where the left side has this many attributes, and that many times as many as the right one, and two such
 /// kinds of sets were never met before.
 const STACK_FROM: usize = 16;
@@ -115,9 +79,9 @@ impl Plain {
         self.keys.names().len()
     }
 
-    #[cfg(test)]
-    pub(super) fn shape(self) -> Option<&'static Shape> {
-        self.shape
+    #[inline(always)]
+    pub(super) fn is_flat(self) -> bool {
+        self.shape.is_none()
     }
 
     /// What it has in common with other sets, as a number.
@@ -388,34 +352,6 @@ impl Attrs {
         }
     }
 
-    /// Package sets are asked for the same names again and again.
-    fn lookup_in_stack(self, name: Symbol) -> Option<(Attrs, usize)> {
-        let search = || match self.search_stack(name) {
-            Some((flat, index)) => Found { flat: flat.sighted(), index: index as u32 },
-            None => Found::NOWHERE,
-        };
-        let sought = Sought::in_object(self.sighted(), name);
-        let Found { flat, index } = FOUND.with(|found| found.get_or(sought, search));
-        let object = std::ptr::with_exposed_provenance_mut(flat.address()?);
-        NonNull::new(object).map(|flat| (Attrs(flat), index as usize))
-    }
-
-    fn search_stack(self, name: Symbol) -> Option<(Attrs, usize)> {
-        let mut set = self;
-        loop {
-            match set.form() {
-                Form::Plain(plain) => return plain.keys.find(name).map(|index| plain.entry(index)),
-                Form::Stacked { base, top, .. } => {
-                    let found = top.search_stack(name);
-                    if found.is_some() {
-                        return found;
-                    }
-                    set = base;
-                }
-            }
-        }
-    }
-
     /// The place of a value.
     #[inline]
     pub(crate) fn slot(self, name: Symbol) -> Option<&'static Slot> {
@@ -442,6 +378,25 @@ impl Attrs {
         self.lookup(name).is_some()
     }
 
+    /// The attributes that have one of these names, both in the order of the names' numbers.
+    pub(crate) fn among(self, names: &[Symbol]) -> Vec<Attr> {
+        let set = match self.form() {
+            Form::Plain(set) => set,
+            Form::Stacked { base, top, .. } => return self.among_in_stack(base, top, names),
+        };
+        if names.len() * 8 < set.len() {
+            return names.iter().filter_map(|name| Some(set.attr(set.keys.find(*name)?))).collect();
+        }
+        let mut rest = names;
+        let named = set.keys.names().iter().enumerate().filter(|(_, name)| {
+            while rest.first().is_some_and(|other| other < *name) {
+                rest = &rest[1..];
+            }
+            rest.first() == Some(*name)
+        });
+        named.map(|(index, _)| set.attr(index)).collect()
+    }
+
     /// The attributes by symbol number: quick, and in the same order for all sets, but not in the order of
     /// names.
     pub fn iter(self) -> AttrsIter {
@@ -455,12 +410,6 @@ impl Attrs {
         plain.keys.name_order().iter().map(move |index| plain.attr(*index as usize))
     }
 
-    /// Where a stacked set has its flat form, or zero.
-    fn flat_form(self) -> &'static AtomicU64 {
-        // SAFETY: the fourth word of a stacked set is only accessed as an atomic.
-        unsafe { self.0.add(3).cast::<AtomicU64>().as_ref() }
-    }
-
     /// A form that can be walked over, which a stacked set gets when it is first asked for.
     #[inline]
     pub(crate) fn flatten(self) -> Plain {
@@ -470,86 +419,8 @@ impl Attrs {
         }
     }
 
-    fn flatten_stack(self, base: Attrs, top: Attrs) -> Plain {
-        let known = self.flat_form();
-        let bits = known.load(Ordering::Acquire);
-        if bits != 0 {
-            // SAFETY: only the set below is ever stored, and it is flat.
-            return Attrs(unsafe { Value::from_bits(bits) }.object()).flatten();
-        }
-        let mut entries = Vec::with_capacity(base.most() + top.most());
-        top.add_entries(&mut entries);
-        base.add_entries(&mut entries);
-        // Each layer is sorted, which the sort sees; where several have a name, the uppermost comes first.
-        entries.sort_by_key(|(name, _)| *name);
-        entries.dedup_by_key(|(name, _)| *name);
-        let merged = FLAT_FORMS.with(|heap| {
-            let keys = self.stack_keys(heap, || entries.iter().map(|(name, _)| *name).collect());
-            let values = entries.iter().map(|(_, slot)| slot.get());
-            Attrs::from_values(heap, keys, Origins::within(self), values)
-        });
-        // Two threads may do it at once: either result will do.
-        known.store(Value::from(merged).to_bits(), Ordering::Release);
-        merged.flatten()
-    }
-
-    /// The names of all attributes. A stacked set gets no flat form for that.
-    pub(super) fn keys(self, heap: &Heap) -> &'static Keys {
-        if let Form::Plain(plain) = self.form() {
-            return plain.keys;
-        }
-        self.stack_keys(heap, || {
-            let mut names = Vec::with_capacity(self.most());
-            self.for_each_layer(&mut |keys| names.extend_from_slice(keys.names()));
-            // A stable sort sees that each layer is sorted.
-            names.sort();
-            names.dedup();
-            names
-        })
-    }
-
-    /// The names of all attributes of a stacked set, made once for all that have layers with the same names.
-    fn stack_keys(self, heap: &Heap, names: impl FnOnce() -> Vec<Symbol>) -> &'static Keys {
-        let mut layers = Vec::new();
-        self.for_each_layer(&mut |keys| layers.push(std::ptr::from_ref(keys).addr()));
-        STACK_KEYS.with_borrow_mut(|known| {
-            let is_full = known.len() >= MOST_STACK_KEYS;
-            match known.entry(layers) {
-                Entry::Occupied(keys) => *keys.get(),
-                Entry::Vacant(_) if is_full => Keys::of(heap, &names()),
-                Entry::Vacant(place) => place.insert(Keys::of(heap, &names())),
-            }
-        })
-    }
-
-    fn for_each_layer(self, show: &mut impl FnMut(&'static Keys)) {
-        match self.form() {
-            Form::Plain(plain) => show(plain.keys),
-            Form::Stacked { base, top, .. } => {
-                base.for_each_layer(show);
-                top.for_each_layer(show);
-            }
-        }
-    }
-
-    /// Adds the names and places of all attributes, layer by layer from above. Stacks within stacks get no flat form of
-    /// their own.
-    fn add_entries(self, entries: &mut Vec<(Symbol, &'static Slot)>) {
-        match self.form() {
-            Form::Stacked { base, top, .. } if self.flat_form().load(Ordering::Relaxed) == 0 => {
-                top.add_entries(entries);
-                base.add_entries(entries);
-            }
-            _ => {
-                let plain = self.flatten();
-                let names = plain.keys.names().iter().enumerate();
-                entries.extend(names.map(|(index, name)| (*name, plain.slot(index))));
-            }
-        }
-    }
-
     /// `self // other`
-    pub(crate) fn update(self, heap: &Heap, plans: &MergePlans, other: Attrs) -> Attrs {
+    pub(crate) fn update(self, heap: &Heap, other: Attrs) -> Attrs {
         let (left, right) = (self.most(), other.most());
         if left == 0 {
             return other;
@@ -561,56 +432,21 @@ impl Attrs {
         let is_lopsided = left >= STACK_FROM && left >= right * STACK_RATIO;
         if (is_large || is_lopsided) && other.depth() + 1 < MAX_DEPTH {
             let plain = if is_large { None } else { self.plain().zip(other.plain()) };
-            let known =
-                plain.and_then(|(left, right)| Some((plans.get_if_met(heap, left, right)?, left, right)));
+            let known = plain.and_then(|(left, right)| Some((Plan::of_met(heap, left, right)?, left, right)));
             return match known {
                 Some((plan, left, right)) => merge(heap, plan, left, right),
                 None => self.stack(heap, other),
             };
         }
-        self.merge(heap, plans, other)
+        self.merge(heap, other)
     }
 
-    fn merge(self, heap: &Heap, plans: &MergePlans, other: Attrs) -> Attrs {
+    fn merge(self, heap: &Heap, other: Attrs) -> Attrs {
         let (left, right) = (self.flatten(), other.flatten());
         if std::ptr::eq(left.keys, right.keys) {
             return other;
         }
-        merge(heap, plans.get(heap, left, right), left, right)
-    }
-
-    /// Sets on a stack that are not much larger than what comes on top of them become one with it, so that there are
-    /// few, and a set that grows by one attribute at a time is copied seldom.
-    fn stack(self, heap: &Heap, other: Attrs) -> Attrs {
-        let (mut base, mut top) = (self, other);
-        while let Form::Stacked { base: lower, top: upper, .. } = base.form()
-            && (base.depth() + 1 >= MAX_DEPTH
-                || other.most() < LARGE && upper.most() < top.most() * STACK_RATIO)
-        {
-            // Nothing is worked out for those who are seldom met again.
-            let depth = upper.depth().max(top.depth()) + 1;
-            top = Attrs::stacked(heap, upper, top, depth).flatten().set;
-            base = lower;
-        }
-        let depth = base.depth().max(top.depth()) + 1;
-        Attrs::stacked(heap, base, top, depth)
-    }
-
-    fn depth(self) -> u64 {
-        let header = self.header();
-        if header & STACKED == 0 { 0 } else { header >> DEPTH_SHIFT & 0x7f }
-    }
-
-    fn stacked(heap: &Heap, base: Attrs, top: Attrs, depth: u64) -> Attrs {
-        let size = (base.most() + top.most()) as u64;
-        let object = heap.words(4);
-        // SAFETY: four fresh words; the last stays zero.
-        unsafe {
-            object.write(STACKED | depth << DEPTH_SHIFT | size << SIZE_SHIFT);
-            object.add(1).write(Value::from(base).to_bits());
-            object.add(2).write(Value::from(top).to_bits());
-        }
-        Attrs(object)
+        merge(heap, Plan::of(heap, left, right), left, right)
     }
 
     /// A set of attributes sorted by symbol, without doubles.

@@ -4,15 +4,15 @@
 //! selects an attribute remembers the last names it saw and where among them the attribute was, and `//`
 //! remembers how two kinds of set go together.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
-use std::sync::{LazyLock, PoisonError, RwLock};
 
 use nival_syntax::{Pos, Symbol};
 
 use super::Attrs;
-use super::shape::MergePlan;
+use super::chain::{Chain, Link};
+use super::shape::{MergePlan, Shape};
 use crate::hash::WordHash;
 use crate::lately::Lately;
 use crate::memory::{self, Heap, Sighted};
@@ -21,7 +21,12 @@ use crate::memory::{self, Heap, Sighted};
 /// themselves follow in memory.
 #[repr(C)]
 pub(crate) struct Keys {
-    count: usize,
+    count: u32,
+    /// Those of other names are mostly others.
+    hash: u32,
+    before: Option<&'static Keys>,
+    /// The shapes of shared sets with these names.
+    pub(super) shapes: Chain<Shape>,
     name_order: Late<u32>,
     filter: Late<u64>,
 }
@@ -97,13 +102,13 @@ impl std::hash::Hash for Names<'_> {
     }
 }
 
-type Table = HashMap<Names<'static>, &'static Keys, WordHash>;
+static TABLE: [Chain<Keys>; 1 << 15] = [const { Chain::new() }; 1 << 15];
 
-static TABLE: LazyLock<RwLock<Table>> =
-    LazyLock::new(|| RwLock::new(Table::with_capacity_and_hasher(FIRST_CAPACITY, WordHash::default())));
-
-/// So many there are soon: to grow from nothing would mean to hash the names of each again and again.
-const FIRST_CAPACITY: usize = 7000;
+impl Link for Keys {
+    fn before(&self) -> Option<&'static Keys> {
+        self.before
+    }
+}
 
 /// Sets with more names than this are few, and are not searched for others like them.
 const INTERNED_UP_TO: usize = 4096;
@@ -148,28 +153,26 @@ impl Keys {
     pub(crate) fn of(heap: &Heap, names: &[Symbol]) -> &'static Keys {
         debug_assert!(names.is_sorted());
         if names.len() > INTERNED_UP_TO {
-            return Keys::keep(heap, names);
+            return Keys::keep(heap, names, 0, None);
         }
-        if let Some(keys) = TABLE.read().unwrap_or_else(PoisonError::into_inner).get(&Names(names)) {
-            return keys;
-        }
-        let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(keys) = table.get(&Names(names)) {
-            return keys;
-        }
-        let keys = Keys::keep(heap, names);
-        table.insert(Names(keys.names()), keys);
-        keys
+        let hash = WordHash::new().hash_one(Names(names)) as u32;
+        TABLE[hash as usize % TABLE.len()].find_or_make(
+            |keys| keys.hash == hash && keys.names() == names,
+            |before| Keys::keep(heap, names, hash, before),
+        )
     }
 
-    fn keep(heap: &Heap, names: &[Symbol]) -> &'static Keys {
-        heap.keep_before(Keys { count: names.len(), name_order: Late::new(), filter: Late::new() }, names)
+    #[cold]
+    fn keep(heap: &Heap, names: &[Symbol], hash: u32, before: Option<&'static Keys>) -> &'static Keys {
+        let (shapes, name_order, filter) = (Chain::new(), Late::new(), Late::new());
+        let count = names.len() as u32;
+        heap.keep_before(Keys { count, hash, before, shapes, name_order, filter }, names)
     }
 
     #[inline(always)]
     pub(crate) fn names(&self) -> &[Symbol] {
         // SAFETY: `keep`, which makes all keys, puts so many names behind them.
-        unsafe { memory::behind(self, self.count) }
+        unsafe { memory::behind(self, self.count as usize) }
     }
 
     #[inline]
@@ -198,7 +201,7 @@ impl Keys {
     /// The indices of the names in the order of their bytes.
     pub(crate) fn name_order(&self) -> &[u32] {
         // SAFETY: there is one index for each name.
-        unsafe { self.name_order.get(self.count, || in_order(self.names())) }
+        unsafe { self.name_order.get(self.count as usize, || in_order(self.names())) }
     }
 }
 
@@ -328,7 +331,7 @@ impl Origins {
                     let object = std::ptr::with_exposed_provenance_mut(address);
                     // SAFETY: the address is that of a set, and so not null.
                     let set = Attrs::of_object(unsafe { NonNull::new_unchecked(object) });
-                    let Some((flat, from)) = set.lookup(name) else { return Pos::NONE };
+                    let Some((flat, from)) = set.search(name) else { return Pos::NONE };
                     origins = flat.own_origins();
                     index = from;
                 }

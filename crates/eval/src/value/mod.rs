@@ -10,6 +10,7 @@
 //! each place.
 
 mod attrs;
+mod chain;
 mod element;
 mod function;
 mod keys;
@@ -28,7 +29,7 @@ pub(crate) use element::{Arguments, Element};
 pub use function::{Builtin, Constant, Lambda, Partial};
 pub(crate) use keys::{Keys, Origins};
 pub use list::{List, ListBuilder};
-pub(crate) use shape::MergePlans;
+pub(crate) use shape::Rests;
 pub(crate) use slot::{Slot, State, Suspension, Thunk, Work};
 pub use string::Str;
 

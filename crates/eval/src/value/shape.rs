@@ -7,12 +7,13 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::AtomicU64;
-use std::sync::{LazyLock, PoisonError, RwLock};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::Symbol;
 
 use super::attrs::Plain;
+use super::chain::{Chain, Link};
 use super::keys::Keys;
 use crate::hash::WordHash;
 use crate::memory::{self, Heap};
@@ -61,45 +62,25 @@ impl Pick {
 #[repr(C)]
 pub(super) struct Shape {
     pub(super) keys: &'static Keys,
+    before: Option<&'static Shape>,
 }
 
-/// What a shape is made of, hashed as bytes.
-#[derive(PartialEq, Eq)]
-struct Parts<'a> {
-    keys: usize,
-    picks: &'a [Pick],
-}
-
-impl std::hash::Hash for Parts<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        let picks = self.picks;
-        state.write_usize(self.keys);
-        // SAFETY: these are the bytes of numbers.
-        state.write(unsafe { std::slice::from_raw_parts(picks.as_ptr().cast::<u8>(), size_of_val(picks)) });
+impl Link for Shape {
+    fn before(&self) -> Option<&'static Shape> {
+        self.before
     }
 }
-
-type Shapes = HashMap<Parts<'static>, &'static Shape, WordHash>;
-
-static SHAPES: LazyLock<RwLock<Shapes>> = LazyLock::new(RwLock::default);
 
 impl Shape {
     fn of(heap: &Heap, keys: &'static Keys, picks: &[Pick]) -> &'static Shape {
-        let parts = Parts { keys: std::ptr::from_ref(keys).addr(), picks };
-        if let Some(shape) = SHAPES.read().unwrap_or_else(PoisonError::into_inner).get(&parts) {
-            return shape;
-        }
-        let mut shapes = SHAPES.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shape) = shapes.get(&parts) {
-            return shape;
-        }
-        let shape = heap.keep_before(Shape { keys }, picks);
-        shapes.insert(Parts { picks: shape.picks(), ..parts }, shape);
-        shape
+        keys.shapes.find_or_make(
+            |shape| shape.picks() == picks,
+            |before| heap.keep_before(Shape { keys, before }, picks),
+        )
     }
 
     #[inline(always)]
-    pub(super) fn picks(&'static self) -> &'static [Pick] {
+    pub(super) fn picks(&self) -> &[Pick] {
         // SAFETY: `of`, which makes all shapes, puts a pick for each name behind the shape.
         unsafe { memory::behind(self, self.keys.names().len()) }
     }
@@ -174,35 +155,61 @@ impl MergePlan {
     }
 }
 
-fn split(pick: u32) -> (bool, usize) {
+pub(super) fn split(pick: u32) -> (bool, usize) {
     (pick & 1 == 1, (pick >> 1) as usize)
 }
 
-/// For the pairs of kinds of sets met so far how they are merged, if that was worked out.
-#[derive(Default)]
-pub(crate) struct MergePlans {
-    pairs: RefCell<HashMap<(usize, usize), Option<Plan>, WordHash>>,
-    /// For kinds of sets and names that are taken away from them what is left: so many of them, as they are kept for ever.
-    rests: RefCell<HashMap<(usize, usize), Option<Rest>, WordHash>>,
+/// Two kinds of sets and how they are merged.
+struct Pair {
+    kinds: (usize, usize),
+    before: Option<&'static Pair>,
+    plan: Plan,
 }
 
-impl MergePlans {
+impl Link for Pair {
+    fn before(&self) -> Option<&'static Pair> {
+        self.before
+    }
+}
+
+static PAIRS: [Chain<Pair>; 1 << 14] = [const { Chain::new() }; 1 << 14];
+
+/// A bit for each pair of kinds that was met but not worked out, at a place made of their hash. Other pairs may have the same.
+static MET: [AtomicU64; 1 << 12] = [const { AtomicU64::new(0) }; 1 << 12];
+
+impl Plan {
     /// How two kinds are merged.
     #[inline]
-    pub(super) fn get(&self, heap: &Heap, left: Plain, right: Plain) -> Plan {
-        let mut plans = self.pairs.borrow_mut();
-        let plan = plans.entry((left.kind(), right.kind())).or_default();
-        *plan.get_or_insert_with(|| make(heap, left, right))
+    pub(super) fn of(heap: &Heap, left: Plain, right: Plain) -> Plan {
+        let kinds = (left.kind(), right.kind());
+        Plan::find(heap, left, right, kinds, WordHash::new().hash_one(kinds))
     }
 
     /// The same, but nothing if the two were never met before: many pairs are not met again.
     #[inline]
-    pub(super) fn get_if_met(&self, heap: &Heap, left: Plain, right: Plain) -> Option<Plan> {
-        match self.pairs.borrow_mut().entry((left.kind(), right.kind())) {
-            Entry::Vacant(place) => *place.insert(None),
-            Entry::Occupied(place) => Some(*place.into_mut().get_or_insert_with(|| make(heap, left, right))),
-        }
+    pub(super) fn of_met(heap: &Heap, left: Plain, right: Plain) -> Option<Plan> {
+        let kinds = (left.kind(), right.kind());
+        let hash = WordHash::new().hash_one(kinds);
+        meet(hash).then(|| Plan::find(heap, left, right, kinds, hash))
     }
+
+    #[inline(always)]
+    fn find(heap: &Heap, left: Plain, right: Plain, kinds: (usize, usize), hash: u64) -> Plan {
+        let make_pair = |before| {
+            meet(hash);
+            let pair = heap.keep(Pair { kinds, before, plan: make(heap, left, right) });
+            // SAFETY: what the heap keeps is never moved or freed.
+            unsafe { pair.as_ref() }
+        };
+        PAIRS[(hash >> 32) as usize % PAIRS.len()].find_or_make(|pair| pair.kinds == kinds, make_pair).plan
+    }
+}
+
+/// Notes that the pair with this hash was met. Says whether it had been before.
+#[inline]
+fn meet(hash: u64) -> bool {
+    let (word, bit) = (&MET[hash as usize / 64 % MET.len()], 1 << (hash % 64));
+    word.load(Ordering::Relaxed) & bit != 0 || word.fetch_or(bit, Ordering::Relaxed) & bit != 0
 }
 
 /// What is left of a set without some names.
@@ -212,13 +219,17 @@ pub(crate) enum Rest {
     Part(Plan),
 }
 
-/// So many are kept.
+/// So many are kept, for ever.
 const MOST_RESTS: usize = 1 << 14;
 
-impl MergePlans {
+/// For kinds of sets and names that are taken away from them what is left, if that was worked out.
+#[derive(Default)]
+pub(crate) struct Rests(RefCell<HashMap<(usize, usize), Option<Rest>, WordHash>>);
+
+impl Rests {
     /// What is left of such a set without these names, if that was asked before.
-    pub(crate) fn rest_if_met(&self, heap: &Heap, set: Plain, names: &'static Keys) -> Option<Rest> {
-        let mut rests = self.rests.borrow_mut();
+    pub(crate) fn of_met(&self, heap: &Heap, set: Plain, names: &'static Keys) -> Option<Rest> {
+        let mut rests = self.0.borrow_mut();
         let is_full = rests.len() >= MOST_RESTS;
         match rests.entry((set.kind(), std::ptr::from_ref(names).addr())) {
             Entry::Vacant(_) if is_full => None,
@@ -265,7 +276,7 @@ fn plan(heap: &Heap, keys: &'static Keys, picks: &[u32], left: Plain, right: Pla
 }
 
 /// The names of both, and where the values are, as in a [`MergePlan`].
-fn merged(low_names: &[Symbol], high_names: &[Symbol]) -> (Vec<Symbol>, Vec<u32>) {
+pub(super) fn merged(low_names: &[Symbol], high_names: &[Symbol]) -> (Vec<Symbol>, Vec<u32>) {
     let capacity = low_names.len() + high_names.len();
     let (mut names, mut picks) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
     let (mut low, mut high) = (0, 0);
@@ -291,20 +302,24 @@ fn share(
     left: Plain,
     right: Plain,
 ) -> Option<&'static SharePlan> {
+    let sides = [left, right];
+    if sides.iter().any(|side| side.is_flat() && side.len() > LAYER_LIMIT) {
+        return None;
+    }
     // Those layers of which something can be seen, and for each layer of the sides which of these it is.
-    let mut sources = Vec::with_capacity(2 * MAX_LAYERS);
-    let mut numbers = [[MAX_LAYERS; MAX_LAYERS]; 2];
+    let mut sources = Vec::with_capacity(MAX_LAYERS);
+    let mut numbers = [[MAX_LAYERS; MAX_LAYERS + 1]; 2];
     let mut places = Vec::with_capacity(picks.len());
     for pick in picks {
         let (is_right, index) = split(*pick);
-        let (layer, index) = if is_right { right } else { left }.pick(index);
+        let (layer, index) = sides[usize::from(is_right)].pick(index);
         let number = &mut numbers[usize::from(is_right)][layer];
         if *number == MAX_LAYERS {
+            if sources.len() == MAX_LAYERS {
+                return None;
+            }
             *number = sources.len();
             sources.push(layer as u8 | if is_right { FROM_RIGHT } else { 0 });
-        }
-        if *number >= MAX_LAYERS || index >= LAYER_LIMIT {
-            return None;
         }
         places.push(Pick::new(*number, index));
     }
@@ -335,11 +350,11 @@ mod tests {
 
     /// In what is made by `//` each attribute has value and position of the last set that has it.
     fn check(sets: &[Attrs], is_shared: bool) {
-        let (heap, plans) = (Heap::new(), MergePlans::default());
+        let heap = Heap::new();
         // What is only worked out when it is met again is used in the end.
         let mut is_found_shared = None;
         for _ in 0..=sets.len() {
-            let merged = sets.iter().copied().reduce(|below, above| below.update(&heap, &plans, above));
+            let merged = sets.iter().copied().reduce(|below, above| below.update(&heap, above));
             let merged = merged.expect("there are sets");
             let keys = merged.keys(&heap);
             for attr in sets.iter().flat_map(|set| set.iter()) {
@@ -356,7 +371,7 @@ mod tests {
                 merged.get_attr(*name).is_none_or(|attr| (attr.value, attr.pos()) != (*value, *pos))
             });
             assert!(walked.is_empty(), "the same by walking and by looking up");
-            is_found_shared = merged.plain().map(|plain| plain.shape().is_some());
+            is_found_shared = merged.plain().map(|plain| !plain.is_flat());
         }
         assert_eq!(is_found_shared, Some(is_shared));
     }
@@ -375,16 +390,16 @@ mod tests {
 
     #[test]
     fn a_part_keeps_values_and_positions() {
-        let (heap, plans) = (Heap::new(), MergePlans::default());
+        let (heap, rests) = (Heap::new(), Rests::default());
         let one = set(&heap, 10, &["a", "b", "c", "d", "e"]);
-        let both = one.update(&heap, &plans, set(&heap, 20, &["d", "e", "f", "g"]));
+        let both = one.update(&heap, set(&heap, 20, &["d", "e", "f", "g"]));
         let mut names = ["b", "e", "x"].map(|name| Symbol::intern(name.as_bytes()));
         names.sort_unstable();
         for whole in [one, both] {
             for is_met in [false, true, true] {
                 let names = Keys::of(&heap, &names);
-                let part = whole.without(&heap, names.names(), |set| plans.rest_if_met(&heap, set, names));
-                assert_eq!(part.plain().map(|plain| plain.shape().is_some()), Some(is_met));
+                let part = whole.without(&heap, names.names(), |set| rests.of_met(&heap, set, names));
+                assert_eq!(part.plain().map(|plain| !plain.is_flat()), Some(is_met));
                 assert_eq!(part.len(), whole.len() - 2);
                 for attr in whole.iter().filter(|attr| !names.names().contains(&attr.name)) {
                     let found = part.get_attr(attr.name).expect("it was not named");
