@@ -11,7 +11,8 @@ use nival_syntax::render_reference;
 fn run(expression: &str, eval_cores: usize) -> (String, Vec<String>) {
     with_big_stack(|| {
         let host = Arc::new(MemoryHost::with_files([]));
-        let ev = Evaluator::new(host.clone(), Settings { eval_cores, show_trace: true, ..Settings::default() });
+        let ev =
+            Evaluator::new(host.clone(), Settings { eval_cores, show_trace: true, ..Settings::default() });
         let result = ev.eval_str(expression, "/").and_then(|value| ev.force_deep(value));
         let result = match result.and_then(|value| ev.print(value, &PrintOptions::default())) {
             Ok(text) => String::from_utf8_lossy(&text).into_owned(),

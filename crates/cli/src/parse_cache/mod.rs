@@ -34,9 +34,6 @@ use packs::{Folder, LARGEST_PACK, Mapped};
 /// The time of last change that all files of valid store paths have (C++ Nix, `mtimeStore`).
 const STORE_TIME: i64 = 1_000_000_000;
 
-/// After so many bytes of trees the pages of packs are put away.
-const PUT_AWAY_AFTER: u64 = 8 << 20;
-
 /// The packs of this program, and what will be in the next one.
 pub(crate) struct ParseCache {
     folder: Folder,
@@ -49,8 +46,6 @@ pub(crate) struct ParseCache {
     read: Mutex<HashMap<PathBuf, Stamp>>,
     new: Mutex<Vec<Entry>>,
     new_bytes: AtomicU64,
-    /// Bytes of trees that were handed out since packs were put away.
-    handed_out: AtomicU64,
 }
 
 /// A tree that was kept.
@@ -88,7 +83,6 @@ impl ParseCache {
             read: Mutex::default(),
             new: Mutex::default(),
             new_bytes: AtomicU64::new(0),
-            handed_out: AtomicU64::new(0),
         })
     }
 
@@ -121,21 +115,12 @@ impl ParseCache {
             };
             if is_as_it_was {
                 mapped.note_use();
-                self.note_handed_out(kept.bytes.len() as u64);
                 let fingerprint = (proof == Proof::Itself).then_some(fingerprint);
                 return Some(Tree { bytes: kept.bytes, fingerprint, hash });
             }
             others.push((mapped, kept));
         }
         if others.is_empty() { None } else { self.tree_by_contents(path, real, others) }
-    }
-
-    /// Puts packs away after some trees: most of what was looked at when they were loaded is not needed again.
-    fn note_handed_out(&self, bytes: u64) {
-        if self.handed_out.fetch_add(bytes, Ordering::Relaxed) > PUT_AWAY_AFTER {
-            self.handed_out.store(bytes, Ordering::Relaxed);
-            self.put_away();
-        }
     }
 
     /// Has the system take packs out of the process's memory. What is looked at again comes back.

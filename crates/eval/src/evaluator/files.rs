@@ -269,6 +269,10 @@ impl Evaluator {
             return Ok(None);
         }
         let tree = if scope.keeps(self) { self.host().kept_tree(&here) } else { None };
+        if let Some(tree) = tree {
+            self.loaded.set(self.loaded.get() + tree.len());
+            self.put_away();
+        }
         let read = || self.host().read_plain_file(&here).map(Contents::Text);
         let contents = tree.map(Contents::Tree).or_else(read);
         let moved = (*here != *path).then(|| here.to_path_buf());

@@ -23,8 +23,9 @@ const LARGE: usize = 2 << 20;
 /// So much of the stack is cleared: few evaluations go deeper.
 const CLEARED: usize = 192 << 10;
 
-/// After so many bytes more, what the host can have again is put away.
-const PUT_AWAY_AFTER: usize = 8 << 20;
+/// From so many bytes on what the host can have again is put away, and then after each so many more.
+pub(super) const PUT_AWAY_FROM: usize = 192 << 20;
+const PUT_AWAY_EVERY: usize = 8 << 20;
 
 const SPINS: u32 = 64;
 /// In microseconds.
@@ -111,12 +112,12 @@ impl Evaluator {
         stack::clear_below(bytes.min(CLEARED).min(free));
     }
 
-    /// Lets the host put away what it can have again, whenever values have taken so much more memory.
+    /// Lets the host put away what it can have again, whenever values and trees have taken so much more memory.
     #[cold]
-    fn put_away(&self) {
-        let made = self.heap.handed_out();
-        if made - self.put_away_at.get() >= PUT_AWAY_AFTER {
-            self.put_away_at.set(made);
+    pub(super) fn put_away(&self) {
+        let taken = self.heap.handed_out() + self.loaded.get();
+        if taken >= self.put_away_at.get() {
+            self.put_away_at.set(taken + PUT_AWAY_EVERY);
             self.shared.host.put_away();
         }
     }

@@ -74,7 +74,9 @@ pub struct Evaluator {
     stack_limit: &'static AtomicUsize,
     /// When the stack was last cleared, in bytes handed out by the heap, and from where on.
     cleared: Cell<(usize, usize)>,
-    /// When the host last put away what it can have again, in bytes handed out by the heap.
+    /// Bytes of kept trees that it got from the host.
+    loaded: Cell<usize>,
+    /// When the host next puts away what it can have again, in bytes handed out by the heap and loaded.
     put_away_at: Cell<usize>,
     /// Its queue, if it is of the crew.
     place: Option<usize>,
@@ -174,7 +176,8 @@ impl Evaluator {
             calls_left: Cell::new(shared.0.settings.max_call_depth.into()),
             stack_limit,
             cleared: Cell::default(),
-            put_away_at: Cell::new(0),
+            loaded: Cell::new(0),
+            put_away_at: Cell::new(force::PUT_AWAY_FROM),
             place: None,
             helpers: RefCell::default(),
             going_round: Cell::new(None),
