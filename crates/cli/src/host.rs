@@ -16,8 +16,8 @@ use nival_fetch::{FetchError, FetchedFile, FetchedTree, GitOptions};
 use nival_formats::flake_ref::Paths;
 use nival_formats::input::{InputKind, Wanted};
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, FlakeRef, Hash, HashAlgo, Hasher,
-    Input, StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DraftFile, FlakeRef, Hash, HashAlgo, Hasher, Input,
+    StoreDir, StorePath,
 };
 use nival_store::{ClosureOptions, Filter, LocalStore, Source, StoreError, Tree};
 use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_reference};
@@ -352,9 +352,9 @@ impl Host for WorldHost {
         self.0.deferred()?.add_source(source).map_err(store_error)
     }
 
-    fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError> {
+    fn write_derivation(&self, file: DraftFile<'_, '_>) -> Result<(), HostError> {
         if self.0.keeps_what_is_added() {
-            return self.0.deferred()?.add_derivation(file).map_err(store_error);
+            return self.0.deferred()?.add_derivation(file.on_its_own()).map_err(store_error);
         }
         self.0.note_computed(&file.path);
         Ok(())

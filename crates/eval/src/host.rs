@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use nival_formats::{ContentAddressMethod, Derivation, DerivationFile, Hash, Input, StoreDir, StorePath};
+use nival_formats::{ContentAddressMethod, Derivation, DraftFile, Hash, Input, StoreDir, StorePath};
 
 use crate::context::ContextElement;
 
@@ -61,7 +61,7 @@ pub trait Host: Send + Sync {
     /// Copies a file or folder into the store.
     fn add_source(&self, source: SourceRequest<'_>) -> Result<StorePath, HostError>;
     /// Puts a derivation into the store. The host may write it later.
-    fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError>;
+    fn write_derivation(&self, file: DraftFile<'_, '_>) -> Result<(), HostError>;
     /// Whether [`Host::write_derivation`] got this path already and needs it no more.
     fn has_derivation(&self, path: &StorePath) -> bool;
     /// Reads a derivation that the store has.

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nival_formats::input::{AttrValue, InputKind};
 use nival_formats::nar::{Mode, Writer};
 use nival_formats::{
-    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, Hash, HashAlgo, Hasher, Input,
-    StoreDir, StorePath,
+    ContentAddress, ContentAddressMethod, Derivation, DerivationFile, DraftFile, Hash, HashAlgo, Hasher,
+    Input, StoreDir, StorePath,
 };
 
 use crate::context::ContextElement;
@@ -413,8 +413,8 @@ impl Host for MemoryHost {
         Ok(path)
     }
 
-    fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError> {
-        let DerivationFile { path, contents, references, .. } = file;
+    fn write_derivation(&self, file: DraftFile<'_, '_>) -> Result<(), HostError> {
+        let DerivationFile { path, contents, references, .. } = file.on_its_own();
         let references = references.into_iter().collect();
         self.put(&path, Stored { node: Node::File { contents, executable: false }, references });
         Ok(())

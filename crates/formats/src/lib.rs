@@ -48,8 +48,8 @@ pub mod url;
 
 pub use content_address::{ContentAddress, ContentAddressMethod};
 pub use derivation::{
-    Derivation, DerivationFile, DerivationKind, DerivationOutput, Draft, DraftAttrs, DraftInput, DraftOutput,
-    HashModulo, HashModuloMemo, InputOutputs, PreparedDraft, StructuredAttrs,
+    Derivation, DerivationFile, DerivationKind, DerivationOutput, Draft, DraftAttrs, DraftFile, DraftInput,
+    DraftOutput, HashModulo, HashModuloMemo, InputOutputs, PreparedDraft, StructuredAttrs,
 };
 pub use flake_ref::FlakeRef;
 pub use hash::{Hash, HashAlgo, HashError, HashFormat, Hasher, HashingReader};

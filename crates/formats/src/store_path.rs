@@ -5,6 +5,7 @@
 
 use std::{
     borrow::Cow,
+    cell::Cell,
     cmp::Ordering,
     collections::BTreeSet,
     fmt,
@@ -363,26 +364,18 @@ impl StoreDir {
             fingerprint.extend_from_slice(piece.as_bytes());
         }
         fingerprint.extend_from_slice(&name_bytes(name));
-        StorePath::from_digest(&Hash::sha256(&fingerprint).compress(), name)
-    }
-
-    /// A kind of path, with room for so many bytes of references and for what [`StoreDir::make_path`] adds.
-    fn kind(&self, kind: [&str; 2], references: usize) -> Vec<u8> {
-        let most = kind[0].len() + kind[1].len() + references + self.0.len() + MAX_NAME_LEN + 160;
-        let mut out = Vec::with_capacity(most);
-        out.extend_from_slice(kind[0].as_bytes());
-        out.extend_from_slice(kind[1].as_bytes());
-        out
+        let digest = Hash::sha256(&fingerprint).compress();
+        FINGERPRINT.set(fingerprint);
+        StorePath::from_digest(&digest, name)
     }
 
     fn kind_with_references<'a>(
         &self,
         kind: &str,
-        others: impl Iterator<Item = &'a StorePath> + Clone,
+        others: impl Iterator<Item = &'a StorePath>,
         itself: bool,
     ) -> Vec<u8> {
-        let size: usize = others.clone().map(|path| self.0.len() + path.as_str().len() + 2).sum();
-        let mut out = self.kind([kind, ""], size);
+        let mut out = kind_of_path([kind]);
         for path in others {
             for piece in [":", &self.0, "/", path.as_str()] {
                 out.extend_from_slice(piece.as_bytes());
@@ -395,13 +388,13 @@ impl StoreDir {
     }
 
     /// The path of a text with this hash, which refers to these paths, sorted.
-    pub(crate) fn path_of_text(
+    pub(crate) fn path_of_text<'a>(
         &self,
         name: &str,
         hash: &Hash,
-        references: &[StorePath],
+        references: impl Iterator<Item = &'a StorePath>,
     ) -> Result<StorePath, StorePathError> {
-        self.make_path(self.kind_with_references("text", references.iter(), false), hash, name)
+        self.make_path(self.kind_with_references("text", references, false), hash, name)
     }
 
     /// The path of an input-addressed output, from the derivation's hash modulo.
@@ -412,7 +405,7 @@ impl StoreDir {
         hash_modulo: &Hash,
     ) -> Result<StorePath, StorePathError> {
         self.make_path(
-            self.kind(["output:", output], 0),
+            kind_of_path(["output:", output]),
             hash_modulo,
             &output_path_name(derivation_name, output),
         )
@@ -455,7 +448,7 @@ impl StoreDir {
             _ if *references != References::default() => {
                 Err(StorePathError::ReferencesNotAllowed(name.into()))
             }
-            _ => self.make_path(self.kind(["output:", "out"], 0), &Hash::sha256(&address.fixed_text()), name),
+            _ => self.make_path(kind_of_path(["output:out"]), &Hash::sha256(&address.fixed_text()), name),
         }
     }
 
@@ -467,6 +460,21 @@ impl StoreDir {
     ) -> Result<StorePath, StorePathError> {
         self.content_addressed_path(name, address, &References::default())
     }
+}
+
+thread_local! {
+    /// The room of what the last path was made from, for the next one.
+    static FINGERPRINT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A kind of path, to be followed by more.
+fn kind_of_path<const N: usize>(words: [&str; N]) -> Vec<u8> {
+    let mut kind = FINGERPRINT.take();
+    kind.clear();
+    for word in words {
+        kind.extend_from_slice(word.as_bytes());
+    }
+    kind
 }
 
 impl fmt::Display for StoreDir {

@@ -40,7 +40,7 @@ fn complete(
 ) -> DerivationFile {
     let mut draft = derivation.draft(store).unwrap();
     let prepared = draft.prepare(store, memo, read).unwrap();
-    draft.finish(store, prepared, memo).unwrap()
+    draft.finish(store, prepared, memo).unwrap().on_its_own()
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn add_batch(store: LocalStore, dir: &Path) -> Result<Vec<StorePath>> {
         let store_dir = deferred.store().store_dir();
         let mut draft = derivation.draft(store_dir)?;
         let prepared = draft.prepare(store_dir, &memo, &mut read)?;
-        let file = draft.finish(store_dir, prepared, &memo)?;
+        let file = draft.finish(store_dir, prepared, &memo)?.on_its_own();
         paths.push(file.path.clone());
         deferred.add_derivation(file)?;
     }

@@ -34,7 +34,7 @@ fn chain(store: &LocalStore, length: usize) -> Vec<DerivationFile> {
         let mut read = |_: &StorePath| -> Result<Derivation, StoreError> { unreachable!("all are known") };
         let mut draft = derivation.draft(store.store_dir()).unwrap();
         let prepared = draft.prepare(store.store_dir(), &memo, &mut read).unwrap();
-        files.push(draft.finish(store.store_dir(), prepared, &memo).unwrap());
+        files.push(draft.finish(store.store_dir(), prepared, &memo).unwrap().on_its_own());
     }
     files
 }

@@ -13,7 +13,7 @@ use nival_eval::host::{
     Registries, SourceRequest,
 };
 use nival_formats::input::InputKind;
-use nival_formats::{Derivation, DerivationFile, Input, StoreDir, StorePath};
+use nival_formats::{Derivation, DraftFile, Input, StoreDir, StorePath};
 use rustix::fs::Stat;
 
 use super::entry::{Entry, Said};
@@ -451,10 +451,10 @@ impl Host for Recorder {
         Ok(added)
     }
 
-    fn write_derivation(&self, file: DerivationFile) -> Result<(), HostError> {
+    fn write_derivation(&self, file: DraftFile<'_, '_>) -> Result<(), HostError> {
         self.note(|record| {
             if record.added.insert(file.path.clone()) {
-                record.referenced.extend(file.references.iter().cloned());
+                record.referenced.extend(file.references().cloned());
             }
         });
         self.watched(self.inner.write_derivation(file))

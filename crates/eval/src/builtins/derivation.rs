@@ -314,7 +314,7 @@ impl Parts<'_> {
 
         let mut result = AttrsBuilder::with_capacity(1 + draft.outputs.len());
         let closure = Context::of(ContextElement::Closure(path.clone()));
-        result.add("drvPath", ev.string_with_context(store_dir.display(&path), closure));
+        result.add("drvPath", ev.store_path_text(&path, closure).into());
         for output in &draft.outputs {
             let value = output_string(ev, &path, output.name, output.path())?;
             result.add(Symbol::intern(output.name), value);
@@ -341,9 +341,12 @@ pub(super) fn output_string(
     known: Option<&StorePath>,
 ) -> Result<Value> {
     let derivation = DerivationRef::File(derivation.clone());
-    let shown = shown_output(ev, &derivation, output, known)?;
-    let element = ContextElement::Output { derivation, output: output.to_owned() };
-    Ok(ev.string_with_context(shown, Context::of(element)))
+    let context = |derivation| Context::of(ContextElement::Output { derivation, output: output.to_owned() });
+    if let Some(known) = known {
+        return Ok(ev.store_path_text(known, context(derivation)).into());
+    }
+    let shown = shown_output(ev, &derivation, output, None)?;
+    Ok(ev.string_with_context(shown, context(derivation)))
 }
 
 /// The path of an output where it is known, else what stands for it.

@@ -43,6 +43,19 @@ impl Evaluator {
         self.string_with_context(self.host().store_dir().display(path), context)
     }
 
+    /// The name of a store path, which nobody has made a string of yet.
+    pub(crate) fn store_path_text(&self, path: &StorePath, context: Context) -> Str {
+        let pieces = [self.host().store_dir().as_str(), "/", path.as_str()];
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        Str::build(&self.heap, length, context, |mut room| {
+            for piece in pieces {
+                let (place, rest) = room.split_at_mut(piece.len());
+                place.copy_from_slice(piece.as_bytes());
+                room = rest;
+            }
+        })
+    }
+
     /// A path, which must be absolute and canonical.
     pub fn path(&self, path: impl AsRef<[u8]>) -> Value {
         Value::new_path(&self.heap, self.text(path, Context::EMPTY))

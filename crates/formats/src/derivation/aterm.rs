@@ -32,34 +32,8 @@ pub enum Outputs {
     Masked,
 }
 
-/// What follows the input derivations in the text, the same in the file and in what is hashed.
-#[derive(Default)]
-pub(super) struct Rest {
-    text: Vec<u8>,
-    /// Where variables were left blank because they hold the path of an output, and the number of the output.
-    blanks: Vec<(usize, usize)>,
-}
-
-impl Rest {
-    pub(super) fn text(&self) -> &[u8] {
-        &self.text
-    }
-
-    /// Adds the text to `out` with the blanks filled by the paths of the outputs, as far as these are known by now.
-    pub(super) fn print_filled(&self, store: &StoreDir, derivation: &Draft<'_>, out: &mut Vec<u8>) {
-        let mut start = 0;
-        let mut printer = Printer(std::mem::take(out));
-        for (at, output) in &self.blanks {
-            printer.0.extend_from_slice(&self.text[start..*at]);
-            if let Some(path) = &derivation.outputs[*output].path {
-                printer.bare_path(store, path);
-            }
-            start = *at;
-        }
-        printer.0.extend_from_slice(&self.text[start..]);
-        *out = printer.0;
-    }
-}
+/// Where variables were left blank because they hold the path of an output, and the number of the output.
+pub(super) type Blanks = Vec<(usize, usize)>;
 
 /// A derivation that the text of another one names: its hash, and which of its outputs are used.
 pub(super) struct HashedInput<'a> {
@@ -84,15 +58,16 @@ impl<'a> HashedInput<'a> {
 impl Draft<'_> {
     /// Prints the `.drv` file.
     pub(super) fn print(&self, store: &StoreDir) -> Result<Vec<u8>, DerivationError> {
-        let mut out = self.print_outputs(store, Outputs::Shown);
+        let mut out = Vec::new();
+        self.print_outputs(store, Outputs::Shown, &mut out);
         self.print_inputs(store, &mut out);
-        out.extend_from_slice(&self.print_rest(store, Outputs::Shown)?.text);
+        self.print_rest(store, Outputs::Shown, &mut out)?;
         Ok(out)
     }
 
     /// The beginning of the text, up to where the input derivations follow.
-    pub(super) fn print_outputs(&self, store: &StoreDir, outputs: Outputs) -> Vec<u8> {
-        let mut out = Printer(Vec::with_capacity(1024));
+    pub(super) fn print_outputs(&self, store: &StoreDir, outputs: Outputs, out: &mut Vec<u8>) {
+        let mut out = Printer(out);
         let is_dynamic = self.input_derivations.iter().any(|input| input.dynamic.is_some());
         out.raw(if is_dynamic { "DrvWithVersion(\"xp-dyn-drv\"," } else { "Derive(" });
 
@@ -108,7 +83,7 @@ impl Draft<'_> {
                 DerivationOutput::InputAddressed(_) | DerivationOutput::Deferred => out.raw("\",\""),
                 DerivationOutput::CaFixed(ContentAddress { method, hash }) => {
                     out.method(*method, hash.algo());
-                    hash.write_base16(&mut out.0);
+                    hash.write_base16(out.0);
                 }
                 DerivationOutput::CaFloating(method, algo) => out.method(*method, *algo),
                 DerivationOutput::Impure(method, algo) => {
@@ -119,13 +94,11 @@ impl Draft<'_> {
             out.raw("\")");
         });
         out.raw(",");
-        out.0
     }
 
     /// The input derivations as the file names them: by path.
     pub(super) fn print_inputs(&self, store: &StoreDir, out: &mut Vec<u8>) {
-        let mut printer = Printer(std::mem::take(out));
-        printer.all(&self.input_derivations, |out, input| {
+        Printer(out).all(&self.input_derivations, |out, input| {
             out.raw("(\"");
             out.bare_path(store, input.path);
             out.raw("\",");
@@ -135,11 +108,15 @@ impl Draft<'_> {
             }
             out.raw(")");
         });
-        *out = printer.0;
     }
 
-    /// What follows the input derivations.
-    pub(super) fn print_rest(&self, store: &StoreDir, outputs: Outputs) -> Result<Rest, DerivationError> {
+    /// What follows the input derivations, the same in the file and in what is hashed.
+    pub(super) fn print_rest(
+        &self,
+        store: &StoreDir,
+        outputs: Outputs,
+        out: &mut Vec<u8>,
+    ) -> Result<Blanks, DerivationError> {
         let reserved = STRUCTURED_ATTRS_VARIABLE.as_bytes();
         let split = self.env.partition_point(|(name, _)| *name < reserved);
         let (before, after) = self.env.split_at(split);
@@ -151,9 +128,8 @@ impl Draft<'_> {
             DraftAttrs::Json(text) => (reserved, text.as_bytes(), false),
             DraftAttrs::Escaped(text) => (reserved, text, true),
         });
-        let mut out = Printer(Vec::with_capacity(
-            512 + size + size / 16 + structured.map_or(0, |(_, attrs, _)| attrs.len() * 5 / 4),
-        ));
+        out.reserve(512 + size + size / 16 + structured.map_or(0, |(_, attrs, _)| attrs.len() * 5 / 4));
+        let mut out = Printer(out);
         out.raw(",");
         out.all(&self.input_sources, |out, path| out.path(store, path));
         out.raw(",");
@@ -178,7 +154,28 @@ impl Draft<'_> {
             out.raw("\")");
         });
         out.raw(")");
-        Ok(Rest { text: out.0, blanks })
+        Ok(blanks)
+    }
+
+    /// Adds what was printed behind the input derivations to `out`, with the blanks filled by the paths of the outputs, as
+    /// far as these are known by now.
+    pub(super) fn print_filled(
+        &self,
+        store: &StoreDir,
+        text: &[u8],
+        rest: usize,
+        blanks: &Blanks,
+        out: &mut Vec<u8>,
+    ) {
+        let mut start = rest;
+        for (at, output) in blanks {
+            out.extend_from_slice(&text[start..*at]);
+            if let Some(path) = &self.outputs[*output].path {
+                Printer(out).bare_path(store, path);
+            }
+            start = *at;
+        }
+        out.extend_from_slice(&text[start..]);
     }
 }
 
@@ -200,19 +197,17 @@ impl Derivation {
 }
 
 /// The input derivations as they are hashed: by their own hashes, in the order of these.
-pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>]) -> Vec<u8> {
-    let mut out = Printer(Vec::with_capacity(inputs.len() * 80 + 2));
-    out.all(inputs, |out, input| {
+pub(super) fn print_hashed_inputs(inputs: &[HashedInput<'_>], out: &mut Vec<u8>) {
+    Printer(out).all(inputs, |out, input| {
         out.raw("(\"");
-        input.hash.write_base16(&mut out.0);
+        input.hash.write_base16(out.0);
         out.raw("\",");
         out.names_of_input(&input.outputs);
         out.raw(")");
     });
-    out.0
 }
 
-struct Printer(Vec<u8>);
+struct Printer<'a>(&'a mut Vec<u8>);
 
 /// What stands for bytes of strings.
 pub(crate) const ESCAPES: Escapes = Escapes::none()
@@ -222,7 +217,7 @@ pub(crate) const ESCAPES: Escapes = Escapes::none()
     .with(b'\r', b"\\r")
     .with(b'\t', b"\\t");
 
-impl Printer {
+impl Printer<'_> {
     fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
     }
@@ -230,7 +225,7 @@ impl Printer {
     /// A text between pieces that are not escaped.
     fn between(&mut self, before: Escape, text: &[u8], behind: Escape) {
         static TABLE: Escapes = ESCAPES;
-        TABLE.append_between(&mut self.0, before, text, behind);
+        TABLE.append_between(self.0, before, text, behind);
     }
 
     fn string(&mut self, text: impl AsRef<[u8]>) {

@@ -1,15 +1,15 @@
 //! The `.drv` file of a derivation, with what a store registers of it.
 
-use std::collections::BTreeMap;
+use std::{cell::Cell, cmp::Ordering, collections::BTreeMap, iter};
 
 use super::{
     Derivation, DerivationError, DerivationKind, DerivationOutput, Draft, HashModulo, HashModuloMemo,
     Outputs,
-    aterm::Rest,
-    modulo::{HashedInputs, hash_missing_inputs, is_floating},
+    aterm::Blanks,
+    modulo::{hash_missing_inputs, is_floating},
 };
 use crate::{
-    hash::{Hash, sha256_of, sha256_of_both},
+    hash::{Hash, sha256_of_both},
     store_path::{StoreDir, StorePath},
 };
 
@@ -28,13 +28,56 @@ pub struct DerivationFile {
     pub outputs: BTreeMap<String, StorePath>,
 }
 
+/// The `.drv` file of a draft, which tells what a store registers of it.
+pub struct DraftFile<'a, 'd> {
+    /// Where it is in the store.
+    pub path: StorePath,
+    contents: Vec<u8>,
+    hash: Hash,
+    draft: &'a Draft<'d>,
+}
+
+impl DraftFile<'_, '_> {
+    /// See [`DerivationFile::references`].
+    pub fn references(&self) -> impl Iterator<Item = &StorePath> {
+        self.draft.references()
+    }
+
+    /// The file by itself.
+    pub fn on_its_own(self) -> DerivationFile {
+        let Self { path, contents, hash, draft } = self;
+        let references = draft.references().cloned().collect();
+        let outputs = draft.outputs.iter();
+        let outputs = outputs.filter_map(|output| Some((output.name.into(), output.path.clone()?))).collect();
+        DerivationFile { path, contents, hash, references, outputs }
+    }
+}
+
 /// A draft that is printed as far as it can be without the paths of its outputs. See [`Draft::prepare`].
 pub struct PreparedDraft {
     kind: DerivationKind,
-    inputs: Option<HashedInputs>,
-    rest: Rest,
+    /// The text that is hashed, from the input derivations on, behind the outputs if these were printed, too.
+    text: Vec<u8>,
+    /// Where the input derivations begin.
+    inputs: usize,
+    /// Where the rest begins.
+    rest: usize,
+    blanks: Blanks,
+    /// Whether an input isn't known before it is built.
+    has_deferred_input: bool,
     masked: Option<Hash>,
     is_plain: bool,
+}
+
+thread_local! {
+    /// The room of the last text, for the next one.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for PreparedDraft {
+    fn drop(&mut self) {
+        ROOM.set(std::mem::take(&mut self.text));
+    }
 }
 
 impl PreparedDraft {
@@ -57,33 +100,36 @@ impl Derivation {
         let draft = self.draft(store)?;
         let contents = draft.print(store)?;
         let hash = Hash::sha256(&contents);
-        draft.file_of(store, contents, hash)
+        Ok(draft.file_of(store, contents, hash)?.on_its_own())
     }
 }
 
-impl Draft<'_> {
+impl<'d> Draft<'d> {
     fn file_of(
         &self,
         store: &StoreDir,
         contents: Vec<u8>,
         hash: Hash,
-    ) -> Result<DerivationFile, DerivationError> {
+    ) -> Result<DraftFile<'_, 'd>, DerivationError> {
+        let path = store.path_of_text(&[self.name, ".drv"].concat(), &hash, self.references())?;
+        Ok(DraftFile { path, contents, hash, draft: self })
+    }
+
+    /// Input sources and input derivations, sorted.
+    fn references(&self) -> impl Iterator<Item = &StorePath> {
         debug_assert!(self.input_derivations.is_sorted_by(|input, next| input.path < next.path));
         debug_assert!(self.input_sources.is_sorted_by(|source, next| source < next));
-        let mut references = Vec::with_capacity(self.input_sources.len() + self.input_derivations.len());
         let mut sources = self.input_sources.iter().copied().peekable();
-        for input in &self.input_derivations {
-            while let Some(source) = sources.next_if(|source| *source < input.path) {
-                references.push(source.clone());
-            }
-            sources.next_if_eq(&input.path);
-            references.push(input.path.clone());
-        }
-        references.extend(sources.cloned());
-        let path = store.path_of_text(&[self.name, ".drv"].concat(), &hash, &references)?;
-        let outputs =
-            self.outputs.iter().filter_map(|output| Some((output.name.into(), output.path.clone()?)));
-        Ok(DerivationFile { path, contents, hash, references, outputs: outputs.collect() })
+        let mut inputs = self.input_derivations.iter().map(|input| input.path).peekable();
+        iter::from_fn(move || {
+            let order = match (sources.peek(), inputs.peek()) {
+                (Some(source), Some(input)) => source.cmp(input),
+                (None, Some(_)) => Ordering::Greater,
+                (_, None) => Ordering::Less,
+            };
+            let input = if order.is_ge() { inputs.next() } else { None };
+            if order.is_le() { sources.next() } else { input }
+        })
     }
 
     /// Begins to finish a derivation that was just put together: prints what doesn't need the paths of the outputs, and
@@ -95,38 +141,43 @@ impl Draft<'_> {
         read: &mut dyn FnMut(&StorePath) -> Result<Derivation, E>,
     ) -> Result<PreparedDraft, E> {
         let kind = self.kind()?;
-        let mut inputs = None;
-        if kind != DerivationKind::Fixed {
-            inputs = HashedInputs::print(store, self, memo)?;
-            if inputs.is_none() {
-                let paths = self.input_derivations.iter().map(|input| input.path);
-                hash_missing_inputs(store, paths, memo, read)?;
-                inputs = Some(HashedInputs::print_known(store, self, memo)?);
-            }
+        let mut text = ROOM.take();
+        text.clear();
+        if kind == DerivationKind::Deferred {
+            self.print_outputs(store, Outputs::Masked, &mut text);
         }
+        let inputs = text.len();
+        let mut has_deferred_input = false;
+        if kind != DerivationKind::Fixed {
+            has_deferred_input = match self.print_hashed_inputs(store, memo, &mut text)? {
+                Some(is_deferred) => is_deferred,
+                None => {
+                    let paths = self.input_derivations.iter().map(|input| input.path);
+                    hash_missing_inputs(store, paths, memo, read)?;
+                    self.print_known_inputs(store, memo, &mut text)?
+                }
+            };
+        }
+        let rest = text.len();
         let mut masked = None;
-        let rest = match (&inputs, kind) {
-            (Some(inputs), DerivationKind::Deferred) => {
-                // Hashed with the variables there, though blank: else the hash would change once they are.
-                for output in &self.outputs {
-                    let name = output.name.as_bytes();
-                    if let Err(place) = self.env.binary_search_by_key(&name, |(name, _)| *name) {
-                        self.env.insert(place, (name, &[]));
-                    }
+        let blanks = if kind == DerivationKind::Deferred {
+            // Hashed with the variables there, though blank: else the hash would change once they are.
+            for output in &self.outputs {
+                let name = output.name.as_bytes();
+                if let Err(place) = self.env.binary_search_by_key(&name, |(name, _)| *name) {
+                    self.env.insert(place, (name, &[]));
                 }
-                let rest = self.print_rest(store, Outputs::Masked)?;
-                if !inputs.is_deferred {
-                    let head = self.print_outputs(store, Outputs::Masked);
-                    masked = Some(sha256_of(&[&head, &inputs.text, rest.text()]));
-                }
-                rest
             }
-            _ => self.print_rest(store, Outputs::Shown)?,
+            let blanks = self.print_rest(store, Outputs::Masked, &mut text)?;
+            masked = (!has_deferred_input).then(|| Hash::sha256(&text));
+            blanks
+        } else {
+            self.print_rest(store, Outputs::Shown, &mut text)?
         };
         // What is printed as it is must not pass for something else.
         let is_plain = |text: &str| text.bytes().all(|byte| !matches!(byte, b'"' | b'\\'));
         let is_plain = is_plain(self.system) && self.outputs.iter().all(|output| is_plain(output.name));
-        Ok(PreparedDraft { kind, inputs, rest, masked, is_plain })
+        Ok(PreparedDraft { kind, text, inputs, rest, blanks, has_deferred_input, masked, is_plain })
     }
 
     /// Finishes it: computes the paths of deferred outputs that can be known, puts them into the variables of the same
@@ -139,26 +190,28 @@ impl Draft<'_> {
         store: &StoreDir,
         prepared: PreparedDraft,
         memo: &HashModuloMemo,
-    ) -> Result<DerivationFile, DerivationError> {
-        let PreparedDraft { kind, inputs, rest, masked, is_plain: _ } = prepared;
-        if let Some(hash) = masked {
+    ) -> Result<DraftFile<'_, 'd>, DerivationError> {
+        let PreparedDraft { kind, text, inputs, rest, blanks, .. } = &prepared;
+        if let Some(hash) = prepared.masked {
             self.set_output_paths(store, &hash)?;
         }
-        let head = self.print_outputs(store, Outputs::Shown);
-        let mut contents = Vec::with_capacity(
-            head.len() + self.input_derivations.len() * 100 + rest.text().len() + self.outputs.len() * 80,
-        );
-        contents.extend_from_slice(&head);
+        let paths = self.input_derivations.len() + self.outputs.len();
+        let mut contents = Vec::with_capacity(512 + paths * 100 + text.len() - inputs);
+        self.print_outputs(store, Outputs::Shown, &mut contents);
+        let end_of_outputs = contents.len();
         self.print_inputs(store, &mut contents);
-        let start = contents.len();
-        rest.print_filled(store, self, &mut contents);
+        let start_of_rest = contents.len();
+        self.print_filled(store, text, *rest, blanks, &mut contents);
 
-        let (file_hash, hash) = match (self.fixed_hash(store, kind), &inputs) {
-            (Some(hash), _) => (Hash::sha256(&contents), hash),
-            (None, Some(inputs)) => sha256_of_both(&[&contents], &[&head, &inputs.text, &contents[start..]]),
-            (None, None) => return Err(DerivationError::FixedOutputName),
+        let (file_hash, hash) = match self.fixed_hash(store, *kind) {
+            Some(hash) => (Hash::sha256(&contents), hash),
+            None if *kind == DerivationKind::Fixed => return Err(DerivationError::FixedOutputName),
+            None => {
+                let (outputs, rest) = (&contents[..end_of_outputs], &contents[start_of_rest..]);
+                sha256_of_both(&[&contents], &[outputs, &text[*inputs..prepared.rest], rest])
+            }
         };
-        let is_deferred = is_floating(kind) || inputs.is_some_and(|inputs| inputs.is_deferred);
+        let is_deferred = is_floating(*kind) || prepared.has_deferred_input;
         let file = self.file_of(store, contents, file_hash)?;
         memo.insert(file.path.clone(), HashModulo { hash, is_deferred, outputs: self.output_names() });
         Ok(file)

@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(crate) use aterm::ESCAPES;
 pub use draft::{Draft, DraftAttrs, DraftInput, DraftOutput};
 pub use error::DerivationError;
-pub use file::{DerivationFile, PreparedDraft};
+pub use file::{DerivationFile, DraftFile, PreparedDraft};
 pub use modulo::{HashModulo, HashModuloMemo, Outputs, hash_derivation_modulo};
 pub use show::JSON_VERSION;
 

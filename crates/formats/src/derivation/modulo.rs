@@ -14,7 +14,7 @@ use super::{
     aterm::{HashedInput, print_hashed_inputs},
 };
 use crate::{
-    hash::{Hash, sha256_of},
+    hash::Hash,
     store_path::{DigestHash, StoreDir, StorePath},
 };
 
@@ -112,14 +112,12 @@ fn hash_with_known_inputs(
     if let Some(hash) = draft.fixed_hash(store, kind) {
         return Ok(HashModulo { hash, is_deferred: false, outputs: draft.output_names() });
     }
-    let inputs = HashedInputs::print_known(store, &draft, memo)?;
-    let hash = sha256_of(&[
-        &draft.print_outputs(store, outputs),
-        &inputs.text,
-        draft.print_rest(store, outputs)?.text(),
-    ]);
-    let is_deferred = inputs.is_deferred || is_floating(kind);
-    Ok(HashModulo { hash, is_deferred, outputs: draft.output_names() })
+    let mut text = Vec::new();
+    draft.print_outputs(store, outputs, &mut text);
+    let has_deferred_input = draft.print_known_inputs(store, memo, &mut text)?;
+    draft.print_rest(store, outputs, &mut text)?;
+    let is_deferred = has_deferred_input || is_floating(kind);
+    Ok(HashModulo { hash: Hash::sha256(&text), is_deferred, outputs: draft.output_names() })
 }
 
 impl Draft<'_> {
@@ -148,42 +146,32 @@ impl Draft<'_> {
             outputs => outputs.iter().map(|output| output.name.to_owned()).collect(),
         }
     }
-}
 
-pub(super) fn is_floating(kind: DerivationKind) -> bool {
-    matches!(kind, DerivationKind::Floating | DerivationKind::Impure)
-}
-
-/// The input derivations as they are hashed.
-pub(super) struct HashedInputs {
-    pub(super) text: Vec<u8>,
-    /// Whether one of them isn't known before it is built.
-    pub(super) is_deferred: bool,
-}
-
-impl HashedInputs {
-    /// Prints the inputs of a derivation, all of which `memo` must know.
-    pub(super) fn print_known(
+    /// Prints the input derivations as they are hashed, all of which `memo` must know.
+    pub(super) fn print_known_inputs(
+        &self,
         store: &StoreDir,
-        derivation: &Draft<'_>,
         memo: &HashModuloMemo,
-    ) -> Result<Self, DerivationError> {
-        Self::print(store, derivation, memo)?.ok_or_else(|| DerivationError::NoSuchOutput {
+        out: &mut Vec<u8>,
+    ) -> Result<bool, DerivationError> {
+        self.print_hashed_inputs(store, memo, out)?.ok_or_else(|| DerivationError::NoSuchOutput {
             output: "out".into(),
-            derivation: format!("an input of {}", derivation.name),
+            derivation: format!("an input of {}", self.name),
         })
     }
 
-    /// Prints the inputs of a derivation, if `memo` knows all of them.
-    pub(super) fn print(
+    /// Prints the input derivations as they are hashed, if `memo` knows all of them, and tells whether one of them isn't
+    /// known before it is built.
+    pub(super) fn print_hashed_inputs(
+        &self,
         store: &StoreDir,
-        derivation: &Draft<'_>,
         memo: &HashModuloMemo,
-    ) -> Result<Option<Self>, DerivationError> {
+        out: &mut Vec<u8>,
+    ) -> Result<Option<bool>, DerivationError> {
         let memo = memo.0.read().unwrap_or_else(PoisonError::into_inner);
         let mut is_deferred = false;
-        let mut inputs: Vec<HashedInput<'_>> = Vec::with_capacity(derivation.input_derivations.len());
-        for input in &derivation.input_derivations {
+        let mut inputs: Vec<HashedInput<'_>> = Vec::with_capacity(self.input_derivations.len());
+        for input in &self.input_derivations {
             let Some(known) = memo.get(input.path) else { return Ok(None) };
             is_deferred |= known.is_deferred;
             let is_unknown = |output: &&&str| known.outputs.iter().all(|known| known != **output);
@@ -207,8 +195,13 @@ impl HashedInputs {
             }
             same
         });
-        Ok(Some(Self { text: print_hashed_inputs(&inputs), is_deferred }))
+        print_hashed_inputs(&inputs, out);
+        Ok(Some(is_deferred))
     }
+}
+
+pub(super) fn is_floating(kind: DerivationKind) -> bool {
+    matches!(kind, DerivationKind::Floating | DerivationKind::Impure)
 }
 
 impl Derivation {
