@@ -125,21 +125,23 @@ const ABSENT: u32 = u32::MAX;
 #[repr(C, packed(4))]
 pub(super) struct Sought {
     whose: u64,
-    name: Symbol,
+    /// The number of the name.
+    name: u32,
 }
 
 impl Sought {
-    pub(super) const NOTHING: Sought = Sought { whose: 0, name: Symbol::EMPTY };
+    /// All zero, so that a new thread's tables need not be copied from somewhere.
+    pub(super) const NOTHING: Sought = Sought { whose: 0, name: 0 };
 
     /// Names are never freed, so that their address says which they are.
     #[inline(always)]
     fn in_keys(keys: &'static Keys, name: Symbol) -> Sought {
-        Sought { whose: std::ptr::from_ref(keys).addr() as u64, name }
+        Sought { whose: std::ptr::from_ref(keys).addr() as u64, name: name.id() }
     }
 
     #[inline(always)]
     pub(super) fn in_object(object: Sighted, name: Symbol) -> Sought {
-        Sought { whose: object.to_bits(), name }
+        Sought { whose: object.to_bits(), name: name.id() }
     }
 }
 
