@@ -1,14 +1,14 @@
 //! Names as numbers: one process-wide, append-only table of byte strings.
 //!
 //! A [`Symbol`] is made once per distinct byte string and lives as long as the process, so that it can be
-//! copied, compared and hashed as a number. Making a new one takes a lock on a part of the table; finding
+//! copied, compared and hashed as a number. Making a new one takes a lock on the table; finding
 //! and reading one takes none.
 
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, OnceLock};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use crate::scan::Bytes;
 
@@ -102,7 +102,7 @@ impl Symbol {
     }
 
     fn of_long(bytes: &[u8]) -> Symbol {
-        TABLE.intern(&Name::new(bytes))
+        TABLE.intern(&Name::new(bytes), &mut None)
     }
 
     /// The symbols of many names in their order, sooner than one by one.
@@ -326,7 +326,7 @@ impl Recent {
 
     #[cold]
     fn look_up(place: &Cell<u32>, word: Word, hash: u64) -> Symbol {
-        let symbol = TABLE.intern(&Name::of_word(word, hash, word.bytes(&mut [0; Word::MAX])));
+        let symbol = TABLE.intern(&Name::of_word(word, hash, word.bytes(&mut [0; Word::MAX])), &mut None);
         place.set(symbol.id());
         symbol
     }
@@ -392,9 +392,10 @@ impl<'a> Many<'a> {
 
     fn find(&mut self) {
         let table = &*TABLE;
-        let seen = self.names.iter().fold(0, |seen, name| seen ^ table.shard(name.hash).look(name.hash));
+        let seen = self.names.iter().fold(0, |seen, name| seen ^ table.look(name.hash));
         std::hint::black_box(seen);
-        self.symbols.extend(self.names.iter().map(|name| table.intern(name)));
+        let mut lock = None;
+        self.symbols.extend(self.names.iter().map(|name| table.intern(name, &mut lock)));
         self.names.clear();
     }
 
@@ -477,29 +478,48 @@ impl Slot {
 }
 
 const FIRST_BUCKET_BITS: u32 = 12;
-static BUCKETS: [OnceLock<Box<[Slot]>>; 32 - FIRST_BUCKET_BITS as usize] =
-    [const { OnceLock::new() }; 32 - FIRST_BUCKET_BITS as usize];
+/// Buckets are made when their first symbol is, by whoever has locked the table.
+static BUCKETS: [AtomicPtr<Slot>; 32 - FIRST_BUCKET_BITS as usize] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; 32 - FIRST_BUCKET_BITS as usize];
 static NEXT: AtomicU32 = AtomicU32::new(WELL_KNOWN.len() as u32);
 
-fn slot(index: u32) -> &'static Slot {
+/// The bucket of a symbol, how many bits the count of its slots has, and where in it the symbol's slot is.
+#[inline]
+fn place(index: u32) -> (&'static AtomicPtr<Slot>, u32, usize) {
     let shifted = u64::from(index) + (1 << FIRST_BUCKET_BITS);
     let bits = shifted.ilog2();
-    let bucket = BUCKETS[(bits - FIRST_BUCKET_BITS) as usize].get_or_init(|| {
+    (&BUCKETS[(bits - FIRST_BUCKET_BITS) as usize], bits, (shifted - (1 << bits)) as usize)
+}
+
+#[inline]
+fn slot(index: u32) -> &'static Slot {
+    let (bucket, _, at) = place(index);
+    loop {
+        let slots = bucket.load(Ordering::Acquire);
+        if !slots.is_null() {
+            // SAFETY: the bucket has more slots than that, and is never freed.
+            return unsafe { &*slots.add(at) };
+        }
+        // Only a symbol handed over without synchronisation gets here, for an instant.
+        std::hint::spin_loop();
+    }
+}
+
+fn new_slot(index: u32) -> &'static Slot {
+    let (bucket, bits, at) = place(index);
+    if at == 0 {
         // SAFETY: zeros are slots without names.
-        unsafe { Box::new_zeroed_slice(1 << bits).assume_init() }
-    });
-    &bucket[(shifted - (1 << bits)) as usize]
+        let slots: Box<[Slot]> = unsafe { Box::new_zeroed_slice(1 << bits).assume_init() };
+        bucket.store(Box::leak(slots).as_mut_ptr(), Ordering::Release);
+    }
+    slot(index)
 }
 
-const SHARD_BITS: u32 = 4;
-const FIRST_SIZE: usize = 256;
+/// Where the table begins: as many places.
+const FIRST_SIZE: usize = 4096;
 
-/// From bytes to symbols: open addressing, in parts of which each is read without a lock.
+/// From bytes to symbols: open addressing. It is read without a lock.
 struct Table {
-    shards: [Shard; 1 << SHARD_BITS],
-}
-
-struct Shard {
     /// Half a hash and a symbol's number each, or zero in a free place. A larger array takes the place of
     /// one that fills up; readers may still be in the old one, which is kept.
     places: AtomicPtr<Box<[AtomicU64]>>,
@@ -507,49 +527,48 @@ struct Shard {
 }
 
 struct Writer {
-    used: usize,
     /// Room for the bytes of coming symbols.
     arena: &'static mut [u8],
 }
 
 static TABLE: LazyLock<Table> = LazyLock::new(|| {
-    let table = Table { shards: std::array::from_fn(|_| Shard::new()) };
-    for (index, text) in WELL_KNOWN.iter().enumerate() {
-        let name = Name::new(text);
-        let shard = table.shard(name.hash);
-        let mut writer = shard.writer.lock().expect("nothing panics under this lock");
-        slot(index as u32).put(&name, &mut writer);
-        shard.insert(&mut writer, name.hash, index as u32 + 1);
+    let writer = Mutex::new(Writer { arena: &mut [] });
+    let table = Table { places: AtomicPtr::new(places_for(FIRST_SIZE)), writer };
+    let mut writer = table.write();
+    for (id, text) in (1..).filter_map(NonZeroU32::new).zip(WELL_KNOWN) {
+        table.add(&mut writer, &Name::new(text), id);
     }
+    drop(writer);
     table
 });
 
 impl Table {
-    fn shard(&self, hash: u64) -> &Shard {
-        &self.shards[(hash & ((1 << SHARD_BITS) - 1)) as usize]
-    }
-
-    fn intern(&self, name: &Name<'_>) -> Symbol {
-        let shard = self.shard(name.hash);
-        if let Some(symbol) = shard.find(name) {
+    /// The symbol of a name, made if it is new. Whoever has more of them leaves the table locked from the first new one on,
+    /// as locking takes longer than all else.
+    fn intern<'t>(&'t self, name: &Name<'_>, lock: &mut Option<MutexGuard<'t, Writer>>) -> Symbol {
+        if let Some(symbol) = self.find(name) {
             return symbol;
         }
-        let mut writer = shard.writer.lock().expect("nothing panics under this lock");
-        if let Some(symbol) = shard.find(name) {
-            return symbol;
-        }
-        let index = NEXT.fetch_add(1, Ordering::Relaxed);
-        let id = index.checked_add(1).and_then(NonZeroU32::new).expect("memory ends before 2^32 symbols do");
-        slot(index).put(name, &mut writer);
-        shard.insert(&mut writer, name.hash, id.get());
+        let writer = match lock {
+            Some(writer) => writer,
+            None => {
+                let writer = lock.insert(self.write());
+                // Another thread may just have made it.
+                if let Some(symbol) = self.find(name) {
+                    return symbol;
+                }
+                writer
+            }
+        };
+        let next = NEXT.load(Ordering::Relaxed).checked_add(1);
+        let id = next.and_then(NonZeroU32::new).expect("memory ends before 2^32 symbols do");
+        NEXT.store(id.get(), Ordering::Relaxed);
+        self.add(writer, name, id);
         Symbol(id)
     }
-}
 
-impl Shard {
-    fn new() -> Shard {
-        let places = AtomicPtr::new(places_for(FIRST_SIZE));
-        Shard { places, writer: Mutex::new(Writer { used: 0, arena: &mut [] }) }
+    fn write(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("nothing panics under this lock")
     }
 
     fn places(&self) -> &'static [AtomicU64] {
@@ -557,7 +576,7 @@ impl Shard {
         unsafe { &*self.places.load(Ordering::Acquire) }
     }
 
-    /// Looks at what [`Shard::find`] will look at first, and tells something that only looking can tell.
+    /// Looks at what [`Table::find`] will look at first, and tells something that only looking can tell.
     #[inline]
     fn look(&self, hash: u64) -> u64 {
         let places = self.places();
@@ -579,9 +598,11 @@ impl Shard {
         }
     }
 
-    fn insert(&self, writer: &mut Writer, hash: u64, id: u32) {
+    /// Adds a name, which has the number after those of all others.
+    fn add(&self, writer: &mut Writer, name: &Name<'_>, id: NonZeroU32) {
+        new_slot(id.get() - 1).put(name, writer);
         let mut places = self.places();
-        if writer.used * 4 >= places.len() * 3 {
+        if id.get() as usize * 4 > places.len() * 3 {
             let larger = places_for(places.len() * 2);
             // SAFETY: as in `places`.
             let larger_places: &'static [AtomicU64] = unsafe { &*larger };
@@ -594,8 +615,7 @@ impl Shard {
             self.places.store(larger, Ordering::Release);
             places = larger_places;
         }
-        put(places, hash >> 32 << 32 | u64::from(id));
-        writer.used += 1;
+        put(places, name.hash >> 32 << 32 | u64::from(id.get()));
     }
 }
 
