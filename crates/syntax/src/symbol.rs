@@ -405,7 +405,7 @@ impl<'a> Many<'a> {
     }
 }
 
-/// One symbol's bytes, published once. Slots lie in buckets of doubling size that never move.
+/// One symbol's bytes, published once. Slots never move.
 ///
 /// Both halves are in the order of bytes in memory, so that short names can be read where they are.
 #[repr(C)]
@@ -477,28 +477,19 @@ impl Slot {
     }
 }
 
-const FIRST_BUCKET_BITS: u32 = 12;
-/// Buckets are made when their first symbol is, by whoever has locked the table.
-static BUCKETS: [AtomicPtr<Slot>; 32 - FIRST_BUCKET_BITS as usize] =
-    [const { AtomicPtr::new(std::ptr::null_mut()) }; 32 - FIRST_BUCKET_BITS as usize];
+const CHUNK_BITS: u32 = 13;
+/// Where slots are, so many together. A chunk is made for its first symbol, by whoever has locked the table.
+static CHUNKS: [AtomicPtr<Slot>; 1 << (u32::BITS - CHUNK_BITS)] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; 1 << (u32::BITS - CHUNK_BITS)];
 static NEXT: AtomicU32 = AtomicU32::new(WELL_KNOWN.len() as u32);
-
-/// The bucket of a symbol, how many bits the count of its slots has, and where in it the symbol's slot is.
-#[inline]
-fn place(index: u32) -> (&'static AtomicPtr<Slot>, u32, usize) {
-    let shifted = u64::from(index) + (1 << FIRST_BUCKET_BITS);
-    let bits = shifted.ilog2();
-    (&BUCKETS[(bits - FIRST_BUCKET_BITS) as usize], bits, (shifted - (1 << bits)) as usize)
-}
 
 #[inline]
 fn slot(index: u32) -> &'static Slot {
-    let (bucket, _, at) = place(index);
     loop {
-        let slots = bucket.load(Ordering::Acquire);
-        if !slots.is_null() {
-            // SAFETY: the bucket has more slots than that, and is never freed.
-            return unsafe { &*slots.add(at) };
+        let chunk = CHUNKS[(index >> CHUNK_BITS) as usize].load(Ordering::Acquire);
+        if !chunk.is_null() {
+            // SAFETY: chunks have as many slots as these bits can tell, and are never freed.
+            return unsafe { &*chunk.add(index as usize % (1 << CHUNK_BITS)) };
         }
         // Only a symbol handed over without synchronisation gets here, for an instant.
         std::hint::spin_loop();
@@ -506,11 +497,11 @@ fn slot(index: u32) -> &'static Slot {
 }
 
 fn new_slot(index: u32) -> &'static Slot {
-    let (bucket, bits, at) = place(index);
-    if at == 0 {
+    let chunk = &CHUNKS[(index >> CHUNK_BITS) as usize];
+    if chunk.load(Ordering::Relaxed).is_null() {
         // SAFETY: zeros are slots without names.
-        let slots: Box<[Slot]> = unsafe { Box::new_zeroed_slice(1 << bits).assume_init() };
-        bucket.store(Box::leak(slots).as_mut_ptr(), Ordering::Release);
+        let slots: Box<[Slot]> = unsafe { Box::new_zeroed_slice(1 << CHUNK_BITS).assume_init() };
+        chunk.store(Box::leak(slots).as_mut_ptr(), Ordering::Release);
     }
     slot(index)
 }

@@ -573,8 +573,13 @@ impl Evaluator {
         }
         let real = self.resolve_ancestors(source)?;
         self.check_access(&real)?;
-        if self.file_type(&real)?.is_none() {
-            return Err(self.missing(source, Sought::Kind));
+        let look = || match self.file_type(&real) {
+            Ok(None) => Err(self.missing(source, Sought::Kind)),
+            kind => kind,
+        };
+        // Whoever copies it looks at it, too: only messages need to know before.
+        if self.settings().verbosity >= Verbosity::Chatty {
+            look()?;
         }
         if !source.starts_with(self.host().store_dir().as_str()) {
             self.talk(Verbosity::Debug, || format!("source path '{}' is uncacheable", source.display()))?;
@@ -586,13 +591,12 @@ impl Evaluator {
                 format!("copying '{}' to the store...", source.display())
             }
         })?;
-        let stored = self.host().add_source(SourceRequest {
-            name: &name,
-            path: &real,
-            method: ContentAddressMethod::NixArchive,
-            filter: None,
-            expected: None,
-        })?;
+        let method = ContentAddressMethod::NixArchive;
+        let request = SourceRequest { name: &name, path: &real, method, filter: None, expected: None };
+        let stored = match self.host().add_source(request) {
+            Ok(stored) => stored,
+            Err(error) => return Err(look().err().unwrap_or_else(|| error.into())),
+        };
         let shown = self.host().store_dir().display(&stored);
         self.talk(Verbosity::Chatty, || format!("copied source '{}' -> '{shown}'", source.display()))?;
         self.allow_store_path(&stored);
