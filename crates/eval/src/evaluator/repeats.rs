@@ -15,8 +15,8 @@ pub(super) type MadeStrings = Lately<u64, Sighted, { 1 << 12 }>;
 
 /// Shorter strings cost more to look for than they take.
 const SHORTEST: usize = 64;
-/// Of long strings so many words at both ends make the hash.
-const ENDS: usize = 16;
+/// Of long strings so many words make the hash.
+const HASHED: usize = 16;
 
 pub(super) fn no_made_strings() -> Box<MadeStrings> {
     Box::new(MadeStrings::new(0, Sighted::NOTHING))
@@ -44,10 +44,9 @@ impl Evaluator {
 }
 
 fn hash(words: &[u64]) -> u64 {
-    let (first, rest) = words.split_at(words.len().min(ENDS));
-    let last = &rest[rest.len() - rest.len().min(ENDS)..];
     let mut hasher = WordHasher::default();
-    first.iter().chain(last).for_each(|word| hasher.write_u64(*word));
+    hasher.write_usize(words.len());
+    words.iter().step_by(words.len().div_ceil(HASHED)).for_each(|word| hasher.write_u64(*word));
     hasher.finish()
 }
 
