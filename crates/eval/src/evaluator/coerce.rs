@@ -53,6 +53,7 @@ impl Text {
 
 impl Evaluator {
     /// A value as a string, with what it refers to.
+    #[inline]
     pub fn coerce_to_string(
         &self,
         value: Value,
@@ -61,6 +62,20 @@ impl Evaluator {
         frame: impl Into<FrameText> + Clone,
     ) -> Result<Str> {
         self.check_depth(pos)?;
+        match value.as_forced_str() {
+            Some(string) => Ok(string),
+            None => self.coerce_any_to_string(value, how, pos, frame),
+        }
+    }
+
+    #[inline(never)]
+    fn coerce_any_to_string(
+        &self,
+        value: Value,
+        how: Coercion,
+        pos: Pos,
+        frame: impl Into<FrameText> + Clone,
+    ) -> Result<Str> {
         let value = if value.is_forced() { value } else { self.deeper(|| self.force(value, pos))? };
         match value.view() {
             View::String(string) => Ok(string),
@@ -103,6 +118,10 @@ impl Evaluator {
         contexts: &mut Contexts,
     ) -> Result<Text> {
         self.check_depth(pos)?;
+        if let Some(string) = value.as_forced_str() {
+            contexts.add(string.context());
+            return Ok(Text::Kept(string));
+        }
         let value = if value.is_forced() { value } else { self.deeper(|| self.force(value, pos))? };
         if let View::List(list) = value.view()
             && how.takes_more()

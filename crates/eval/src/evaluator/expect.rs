@@ -42,7 +42,21 @@ impl Evaluator {
     }
 
     /// A string that refers to nothing.
+    #[inline]
     pub fn force_plain_string(
+        &self,
+        value: Value,
+        pos: Pos,
+        frame: impl Into<FrameText> + Clone,
+    ) -> Result<Str> {
+        match value.as_forced_str() {
+            Some(string) if string.context().is_empty() => Ok(string),
+            _ => self.force_any_plain_string(value, pos, frame),
+        }
+    }
+
+    #[inline(never)]
+    fn force_any_plain_string(
         &self,
         value: Value,
         pos: Pos,
@@ -111,7 +125,19 @@ impl Evaluator {
     }
 
     /// Something that can be called: a function or a set with `__functor`.
+    #[inline]
     pub fn force_function(&self, value: Value, pos: Pos, frame: impl Into<FrameText>) -> Result<Value> {
+        if value.is_forced()
+            && let View::Lambda(lambda) = value.view()
+        {
+            lambda.code().see();
+            return Ok(value);
+        }
+        self.force_any_function(value, pos, frame)
+    }
+
+    #[inline(never)]
+    fn force_any_function(&self, value: Value, pos: Pos, frame: impl Into<FrameText>) -> Result<Value> {
         let result = self.force(value, pos).and_then(|value| {
             let callable =
                 value.is_function() || value.as_attrs().is_some_and(|attrs| attrs.contains(Symbol::FUNCTOR));

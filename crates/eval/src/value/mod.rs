@@ -322,6 +322,12 @@ impl Value {
         }
     }
 
+    /// The string, if this is one and no thunk that was evaluated to one.
+    #[inline(always)]
+    pub(crate) fn as_forced_str(self) -> Option<Str> {
+        (self.tag() == Tag::String).then(|| Str::of_object(self.object()))
+    }
+
     /// Whether this is a lambda, a built-in function or a partly applied one.
     pub fn is_function(self) -> bool {
         matches!(self.view(), View::Lambda(_) | View::Builtin(_) | View::Partial(_))
