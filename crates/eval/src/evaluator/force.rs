@@ -23,7 +23,7 @@ const LARGE: usize = 2 << 20;
 /// So much of the stack is cleared: few evaluations go deeper.
 const CLEARED: usize = 192 << 10;
 
-/// From so many bytes on what the host can have again is put away, and then after each so many more.
+/// From so many bytes on, shared by all threads, what the host can have again is put away, and then after each so many more.
 pub(super) const PUT_AWAY_FROM: usize = 192 << 20;
 const PUT_AWAY_EVERY: usize = 8 << 20;
 

@@ -177,7 +177,7 @@ impl Evaluator {
             stack_limit,
             cleared: Cell::default(),
             loaded: Cell::new(0),
-            put_away_at: Cell::new(force::PUT_AWAY_FROM),
+            put_away_at: Cell::new(force::PUT_AWAY_FROM / shared.0.crew.threads()),
             place: None,
             helpers: RefCell::default(),
             going_round: Cell::new(None),

@@ -128,6 +128,11 @@ impl Crew {
         self.queues.is_empty()
     }
 
+    /// How many threads evaluate, or will.
+    pub(super) fn threads(&self) -> usize {
+        self.queues.len().max(1)
+    }
+
     fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         for queue in &self.queues[1..] {
