@@ -11,6 +11,7 @@ mod lalr;
 mod lexer;
 mod lint;
 mod parser;
+mod prefetch;
 pub mod print;
 mod raw;
 mod render;
@@ -26,6 +27,7 @@ pub use lint::{Lint, LintKind};
 pub use parser::{
     MAX_DEPTH, NoBindings, ParseOptions, doc_comment_before, parse, parse_and_keep, parse_bindings,
 };
+pub use prefetch::prefetch;
 pub use raw::{raw_bytes, raw_text};
 pub use render::{HumanStyle, filter_escapes, render_human, render_reference};
 pub use source::{Origin, Place, Pos, ReadText, Source, TooMuchText};

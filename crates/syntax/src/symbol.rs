@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard};
 
+use crate::prefetch::prefetch;
 use crate::scan::Bytes;
 
 /// An interned byte string. `Option<Symbol>` is as small as `Symbol`.
@@ -371,6 +372,7 @@ impl<'a> Name<'a> {
 /// Names that become symbols together: what the table has of some is fetched from memory before any of it is needed,
 /// as to wait for each by itself takes most of the time.
 pub(crate) struct Many<'a> {
+    table: &'static Table,
     names: Vec<Name<'a>>,
     symbols: Vec<Symbol>,
 }
@@ -379,11 +381,13 @@ impl<'a> Many<'a> {
     const AT_ONCE: usize = 32;
 
     pub(crate) fn with_capacity(count: usize) -> Many<'a> {
-        Many { names: Vec::with_capacity(Many::AT_ONCE.min(count)), symbols: Vec::with_capacity(count) }
+        let names = Vec::with_capacity(Many::AT_ONCE.min(count));
+        Many { table: &TABLE, names, symbols: Vec::with_capacity(count) }
     }
 
     #[inline]
     pub(crate) fn add(&mut self, name: Name<'a>) {
+        prefetch(std::ptr::from_ref(self.table.place(&name)).addr());
         self.names.push(name);
         if self.names.len() == Many::AT_ONCE {
             self.find();
@@ -391,11 +395,12 @@ impl<'a> Many<'a> {
     }
 
     fn find(&mut self) {
-        let table = &*TABLE;
-        let seen = self.names.iter().fold(0, |seen, name| seen ^ table.look(name.hash));
-        std::hint::black_box(seen);
+        for name in &self.names {
+            let entry = self.table.place(name).load(Ordering::Acquire);
+            prefetch(std::ptr::from_ref(slot((entry as u32).saturating_sub(1))).addr());
+        }
         let mut lock = None;
-        self.symbols.extend(self.names.iter().map(|name| table.intern(name, &mut lock)));
+        self.symbols.extend(self.names.iter().map(|name| self.table.intern(name, &mut lock)));
         self.names.clear();
     }
 
@@ -567,12 +572,11 @@ impl Table {
         unsafe { &*self.places.load(Ordering::Acquire) }
     }
 
-    /// Looks at what [`Table::find`] will look at first, and tells something that only looking can tell.
+    /// Where [`Table::find`] looks first.
     #[inline]
-    fn look(&self, hash: u64) -> u64 {
+    fn place(&self, name: &Name<'_>) -> &'static AtomicU64 {
         let places = self.places();
-        let entry = places[(hash >> 32) as usize & (places.len() - 1)].load(Ordering::Acquire);
-        slot((entry as u32).saturating_sub(1)).first.load(Ordering::Relaxed)
+        &places[(name.hash >> 32) as usize & (places.len() - 1)]
     }
 
     fn find(&self, name: &Name<'_>) -> Option<Symbol> {

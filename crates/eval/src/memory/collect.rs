@@ -16,6 +16,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
+use nival_syntax::prefetch;
+
 use super::closure::{FIRST_NUMBER, LAMBDA, LOW_BITS, NUMBERS, OFFSET_MASK};
 use super::pile::Pile;
 use super::roots::Memory;
@@ -282,19 +284,6 @@ impl Table {
         }
         Some(index * BYTES_A_WORD + (63 - bits.leading_zeros() as usize) * 8)
     }
-}
-
-/// Says that what is at an address will be read soon.
-#[inline(always)]
-fn prefetch(address: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: any address will do.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }
 
 impl Marker {

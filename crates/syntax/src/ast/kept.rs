@@ -10,6 +10,7 @@
 
 use super::tables::{View, keep_entries};
 use super::{Ast, Context, ExprId, Keep};
+use crate::prefetch::prefetch;
 use crate::source::ReadText;
 use crate::symbol::{K0, K1, Many, Name, Word, mix};
 use crate::{Origin, Source, Symbol, TooMuchText};
@@ -239,19 +240,6 @@ impl Head {
     }
 }
 
-/// Has the processor fetch what will be needed, of this page or the next.
-#[inline(always)]
-fn prefetch(place: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: only a hint; the place need not exist.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
-}
-
 /// A checksum of bytes, begun with one of those before.
 fn sum(bytes: &[u8], before: u64) -> u64 {
     const LANES: usize = 4;
@@ -263,7 +251,7 @@ fn sum(bytes: &[u8], before: u64) -> u64 {
     }
     let mut lanes = [before, START, START ^ K0, START ^ K1];
     let mut add = |block: &[u8; LANES * 16]| {
-        prefetch(block.as_ptr().wrapping_add(AHEAD));
+        prefetch(block.as_ptr().addr() + AHEAD);
         let (words, _) = block.as_chunks::<8>();
         for (lane, pair) in lanes.iter_mut().zip(words.as_chunks::<2>().0) {
             let [low, high] = pair.map(u64::from_ne_bytes);
