@@ -1,8 +1,7 @@
 //! Strings: their length, parts, replacements, and regular expressions.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::rc::Rc;
+use std::collections::{HashMap, hash_map::Entry};
 
 use nival_syntax::Pos;
 
@@ -11,6 +10,8 @@ use crate::ere::{Group, Regex, RegexError};
 use crate::error::{EvalError, Result};
 use crate::evaluator::{Coercion, Evaluator, Need};
 use crate::hash::WordHash;
+use crate::lately::Lately;
+use crate::memory::Sighted;
 use crate::value::{Builtin, Str, Value};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
@@ -233,18 +234,26 @@ fn replace_strings(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Valu
 
 thread_local! {
     /// Patterns compiled before, as most are used again and again.
-    static COMPILED: RefCell<HashMap<&'static [u8], Rc<Regex>, WordHash>> = RefCell::default();
+    static COMPILED: RefCell<HashMap<&'static [u8], &'static Regex, WordHash>> = RefCell::default();
+    /// The same by where the strings are.
+    static LATELY: Lately<Sighted, Option<&'static Regex>, 64> = const { Lately::new(Sighted::NOTHING, None) };
 }
 
-fn compiled(pattern: &'static [u8], pos: Pos) -> Result<Rc<Regex>> {
-    COMPILED.with_borrow_mut(|known| {
-        if let Some(regex) = known.get(pattern) {
-            return Ok(regex.clone());
+fn compiled(pattern: Str, pos: Pos) -> Result<&'static Regex> {
+    if let Some(Some(regex)) = LATELY.with(|lately| lately.get(pattern.sighted())) {
+        return Ok(regex);
+    }
+    let regex = COMPILED.with_borrow_mut(|known| -> Result<&'static Regex> {
+        match known.entry(pattern.bytes()) {
+            Entry::Occupied(known) => Ok(*known.get()),
+            Entry::Vacant(place) => {
+                let regex = Regex::new(place.key()).map_err(|error| regex_error(error, place.key(), pos))?;
+                Ok(place.insert(Box::leak(Box::new(regex))))
+            }
         }
-        let regex = Rc::new(Regex::new(pattern).map_err(|error| regex_error(error, pattern, pos))?);
-        known.insert(pattern, regex.clone());
-        Ok(regex)
-    })
+    })?;
+    LATELY.with(|lately| lately.set(pattern.sighted(), Some(regex)));
+    Ok(regex)
 }
 
 #[cold]
@@ -254,22 +263,22 @@ fn regex_error(error: RegexError, pattern: &[u8], pos: Pos) -> EvalError {
 
 fn match_whole(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the first argument passed to builtins.match";
-    let pattern = ev.force_plain_string(arguments[0], pos, frame)?.bytes();
+    let pattern = ev.force_plain_string(arguments[0], pos, frame)?;
     let regex = compiled(pattern, pos)?;
     let frame = "while evaluating the second argument passed to builtins.match";
     let text = ev.force_string(arguments[1], pos, frame)?.bytes();
-    let groups = regex.match_whole(text).map_err(|error| regex_error(error, pattern, pos))?;
+    let groups = regex.match_whole(text).map_err(|error| regex_error(error, pattern.bytes(), pos))?;
     Ok(groups.map_or(Value::NULL, |groups| group_list(ev, text, &groups)))
 }
 
 fn split(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Value> {
     let frame = "while evaluating the first argument passed to builtins.split";
-    let pattern = ev.force_plain_string(arguments[0], pos, frame)?.bytes();
+    let pattern = ev.force_plain_string(arguments[0], pos, frame)?;
     let regex = compiled(pattern, pos)?;
     let frame = "while evaluating the second argument passed to builtins.split";
     let string = ev.force_string(arguments[1], pos, frame)?;
     let text = string.bytes();
-    let found = regex.search_all(text).map_err(|error| regex_error(error, pattern, pos))?;
+    let found = regex.search_all(text).map_err(|error| regex_error(error, pattern.bytes(), pos))?;
     if found.is_empty() {
         return Ok(ev.list(&[string.into()]));
     }
