@@ -17,6 +17,7 @@ use crate::scan::Bytes;
 ///
 /// The order is that of interning, not that of the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
 pub struct Symbol(NonZeroU32);
 
 macro_rules! well_known {

@@ -179,9 +179,9 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
 fn set(ev: &Evaluator, value: Value, pos: Pos, which: &str, builtin: &str) -> Result<Attrs> {
     // The frame is worded only for an error: this is on the way of everything.
     let forced = ev.force(value, pos)?;
-    match forced.view() {
-        View::Attrs(attrs) => Ok(attrs),
-        _ => ev.force_attrs(
+    match forced.as_attrs() {
+        Some(attrs) => Ok(attrs),
+        None => ev.force_attrs(
             forced,
             pos,
             format!("while evaluating the {which}argument passed to builtins.{builtin}"),
@@ -192,7 +192,7 @@ fn set(ev: &Evaluator, value: Value, pos: Pos, which: &str, builtin: &str) -> Re
 fn name(ev: &Evaluator, value: Value, pos: Pos, builtin: &str) -> Result<Symbol> {
     let frame = || format!("while evaluating the first argument passed to builtins.{builtin}");
     let forced = ev.force(value, pos).frame_with(frame, pos)?;
-    if let View::String(text) = forced.view()
+    if let Some(text) = forced.as_str()
         && text.context().is_empty()
     {
         return Ok(ev.name_of(text));

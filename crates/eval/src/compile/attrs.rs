@@ -25,20 +25,20 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     }
     let froms: Box<[Lazy]> =
         stored_froms(unit, set).map(|from| lazy(ev, unit, from, Frame::Complete)).collect();
-    let values: Box<[Lazy]> =
-        order.iter().map(|index| value(ev, unit, attrs[*index as usize], Frame::Complete)).collect();
+    let in_order = order.iter().map(|index| attrs[*index as usize]);
+    let values = in_order.clone().map(|attr| value(ev, unit, attr, Frame::Complete));
     if dynamic.is_empty() && froms.is_empty() {
-        if values.is_empty() {
+        if order.is_empty() {
             return Op::new(
                 &ev.heap,
                 Constant(Attrs::from_values(&ev.heap, names.keys, names.origins, []).into()),
             );
         }
-        return Op::new(&ev.heap, MakeSet { names, values });
+        return Op::new(&ev.heap, MakeSet { names, values: values.collect() });
     }
-    let in_froms = order.iter().map(|index| uses_slot(unit, attrs[*index as usize])).collect();
+    let values = values.zip(in_order.map(|attr| uses_slot(unit, attr))).collect();
     let shapes = LastShapes::default();
-    Op::new(&ev.heap, MakeMixedSet { names, values, in_froms, froms, dynamic, shapes })
+    Op::new(&ev.heap, MakeMixedSet { names, values, froms, dynamic, shapes })
 }
 
 pub(super) fn compile_let(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: SetId, body: ExprId) -> Op {
@@ -191,9 +191,8 @@ impl Run for MakeSet {
 /// A set with computed names, or with `inherit` from an expression.
 struct MakeMixedSet {
     names: Names,
-    values: Box<[Lazy]>,
-    /// For each value whether it is made in the frame of `froms`.
-    in_froms: Box<[bool]>,
+    /// Each with whether it is made in the frame of `froms`.
+    values: Box<[(Lazy, bool)]>,
     froms: Box<[Lazy]>,
     dynamic: Box<[DynamicAttr]>,
     shapes: LastShapes,
@@ -222,12 +221,18 @@ impl Run for MakeMixedSet {
         };
         let names = shape.map_or(self.names, |shape| shape.names);
         let (attrs, slots) = Attrs::unfilled(&ev.heap, names.keys, names.origins);
-        let place = |index: usize| &slots[shape.map_or(index, |shape| shape.places[index] as usize)];
-        for (index, (value, in_froms)) in self.values.iter().zip(&self.in_froms).enumerate() {
-            value.put(ev, if *in_froms { inner } else { env }, place(index));
-        }
-        for (index, (_, attr)) in (self.values.len()..).zip(&computed) {
-            attr.value.put(ev, env, place(index));
+        let put = |(value, in_froms): &(Lazy, bool), slot| {
+            value.put(ev, if *in_froms { inner } else { env }, slot);
+        };
+        match shape {
+            None => self.values.iter().zip(slots).for_each(|(value, slot)| put(value, slot)),
+            Some(shape) => {
+                let mut places = shape.places.iter().map(|place| &slots[*place as usize]);
+                self.values.iter().zip(places.by_ref()).for_each(|(value, slot)| put(value, slot));
+                for ((_, attr), slot) in computed.iter().zip(places) {
+                    attr.value.put(ev, env, slot);
+                }
+            }
         }
         Ok(attrs.into())
     }

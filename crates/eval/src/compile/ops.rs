@@ -259,10 +259,9 @@ impl Run for Update {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let attrs = |side: &Side| match side.operand.run(ev, env) {
-            Ok(value) => match value.view() {
-                View::Attrs(attrs) => Ok(attrs),
-                _ => Err(ev.expected("a set", value).with_frame(side.frame, side.pos)),
-            },
+            Ok(value) => {
+                value.as_attrs().ok_or_else(|| ev.expected("a set", value).with_frame(side.frame, side.pos))
+            }
             Err(error) => Err(error.with_frame(side.frame, side.pos)),
         };
         // The right side first, as the reference does.

@@ -10,7 +10,7 @@ use super::{Unit, expression};
 use crate::code::{Op, Run};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Attrs, Slot, Value, View, is_being_evaluated};
+use crate::value::{Attrs, Slot, Value, is_being_evaluated};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -114,12 +114,17 @@ impl InlineCache {
                 None => attrs.slot(name),
             };
         };
-        let found = set.keys.find(name);
-        let place = found.map_or(ABSENT, |index| set.place(index) as u64);
-        if place < ABSENT || found.is_none() {
-            self.0.store(attrs.header() << PLACE_BITS | place, Ordering::Relaxed);
+        let header = attrs.header();
+        let Some(index) = set.keys.find(name) else {
+            self.0.store(header << PLACE_BITS | ABSENT, Ordering::Relaxed);
+            return None;
+        };
+        let place = set.place(index);
+        if (place as u64) < ABSENT {
+            self.0.store(header << PLACE_BITS | place as u64, Ordering::Relaxed);
         }
-        found.map(|index| set.slot(index))
+        // SAFETY: that is where the set has it.
+        Some(unsafe { attrs.slot_at(header, place) })
     }
 }
 
@@ -141,7 +146,7 @@ impl Run for SelectOne {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let subject = self.subject.run(ev, env)?;
-        let View::Attrs(attrs) = subject.view() else { return Err(not_a_set(ev, subject, self.pos)) };
+        let Some(attrs) = subject.as_attrs() else { return Err(not_a_set(ev, subject, self.pos)) };
         match self.cache.find(attrs, self.name) {
             Some(found) => force_attribute(ev, found, attrs, self.name, self.pos),
             None => Err(missing(ev, attrs, self.name, self.pos)),
@@ -160,12 +165,10 @@ impl Run for SelectOneOr {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let select = &self.select;
         let subject = select.subject.run(ev, env)?;
-        match subject.view() {
-            View::Attrs(attrs) => match select.cache.find(attrs, select.name) {
-                Some(found) => force_attribute(ev, found, attrs, select.name, select.pos),
-                None => self.default.run(ev, env),
-            },
-            _ => self.default.run(ev, env),
+        let attrs = subject.as_attrs();
+        match attrs.and_then(|attrs| Some((attrs, select.cache.find(attrs, select.name)?))) {
+            Some((attrs, found)) => force_attribute(ev, found, attrs, select.name, select.pos),
+            None => self.default.run(ev, env),
         }
     }
 }
@@ -177,10 +180,8 @@ impl Run for HasOne {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let subject = self.0.subject.run(ev, env)?;
-        Ok(Value::bool(match subject.view() {
-            View::Attrs(attrs) => self.0.cache.find(attrs, self.0.name).is_some(),
-            _ => false,
-        }))
+        let has = |attrs| self.0.cache.find(attrs, self.0.name).is_some();
+        Ok(Value::bool(subject.as_attrs().is_some_and(has)))
     }
 }
 
@@ -333,9 +334,9 @@ impl SelectPath {
                     return Err(error);
                 }
             };
-            let found = match forced.view() {
-                View::Attrs(attrs) => name.find(attrs, symbol).ok_or(Some(attrs)),
-                _ => Err(None),
+            let found = match forced.as_attrs() {
+                Some(attrs) => name.find(attrs, symbol).ok_or(Some(attrs)),
+                None => Err(None),
             };
             match (found, default) {
                 (Ok(found), _) => *value = found,
@@ -415,7 +416,7 @@ impl Run for HasAttr {
         for name in &self.names {
             value = ev.force(value, self.pos)?;
             let symbol = name.symbol(ev, env)?;
-            let View::Attrs(attrs) = value.view() else { return Ok(Value::FALSE) };
+            let Some(attrs) = value.as_attrs() else { return Ok(Value::FALSE) };
             match name.find(attrs, symbol) {
                 Some(found) => value = found,
                 None => return Ok(Value::FALSE),

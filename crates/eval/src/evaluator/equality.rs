@@ -132,21 +132,21 @@ impl Evaluator {
 
     /// Whether an element of a list is equal to a value.
     pub(crate) fn has_element(&self, list: List, value: Value, pos: Pos) -> Result<bool> {
-        let mut text = value.as_str();
+        let mut text = value.as_str().map(Str::bytes);
+        if !list.is_empty() {
+            self.check_depth(pos)?;
+        }
         for element in list.iter() {
             let is_it = match (text, element.as_str()) {
                 // Mostly a string is looked for among strings.
-                (Some(text), Some(element)) => {
-                    self.check_depth(pos)?;
-                    text.bytes() == element.bytes()
-                }
+                (Some(text), Some(element)) => text == element.bytes(),
                 _ => self.same_or_equal(value, element, pos)?,
             };
             if is_it {
                 return Ok(true);
             }
             // The first comparison has evaluated it.
-            text = text.or_else(|| value.as_str());
+            text = text.or_else(|| value.as_str().map(Str::bytes));
         }
         Ok(false)
     }

@@ -15,29 +15,22 @@ impl Evaluator {
     #[inline]
     pub fn force_attrs(&self, value: Value, pos: Pos, frame: impl Into<FrameText>) -> Result<Attrs> {
         let value = self.force(value, pos)?;
-        match value.view() {
-            View::Attrs(attrs) => Ok(attrs),
-            _ => Err(self.expected("a set", value).with_frame(frame, pos)),
-        }
+        value.as_attrs().ok_or_else(|| self.expected("a set", value).with_frame(frame, pos))
     }
 
     /// A list.
     #[inline]
     pub fn force_list(&self, value: Value, pos: Pos, frame: impl Into<FrameText>) -> Result<List> {
         let value = self.force(value, pos)?;
-        match value.view() {
-            View::List(list) => Ok(list),
-            _ => Err(self.expected("a list", value).with_frame(frame, pos)),
-        }
+        value.as_list().ok_or_else(|| self.expected("a list", value).with_frame(frame, pos))
     }
 
     /// A string with whatever context.
     #[inline]
     pub fn force_string(&self, value: Value, pos: Pos, frame: impl Into<FrameText>) -> Result<Str> {
-        let result = self.force(value, pos).and_then(|value| match value.view() {
-            View::String(string) => Ok(string),
-            _ => Err(self.expected("a string", value).at(pos)),
-        });
+        let result = self
+            .force(value, pos)
+            .and_then(|value| value.as_str().ok_or_else(|| self.expected("a string", value).at(pos)));
         result.frame(frame, pos)
     }
 

@@ -59,6 +59,9 @@ const STACK_FROM: usize = 16;
 /// `//` stacks where one side has this many attributes: package sets are copied seldom, and looked into seldom.
 const LARGE: usize = 512;
 
+/// Names that are this many times as many as others are searched for each of these.
+const SEARCHED_RATIO: usize = 8;
+
 /// The forms of a set.
 enum Form {
     Plain(Plain),
@@ -79,9 +82,10 @@ impl Plain {
         self.keys.names().len()
     }
 
+    /// Where a shared set has its values.
     #[inline(always)]
-    pub(super) fn is_flat(self) -> bool {
-        self.shape.is_none()
+    pub(super) fn picks(self) -> Option<&'static [Pick]> {
+        self.shape.map(Shape::picks)
     }
 
     /// What it has in common with other sets, as a number.
@@ -94,15 +98,6 @@ impl Plain {
     #[inline]
     pub(crate) fn place(self, index: usize) -> usize {
         self.shape.map_or(index, |shape| shape.picks()[index].to_bits())
-    }
-
-    /// The layer that has it, and its index there. A flat set is its own layer.
-    #[inline]
-    pub(super) fn pick(self, index: usize) -> (usize, usize) {
-        self.shape.map_or((0, index), |shape| {
-            let pick = shape.picks()[index];
-            (pick.layer(), pick.index())
-        })
     }
 
     /// The flat set that has it, and its index there.
@@ -384,11 +379,15 @@ impl Attrs {
             Form::Plain(set) => set,
             Form::Stacked { base, top, .. } => return self.among_in_stack(base, top, names),
         };
-        if names.len() * 8 < set.len() {
+        if names.len() * SEARCHED_RATIO < set.len() {
             return names.iter().filter_map(|name| Some(set.attr(set.keys.find(*name)?))).collect();
         }
+        let is_searched = set.len() * SEARCHED_RATIO < names.len();
         let mut rest = names;
         let named = set.keys.names().iter().enumerate().filter(|(_, name)| {
+            if is_searched {
+                return names.binary_search(name).is_ok();
+            }
             while rest.first().is_some_and(|other| other < *name) {
                 rest = &rest[1..];
             }
@@ -411,7 +410,7 @@ impl Attrs {
     }
 
     /// A form that can be walked over, which a stacked set gets when it is first asked for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn flatten(self) -> Plain {
         match self.form() {
             Form::Plain(plain) => plain,
@@ -421,7 +420,11 @@ impl Attrs {
 
     /// `self // other`
     pub(crate) fn update(self, heap: &Heap, other: Attrs) -> Attrs {
-        let (left, right) = (self.most(), other.most());
+        let sides = self.plain().zip(other.plain());
+        let (left, right) = match sides {
+            Some((left, right)) => (left.len(), right.len()),
+            None => (self.most(), other.most()),
+        };
         if left == 0 {
             return other;
         }
@@ -430,19 +433,15 @@ impl Attrs {
         }
         let is_large = left.max(right) >= LARGE;
         let is_lopsided = left >= STACK_FROM && left >= right * STACK_RATIO;
-        if (is_large || is_lopsided) && other.depth() + 1 < MAX_DEPTH {
-            let plain = if is_large { None } else { self.plain().zip(other.plain()) };
-            let known = plain.and_then(|(left, right)| Some((Plan::of_met(heap, left, right)?, left, right)));
-            return match known {
+        if (is_large || is_lopsided) && (sides.is_some() || other.depth() + 1 < MAX_DEPTH) {
+            let plain = if is_large { None } else { sides };
+            return match plain.and_then(|(left, right)| Some((Plan::of_met(heap, left, right)?, left, right)))
+            {
                 Some((plan, left, right)) => merge(heap, plan, left, right),
                 None => self.stack(heap, other),
             };
         }
-        self.merge(heap, other)
-    }
-
-    fn merge(self, heap: &Heap, other: Attrs) -> Attrs {
-        let (left, right) = (self.flatten(), other.flatten());
+        let (left, right) = sides.unwrap_or_else(|| (self.flatten(), other.flatten()));
         if std::ptr::eq(left.keys, right.keys) {
             return other;
         }

@@ -117,7 +117,11 @@ const INTERNED_UP_TO: usize = 4096;
 const FILTERED_FROM: usize = 64;
 
 /// So many names are all compared: that takes no jump that could be guessed wrong.
-const COMPARED_UP_TO: usize = 16;
+const COMPARED_UP_TO: usize = 32;
+/// They are compared so many at a time.
+const LANES: usize = 4;
+/// Fills up the last of these: no name has a number like it.
+const FILLING: u32 = u32::MAX;
 const ABSENT: u32 = u32::MAX;
 
 /// A name that is looked for in something.
@@ -168,24 +172,43 @@ impl Keys {
     fn keep(heap: &Heap, names: &[Symbol], hash: u32, before: Option<&'static Keys>) -> &'static Keys {
         let (shapes, name_order, filter) = (Chain::new(), Late::new(), Late::new());
         let count = names.len() as u32;
-        heap.keep_before(Keys { count, hash, before, shapes, name_order, filter }, names)
+        let mut numbers: Vec<u32> = names.iter().map(|name| name.id()).collect();
+        numbers.resize(numbers.len().next_multiple_of(LANES), FILLING);
+        heap.keep_before(Keys { count, hash, before, shapes, name_order, filter }, &numbers)
     }
 
     #[inline(always)]
     pub(crate) fn names(&self) -> &[Symbol] {
-        // SAFETY: `keep`, which makes all keys, puts so many names behind them.
+        // SAFETY: `keep`, which makes all keys, puts the numbers of so many names behind them.
         unsafe { memory::behind(self, self.count as usize) }
+    }
+
+    /// The numbers of the names, and what fills up the last lanes.
+    #[inline(always)]
+    fn lanes(&self) -> &[[u32; LANES]] {
+        // SAFETY: `keep` puts so many there.
+        unsafe { memory::behind(self, self.names().len().div_ceil(LANES)) }
     }
 
     #[inline]
     pub(crate) fn find(&'static self, name: Symbol) -> Option<usize> {
         let names = self.names();
-        if names.len() <= COMPARED_UP_TO {
-            // In 32 bits, so that several are compared at a time.
-            let before: u32 = names.iter().map(|other| u32::from(other.id() < name.id())).sum();
-            let index = before as usize;
-            return (names.get(index) == Some(&name)).then_some(index);
+        if names.len() > COMPARED_UP_TO {
+            return self.find_among_many(name);
         }
+        let mut before = [0; LANES];
+        for numbers in self.lanes() {
+            for (before, number) in before.iter_mut().zip(numbers) {
+                *before += u32::from(*number < name.id());
+            }
+        }
+        let index = before.iter().sum::<u32>() as usize;
+        (names.get(index) == Some(&name)).then_some(index)
+    }
+
+    #[inline(never)]
+    fn find_among_many(&'static self, name: Symbol) -> Option<usize> {
+        let names = self.names();
         if names.len() >= FILTERED_FROM && !self.filter().may_have(name) {
             return None;
         }

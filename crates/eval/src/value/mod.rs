@@ -298,28 +298,22 @@ impl Value {
     /// The attribute set, if this is one.
     #[inline]
     pub fn as_attrs(self) -> Option<Attrs> {
-        match self.view() {
-            View::Attrs(attrs) => Some(attrs),
-            _ => None,
-        }
+        let value = self.settled();
+        (value.tag() == Tag::Attrs).then(|| Attrs::of_object(value.numbered_object()))
     }
 
     /// The list, if this is one.
     #[inline]
     pub fn as_list(self) -> Option<List> {
-        match self.view() {
-            View::List(list) => Some(list),
-            _ => None,
-        }
+        let value = self.settled();
+        (value.tag() == Tag::List).then(|| List::of_object(value.numbered_object()))
     }
 
     /// The string, if this is one.
     #[inline]
     pub fn as_str(self) -> Option<Str> {
-        match self.view() {
-            View::String(string) => Some(string),
-            _ => None,
-        }
+        let value = self.settled();
+        (value.tag() == Tag::String).then(|| Str::of_object(value.object()))
     }
 
     /// The string, if this is one and no thunk that was evaluated to one.

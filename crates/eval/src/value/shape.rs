@@ -302,34 +302,37 @@ fn share(
     left: Plain,
     right: Plain,
 ) -> Option<&'static SharePlan> {
-    let sides = [left, right];
-    if sides.iter().any(|side| side.is_flat() && side.len() > LAYER_LIMIT) {
+    if [left, right].iter().any(|side| side.picks().is_none() && side.len() > LAYER_LIMIT) {
         return None;
     }
+    let side_picks = [left, right].map(Plain::picks);
     // Those layers of which something can be seen, and for each layer of the sides which of these it is.
-    let mut sources = Vec::with_capacity(MAX_LAYERS);
-    let mut numbers = [[MAX_LAYERS; MAX_LAYERS + 1]; 2];
-    let mut places = Vec::with_capacity(picks.len());
-    for pick in picks {
+    let mut sources = [0; MAX_LAYERS];
+    let mut count = 0;
+    let mut numbers = [[MAX_LAYERS; 1 << (u16::BITS - INDEX_BITS)]; 2];
+    let mut places = vec![Pick(0); picks.len()];
+    for (place, pick) in places.iter_mut().zip(picks) {
         let (is_right, index) = split(*pick);
-        let (layer, index) = sides[usize::from(is_right)].pick(index);
-        let number = &mut numbers[usize::from(is_right)][layer];
+        let pick = side_picks[usize::from(is_right)].map_or(Pick(index as u16), |picks| picks[index]);
+        let number = &mut numbers[usize::from(is_right)][pick.layer()];
         if *number == MAX_LAYERS {
-            if sources.len() == MAX_LAYERS {
+            if count == MAX_LAYERS {
                 return None;
             }
-            *number = sources.len();
-            sources.push(layer as u8 | if is_right { FROM_RIGHT } else { 0 });
+            sources[count] = pick.layer() as u8 | if is_right { FROM_RIGHT } else { 0 };
+            *number = count;
+            count += 1;
         }
-        places.push(Pick::new(*number, index));
+        *place = Pick::new(*number, pick.index());
     }
+    let sources = &sources[..count];
     // A copy has a word for its origins besides.
-    let gain = (1 + picks.len()).saturating_sub(sources.len());
+    let gain = (1 + picks.len()).saturating_sub(count);
     if gain < LEAST_GAIN {
         return None;
     }
-    let plan = SharePlan { shape: Shape::of(heap, keys, &places), layers: sources.len() };
-    Some(heap.keep_before(plan, &sources))
+    let plan = SharePlan { shape: Shape::of(heap, keys, &places), layers: count };
+    Some(heap.keep_before(plan, sources))
 }
 
 #[cfg(test)]
@@ -371,7 +374,7 @@ mod tests {
                 merged.get_attr(*name).is_none_or(|attr| (attr.value, attr.pos()) != (*value, *pos))
             });
             assert!(walked.is_empty(), "the same by walking and by looking up");
-            is_found_shared = merged.plain().map(|plain| !plain.is_flat());
+            is_found_shared = merged.plain().map(|plain| plain.picks().is_some());
         }
         assert_eq!(is_found_shared, Some(is_shared));
     }
@@ -399,7 +402,7 @@ mod tests {
             for is_met in [false, true, true] {
                 let names = Keys::of(&heap, &names);
                 let part = whole.without(&heap, names.names(), |set| rests.of_met(&heap, set, names));
-                assert_eq!(part.plain().map(|plain| !plain.is_flat()), Some(is_met));
+                assert_eq!(part.plain().map(|plain| plain.picks().is_some()), Some(is_met));
                 assert_eq!(part.len(), whole.len() - 2);
                 for attr in whole.iter().filter(|attr| !names.names().contains(&attr.name)) {
                     let found = part.get_attr(attr.name).expect("it was not named");

@@ -34,8 +34,8 @@ impl Found {
     const NOWHERE: Found = Found { flat: Sighted::NOTHING, index: 0 };
 }
 
-/// A set gets a flat form when it was searched so many times, or a quarter as many times as it has attributes.
-const FEWEST_SEARCHES: u64 = 8;
+/// A set gets a flat form when it was searched so many times, or an eighth as many times as it has attributes.
+const FEWEST_SEARCHES: u64 = 6;
 /// There are no objects at such addresses.
 const MOST_SEARCHES: u64 = 1 << 16;
 
@@ -112,7 +112,7 @@ impl Attrs {
     /// A set that is searched often gets a flat form, in which places in the code remember where they found what.
     fn note_search(self) {
         let searched = self.flat_form().load(Ordering::Relaxed);
-        if self.most() < LARGE && searched >= FEWEST_SEARCHES.max(self.most() as u64 / 4) {
+        if self.most() < LARGE && searched >= FEWEST_SEARCHES.max(self.most() as u64 / 8) {
             self.flatten();
         } else if searched < MOST_SEARCHES {
             let _ = self.flat_form().compare_exchange(
@@ -124,6 +124,7 @@ impl Attrs {
         }
     }
 
+    #[inline(never)]
     pub(super) fn flatten_stack(self, base: Attrs, top: Attrs) -> Plain {
         if let Some(flat) = self.known_flat_form() {
             return flat.flatten();
