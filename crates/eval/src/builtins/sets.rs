@@ -4,7 +4,7 @@ use nival_syntax::{Pos, Symbol};
 
 use crate::error::{EvalError, InFrame, Result};
 use crate::evaluator::{Evaluator, Need};
-use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Keys, Value, View};
+use crate::value::{Attr, Attrs, AttrsBuilder, Builtin, Keys, Rest, Value, View};
 
 pub(super) static FUNCTIONS: &[Builtin] = &[
     Builtin::new(
@@ -64,7 +64,7 @@ pub(super) static FUNCTIONS: &[Builtin] = &[
                 "while evaluating the second argument passed to builtins.removeAttrs",
             )?;
             let without_known = |names: &'static Keys| {
-                attrs.without(&ev.heap, names.names(), |set| ev.rests.of_met(&ev.heap, set, names))
+                attrs.without(&ev.heap, names.names(), |set| Rest::of_met(&ev.heap, set, names))
             };
             if let Some(names) = ev.known_names_in(list) {
                 return Ok(without_known(names).into());

@@ -45,7 +45,7 @@ use crate::error::{FrameText, Result};
 use crate::host::Host;
 use crate::memory::{self, Heap};
 use crate::stack;
-use crate::value::{Rests, Str, Thunk, Value};
+use crate::value::{Str, Thunk, Value};
 use crate::watch::Watch;
 
 /// How many evaluators there can be at a time.
@@ -54,7 +54,6 @@ const MAX_EVALUATORS: u32 = 1 << 10;
 /// Evaluates expressions. It belongs to one thread; [`Evaluator::fork`] makes another over the same state.
 pub struct Evaluator {
     pub(crate) heap: Heap,
-    pub(crate) rests: Rests,
     pub(crate) resolver_room: ResolverRoom,
     /// The strings of names, by symbol number.
     name_strings: RefCell<Vec<Option<Value>>>,
@@ -163,7 +162,6 @@ impl Evaluator {
         parallel::set_ahead(owner, false);
         Evaluator {
             heap: Heap::new(),
-            rests: Rests::default(),
             resolver_room: ResolverRoom::default(),
             name_strings: RefCell::default(),
             names: names::no_names(),

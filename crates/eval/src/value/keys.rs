@@ -231,15 +231,15 @@ impl Keys {
 }
 
 fn in_order(names: &[Symbol]) -> Vec<u32> {
-    let mut order: Vec<(u64, u32)> =
-        names.iter().zip(0..).map(|(name, index)| (name.first_bytes(), index)).collect();
+    let word = |(name, index): (&Symbol, u32)| u128::from(name.first_bytes()) << 32 | u128::from(index);
+    let mut order: Vec<u128> = names.iter().zip(0..).map(word).collect();
     order.sort_unstable();
     // What the first bytes don't decide is seldom, and together now.
-    let bytes = |index: u32| names[index as usize].as_bytes();
-    for same in order.chunk_by_mut(|low, high| low.0 == high.0).filter(|same| same.len() > 1) {
-        same.sort_unstable_by(|low, high| bytes(low.1).cmp(bytes(high.1)));
+    let bytes = |word: u128| names[word as u32 as usize].as_bytes();
+    for same in order.chunk_by_mut(|low, high| low >> 32 == high >> 32).filter(|same| same.len() > 1) {
+        same.sort_unstable_by(|low, high| bytes(*low).cmp(bytes(*high)));
     }
-    order.into_iter().map(|(_, index)| index).collect()
+    order.into_iter().map(|word| word as u32).collect()
 }
 
 /// Where the attributes of a set were written. Few are ever asked for, so a merged set only remembers of

@@ -4,9 +4,6 @@
 //! is worked out once. Where it pays, the result then has no values of its own: its shape says for each name which of
 //! the flat sets below it, its layers, has the value, and where there.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -159,30 +156,56 @@ pub(super) fn split(pick: u32) -> (bool, usize) {
     (pick & 1 == 1, (pick >> 1) as usize)
 }
 
-/// Two kinds of sets and how they are merged.
-struct Pair {
+/// Two kinds of sets, or a kind and names, with what was worked out for them.
+struct Pair<T: 'static> {
     kinds: (usize, usize),
-    before: Option<&'static Pair>,
-    plan: Plan,
+    before: Option<&'static Pair<T>>,
+    result: T,
 }
 
-impl Link for Pair {
-    fn before(&self) -> Option<&'static Pair> {
+impl<T> Link for Pair<T> {
+    fn before(&self) -> Option<&'static Pair<T>> {
         self.before
     }
 }
 
-static PAIRS: [Chain<Pair>; 1 << 14] = [const { Chain::new() }; 1 << 14];
+type Pairs<T, const PLACES: usize> = [Chain<Pair<T>>; PLACES];
 
-/// A bit for each pair of kinds that was met but not worked out, at a place made of their hash. Other pairs may have the same.
+static PLANS: Pairs<Plan, { 1 << 14 }> = [const { Chain::new() }; 1 << 14];
+static RESTS: Pairs<Rest, { 1 << 12 }> = [const { Chain::new() }; 1 << 12];
+
+/// A bit for each pair that was met, at a place made of its hash. Others may have the same.
 static MET: [AtomicU64; 1 << 12] = [const { AtomicU64::new(0) }; 1 << 12];
+
+impl<T: Copy> Pair<T> {
+    /// What is in the table for a pair, which is worked out if it isn't there.
+    #[inline(always)]
+    fn result<const PLACES: usize>(
+        heap: &Heap,
+        table: &Pairs<T, PLACES>,
+        kinds: (usize, usize),
+        hash: u64,
+        work_out: impl Fn() -> T,
+    ) -> T {
+        let make = |before| {
+            let pair = heap.keep(Pair { kinds, before, result: work_out() });
+            // SAFETY: what the heap keeps is never moved or freed.
+            unsafe { pair.as_ref() }
+        };
+        table[(hash >> 32) as usize % PLACES].find_or_make(|pair| pair.kinds == kinds, make).result
+    }
+}
 
 impl Plan {
     /// How two kinds are merged.
     #[inline]
     pub(super) fn of(heap: &Heap, left: Plain, right: Plain) -> Plan {
         let kinds = (left.kind(), right.kind());
-        Plan::find(heap, left, right, kinds, WordHash::new().hash_one(kinds))
+        let hash = WordHash::new().hash_one(kinds);
+        Pair::result(heap, &PLANS, kinds, hash, || {
+            meet(hash);
+            make(heap, left, right)
+        })
     }
 
     /// The same, but nothing if the two were never met before: many pairs are not met again.
@@ -190,18 +213,7 @@ impl Plan {
     pub(super) fn of_met(heap: &Heap, left: Plain, right: Plain) -> Option<Plan> {
         let kinds = (left.kind(), right.kind());
         let hash = WordHash::new().hash_one(kinds);
-        meet(hash).then(|| Plan::find(heap, left, right, kinds, hash))
-    }
-
-    #[inline(always)]
-    fn find(heap: &Heap, left: Plain, right: Plain, kinds: (usize, usize), hash: u64) -> Plan {
-        let make_pair = |before| {
-            meet(hash);
-            let pair = heap.keep(Pair { kinds, before, plan: make(heap, left, right) });
-            // SAFETY: what the heap keeps is never moved or freed.
-            unsafe { pair.as_ref() }
-        };
-        PAIRS[(hash >> 32) as usize % PAIRS.len()].find_or_make(|pair| pair.kinds == kinds, make_pair).plan
+        meet(hash).then(|| Pair::result(heap, &PLANS, kinds, hash, || make(heap, left, right)))
     }
 }
 
@@ -219,25 +231,12 @@ pub(crate) enum Rest {
     Part(Plan),
 }
 
-/// So many are kept, for ever.
-const MOST_RESTS: usize = 1 << 14;
-
-/// For kinds of sets and names that are taken away from them what is left, if that was worked out.
-#[derive(Default)]
-pub(crate) struct Rests(RefCell<HashMap<(usize, usize), Option<Rest>, WordHash>>);
-
-impl Rests {
+impl Rest {
     /// What is left of such a set without these names, if that was asked before.
-    pub(crate) fn of_met(&self, heap: &Heap, set: Plain, names: &'static Keys) -> Option<Rest> {
-        let mut rests = self.0.borrow_mut();
-        let is_full = rests.len() >= MOST_RESTS;
-        match rests.entry((set.kind(), std::ptr::from_ref(names).addr())) {
-            Entry::Vacant(_) if is_full => None,
-            Entry::Vacant(place) => *place.insert(None),
-            Entry::Occupied(place) => {
-                Some(*place.into_mut().get_or_insert_with(|| make_rest(heap, set, names)))
-            }
-        }
+    pub(crate) fn of_met(heap: &Heap, set: Plain, names: &Keys) -> Option<Rest> {
+        let kinds = (set.kind(), std::ptr::from_ref(names).addr());
+        let hash = WordHash::new().hash_one(kinds);
+        meet(hash).then(|| Pair::result(heap, &RESTS, kinds, hash, || make_rest(heap, set, names)))
     }
 }
 
@@ -393,7 +392,7 @@ mod tests {
 
     #[test]
     fn a_part_keeps_values_and_positions() {
-        let (heap, rests) = (Heap::new(), Rests::default());
+        let heap = Heap::new();
         let one = set(&heap, 10, &["a", "b", "c", "d", "e"]);
         let both = one.update(&heap, set(&heap, 20, &["d", "e", "f", "g"]));
         let mut names = ["b", "e", "x"].map(|name| Symbol::intern(name.as_bytes()));
@@ -401,7 +400,7 @@ mod tests {
         for whole in [one, both] {
             for is_met in [false, true, true] {
                 let names = Keys::of(&heap, &names);
-                let part = whole.without(&heap, names.names(), |set| rests.of_met(&heap, set, names));
+                let part = whole.without(&heap, names.names(), |set| Rest::of_met(&heap, set, names));
                 assert_eq!(part.plain().map(|plain| plain.picks().is_some()), Some(is_met));
                 assert_eq!(part.len(), whole.len() - 2);
                 for attr in whole.iter().filter(|attr| !names.names().contains(&attr.name)) {
