@@ -222,11 +222,22 @@ impl Word {
     /// The longest byte string that is a word.
     pub(crate) const MAX: usize = 16;
 
+    #[inline]
     pub(crate) fn new(bytes: &[u8]) -> Option<Word> {
-        let mut word = [0; Word::MAX];
-        word.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        let value = u128::from_le_bytes(word);
-        Some(Word { low: value as u64, high: (value >> 64) as u64, length: bytes.len() as u32 })
+        let length = bytes.len();
+        let [low, high] = if length > Word::MAX {
+            return None;
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+            // The last eight have some of the first eight before them, if there are less than sixteen.
+            let last = u64::from_le_bytes(*last).checked_shr((Word::MAX - length) as u32 * 8);
+            [u64::from_le_bytes(*first), last.unwrap_or(0)]
+        } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            let last = u64::from(u32::from_le_bytes(*last)) << ((length - 4) * 8);
+            [u64::from(u32::from_le_bytes(*first)) | last, 0]
+        } else {
+            [bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)), 0]
+        };
+        Some(Word { low, high, length: length as u32 })
     }
 
     pub(crate) const EMPTY: Word = Word { low: 0, high: 0, length: 0 };
@@ -599,7 +610,7 @@ impl Table {
         new_slot(id.get() - 1).put(name, writer);
         let mut places = self.places();
         if id.get() as usize * 4 > places.len() * 3 {
-            let larger = places_for(places.len() * 2);
+            let larger = places_for(places.len() * 4);
             // SAFETY: as in `places`.
             let larger_places: &'static [AtomicU64] = unsafe { &*larger };
             for entry in places {
@@ -663,6 +674,17 @@ mod tests {
             assert_eq!(Symbol::intern(text).as_bytes(), text);
         }
         assert_ne!(Symbol::intern("a"), Symbol::intern("b"));
+    }
+
+    #[test]
+    fn words_are_their_bytes() {
+        for length in 0..=Word::MAX {
+            let bytes = &b"0123456789abcdef"[..length];
+            let word = Word::new(bytes).expect("it is short");
+            assert_eq!(word.bytes(&mut [0; Word::MAX]), bytes);
+            assert!(word == Word::constant(bytes));
+        }
+        assert!(Word::new(b"0123456789abcdefg").is_none());
     }
 
     #[test]
