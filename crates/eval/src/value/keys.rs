@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use nival_syntax::{Pos, Symbol};
 
 use super::Attrs;
-use super::chain::{Chain, Link};
 use super::shape::{MergePlan, Shape};
+use super::tree::{Node, Place};
 use crate::hash::WordHash;
 use crate::lately::Lately;
 use crate::memory::{self, Heap, Sighted};
@@ -24,9 +24,9 @@ pub(crate) struct Keys {
     count: u32,
     /// Those of other names are mostly others.
     hash: u32,
-    before: Option<&'static Keys>,
+    below: [Place<Keys>; 2],
     /// The shapes of shared sets with these names.
-    pub(super) shapes: Chain<Shape>,
+    pub(super) shapes: Place<Shape>,
     name_order: Late<u32>,
     filter: Late<u64>,
 }
@@ -102,11 +102,11 @@ impl std::hash::Hash for Names<'_> {
     }
 }
 
-static TABLE: [Chain<Keys>; 1 << 15] = [const { Chain::new() }; 1 << 15];
+static TABLE: [Place<Keys>; 1 << 15] = [const { Place::new() }; 1 << 15];
 
-impl Link for Keys {
-    fn before(&self) -> Option<&'static Keys> {
-        self.before
+impl Node for Keys {
+    fn below(&self) -> &[Place<Keys>; 2] {
+        &self.below
     }
 }
 
@@ -159,22 +159,24 @@ impl Keys {
     pub(crate) fn of(heap: &Heap, names: &[Symbol]) -> &'static Keys {
         debug_assert!(names.is_sorted());
         if names.len() > INTERNED_UP_TO {
-            return Keys::keep(heap, names, 0, None);
+            return Keys::keep(heap, names, 0);
         }
-        let hash = WordHash::new().hash_one(Names(names)) as u32;
+        let hash = WordHash::new().hash_one(Names(names));
         TABLE[hash as usize % TABLE.len()].find_or_make(
-            |keys| keys.hash == hash && keys.names() == names,
-            |before| Keys::keep(heap, names, hash, before),
+            hash,
+            |keys| keys.hash == hash as u32 && keys.names() == names,
+            || Keys::keep(heap, names, hash as u32),
         )
     }
 
     #[cold]
-    fn keep(heap: &Heap, names: &[Symbol], hash: u32, before: Option<&'static Keys>) -> &'static Keys {
-        let (shapes, name_order, filter) = (Chain::new(), Late::new(), Late::new());
+    fn keep(heap: &Heap, names: &[Symbol], hash: u32) -> &'static Keys {
+        let (below, shapes) = ([const { Place::new() }; 2], Place::new());
+        let (name_order, filter) = (Late::new(), Late::new());
         let count = names.len() as u32;
         let mut numbers: Vec<u32> = names.iter().map(|name| name.id()).collect();
         numbers.resize(numbers.len().next_multiple_of(LANES), FILLING);
-        heap.keep_before(Keys { count, hash, before, shapes, name_order, filter }, &numbers)
+        heap.keep_before(Keys { count, hash, below, shapes, name_order, filter }, &numbers)
     }
 
     #[inline(always)]

@@ -10,7 +10,6 @@
 //! each place.
 
 mod attrs;
-mod chain;
 mod element;
 mod function;
 mod keys;
@@ -18,6 +17,7 @@ mod list;
 mod shape;
 mod slot;
 mod string;
+mod tree;
 
 use std::num::NonZeroU64;
 use std::ptr::NonNull;

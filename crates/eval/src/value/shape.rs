@@ -4,15 +4,15 @@
 //! is worked out once. Where it pays, the result then has no values of its own: its shape says for each name which of
 //! the flat sets below it, its layers, has the value, and where there.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::Symbol;
 
 use super::attrs::Plain;
-use super::chain::{Chain, Link};
 use super::keys::Keys;
-use crate::hash::WordHash;
+use super::tree::{Node, Place};
+use crate::hash::{WordHash, WordHasher};
 use crate::memory::{self, Heap};
 
 /// Where a shared set has a value: in which layer, and at which index there.
@@ -59,20 +59,25 @@ impl Pick {
 #[repr(C)]
 pub(super) struct Shape {
     pub(super) keys: &'static Keys,
-    before: Option<&'static Shape>,
+    below: [Place<Shape>; 2],
 }
 
-impl Link for Shape {
-    fn before(&self) -> Option<&'static Shape> {
-        self.before
+impl Node for Shape {
+    fn below(&self) -> &[Place<Shape>; 2] {
+        &self.below
     }
 }
 
 impl Shape {
     fn of(heap: &Heap, keys: &'static Keys, picks: &[Pick]) -> &'static Shape {
+        let mut hasher = WordHasher::default();
+        for four in picks.chunks(4) {
+            hasher.write_u64(four.iter().fold(0, |word, pick| word << u16::BITS | u64::from(pick.0)));
+        }
         keys.shapes.find_or_make(
+            hasher.finish(),
             |shape| shape.picks() == picks,
-            |before| heap.keep_before(Shape { keys, before }, picks),
+            || heap.keep_before(Shape { keys, below: [const { Place::new() }; 2] }, picks),
         )
     }
 
@@ -159,23 +164,23 @@ pub(super) fn split(pick: u32) -> (bool, usize) {
 /// Two kinds of sets, or a kind and names, with what was worked out for them.
 struct Pair<T: 'static> {
     kinds: (usize, usize),
-    before: Option<&'static Pair<T>>,
+    below: [Place<Pair<T>>; 2],
     result: T,
 }
 
-impl<T> Link for Pair<T> {
-    fn before(&self) -> Option<&'static Pair<T>> {
-        self.before
+impl<T> Node for Pair<T> {
+    fn below(&self) -> &[Place<Pair<T>>; 2] {
+        &self.below
     }
 }
 
-type Pairs<T, const PLACES: usize> = [Chain<Pair<T>>; PLACES];
+type Pairs<T, const PLACES: usize> = [Place<Pair<T>>; PLACES];
 
-static PLANS: Pairs<Plan, { 1 << 14 }> = [const { Chain::new() }; 1 << 14];
-static RESTS: Pairs<Rest, { 1 << 12 }> = [const { Chain::new() }; 1 << 12];
+static PLANS: Pairs<Plan, { 1 << 14 }> = [const { Place::new() }; 1 << 14];
+static RESTS: Pairs<Rest, { 1 << 12 }> = [const { Place::new() }; 1 << 12];
 
 /// A bit for each pair that was met, at a place made of its hash. Others may have the same.
-static MET: [AtomicU64; 1 << 12] = [const { AtomicU64::new(0) }; 1 << 12];
+static MET: [AtomicU64; 1 << 14] = [const { AtomicU64::new(0) }; 1 << 14];
 
 impl<T: Copy> Pair<T> {
     /// What is in the table for a pair, which is worked out if it isn't there.
@@ -187,12 +192,14 @@ impl<T: Copy> Pair<T> {
         hash: u64,
         work_out: impl Fn() -> T,
     ) -> T {
-        let make = |before| {
-            let pair = heap.keep(Pair { kinds, before, result: work_out() });
+        let make = || {
+            let below = [const { Place::new() }; 2];
+            let pair = heap.keep(Pair { kinds, below, result: work_out() });
             // SAFETY: what the heap keeps is never moved or freed.
             unsafe { pair.as_ref() }
         };
-        table[(hash >> 32) as usize % PLACES].find_or_make(|pair| pair.kinds == kinds, make).result
+        let place = &table[(hash >> 32) as usize % PLACES];
+        place.find_or_make(hash, |pair| pair.kinds == kinds, make).result
     }
 }
 
