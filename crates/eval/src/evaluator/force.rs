@@ -159,8 +159,8 @@ impl Evaluator {
     }
 
     fn apply_element(&self, element: Element, pos: Pos) -> Result<Value> {
-        let function = element.function();
-        match element.arguments() {
+        let (function, arguments) = element.call();
+        match arguments {
             Arguments::Index(index) => self.call(function, &[self.int(index as i64)], pos),
             Arguments::Value(value) => self.call(function, &[value], pos),
             Arguments::NameAndValue(name, value) => {

@@ -279,9 +279,11 @@ impl Attrs {
         unsafe { std::slice::from_raw_parts(self.0.add(2).as_ptr().cast::<Slot>(), count) }
     }
 
-    /// The slots of a set that is known to be flat.
-    pub(super) fn flat_slots(self) -> &'static [Slot] {
-        self.flatten().slots().expect("a set that was made to be filled is flat")
+    /// The names and slots of a set that is known to be flat.
+    #[inline]
+    pub(super) fn flat_parts(self) -> (&'static [Symbol], &'static [Slot]) {
+        let flat = self.flatten();
+        (flat.keys.names(), flat.slots().expect("a set that was made to be filled is flat"))
     }
 
     /// The slot at a place that [`Plain::place`] has given for a set with the same header.

@@ -69,42 +69,48 @@ impl Element {
         Element { kind, result, place }
     }
 
-    fn places(self) -> &'static [Slot] {
+    /// The result's names, if it is a set, and its places.
+    #[inline(always)]
+    fn places(self) -> (&'static [Symbol], &'static [Slot]) {
         match self.kind {
-            Kind::Generated | Kind::Mapped => List::of_object(self.result).slots(),
-            Kind::MappedAttr | Kind::Zipped => Attrs::of_object(self.result).flat_slots(),
+            Kind::Generated | Kind::Mapped => (&[], List::of_object(self.result).slots()),
+            Kind::MappedAttr | Kind::Zipped => Attrs::of_object(self.result).flat_parts(),
         }
     }
 
-    /// What the elements share.
-    fn shared(self, index: usize) -> Value {
-        let head = self.kind.head();
-        // SAFETY: `share` has put so many values behind the places of the result.
-        unsafe { Value::from_bits(self.result.add(head + self.places().len() + index).read()) }
+    /// What the elements of a result with so many share: the function and the source.
+    #[inline(always)]
+    fn shared(self, count: usize) -> [Value; SHARED] {
+        // SAFETY: `share` has put these values behind the places of the result.
+        [0, 1].map(|index| unsafe {
+            Value::from_bits(self.result.add(self.kind.head() + count + index).read())
+        })
     }
 
     pub(crate) fn function(self) -> Value {
-        self.shared(0)
+        self.shared(self.places().1.len())[0]
     }
 
-    pub(crate) fn arguments(self) -> Arguments {
-        let place = std::ptr::from_ref(self.place).addr();
-        let index = (place - self.places().as_ptr().addr()) / size_of::<Slot>();
-        let in_list = || List::of_object(self.shared(1).object()).slots()[index].get();
-        let name = || Attrs::of_object(self.result).flatten().keys.names()[index];
-        match self.kind {
+    /// The function, and what it is applied to.
+    pub(crate) fn call(self) -> (Value, Arguments) {
+        let (names, places) = self.places();
+        let [function, source] = self.shared(places.len());
+        let index = (std::ptr::from_ref(self.place).addr() - places.as_ptr().addr()) / size_of::<Slot>();
+        let in_list = || List::of_object(source.object()).slots()[index].get();
+        let arguments = match self.kind {
             Kind::Generated => Arguments::Index(index),
             Kind::Mapped => Arguments::Value(in_list()),
             Kind::MappedAttr => {
-                let (source, name) = (Attrs::of_object(self.shared(1).object()), name());
+                let (source, name) = (Attrs::of_object(source.object()), names[index]);
                 let value = match source.plain() {
                     Some(plain) => plain.value(index),
                     None => source.get(name).expect("the result has the names of the source"),
                 };
                 Arguments::NameAndValue(name, value)
             }
-            Kind::Zipped => Arguments::NameAndValue(name(), in_list()),
-        }
+            Kind::Zipped => Arguments::NameAndValue(names[index], in_list()),
+        };
+        (function, arguments)
     }
 }
 
