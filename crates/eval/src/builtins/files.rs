@@ -230,7 +230,7 @@ fn import_derivation(ev: &Evaluator, path: &StorePath, pos: Pos) -> Result<Value
     let derivation = ev.host().read_derivation(path)?;
     let closure = Context::of(ContextElement::Closure(path.clone()));
     let mut attrs = AttrsBuilder::with_capacity(3 + derivation.outputs.len());
-    attrs.add("drvPath", ev.string_with_context(ev.host().store_dir().display(path), closure));
+    attrs.add("drvPath", ev.store_path_text(path, closure).into());
     attrs.add("name", ev.string(derivation.env.get(b"name".as_slice()).map_or(&[][..], Vec::as_slice)));
     let names: Vec<Value> = derivation.outputs.keys().map(|name| ev.string(name)).collect();
     attrs.add("outputs", ev.list(&names));

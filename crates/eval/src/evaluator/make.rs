@@ -40,7 +40,7 @@ impl Evaluator {
     /// The name of a store path, as a string that refers to it.
     pub fn store_path_string(&self, path: &StorePath) -> Value {
         let context = Context::of(ContextElement::Path(path.clone()));
-        self.string_with_context(self.host().store_dir().display(path), context)
+        self.store_path_text(path, context).into()
     }
 
     /// The name of a store path, which nobody has made a string of yet.

@@ -226,11 +226,10 @@ impl<'a> DeepOffer<'a> {
     #[inline]
     pub(super) fn renew<V: Iterator<Item = Value>>(&mut self, ev: &'a Evaluator, values: impl Fn() -> V) {
         if self.left == 0 && ev.has_company() {
-            let known = || values().take_while(|value| !is_first_call(*value));
+            self.left = values().take_while(|value| !is_first_call(*value)).count();
             // Offers are taken back in turn, the latest first.
             drop(self.offer.take());
-            self.offer = Some(ev.offer(Need::Deep, known()));
-            self.left = known().count();
+            self.offer = Some(ev.offer(Need::Deep, values().take(self.left)));
         }
         self.left = self.left.saturating_sub(1);
     }
