@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nival_eval::host::{
-    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, Listing, MessageKind, Realised,
-    Registries, Shown, SourceRequest,
+    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, KeptFile, Listing, MessageKind,
+    Realised, Registries, Shown, SourceRequest,
 };
 use nival_eval::{ContextElement, is_pseudo_url};
 use nival_fetch::{FetchError, FetchedFile, FetchedTree, GitOptions};
@@ -234,10 +234,12 @@ impl Host for WorldHost {
         Box::new(move || reading::read_plain(real.as_deref()?).map(|(text, _)| text))
     }
 
-    fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
-        if let Some(cache) = self.0.parse_cache() {
-            cache.keep_tree(path, parts);
-        }
+    fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<KeptFile> {
+        let real = self.real(path).ok()?.into_owned();
+        let (tree, hash) = self.0.parse_cache()?.keep_tree(path, parts)?;
+        let read = move || reading::read_plain(&real).map(|(text, _)| text);
+        let text = Box::new(move || read().filter(|text| fingerprint::hash(text) == hash));
+        Some(KeptFile { tree, text })
     }
 
     fn keeps_trees(&self) -> bool {

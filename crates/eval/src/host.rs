@@ -31,9 +31,10 @@ pub trait Host: Send + Sync {
         Box::new(|| None)
     }
     /// Keeps what was made of a file that this process read by [`Host::read_plain_file`], for later processes of the
-    /// same program. The parts follow one another; each stays where it is until the process ends, so that
-    /// nothing need be copied before it is written.
-    fn keep_tree(&self, _path: &Path, _parts: Vec<&'static [u8]>) {}
+    /// same program: parts that follow one another. This process uses what is kept as well.
+    fn keep_tree(&self, _path: &Path, _parts: &[&[u8]]) -> Option<KeptFile> {
+        None
+    }
     /// Whether trees are kept at all, so that nobody makes them for nothing.
     fn keeps_trees(&self) -> bool {
         false
@@ -103,6 +104,14 @@ pub trait Host: Send + Sync {
 
     /// Says something to the user.
     fn message(&self, kind: MessageKind, text: &[u8]);
+}
+
+/// What the host keeps of a file.
+pub struct KeptFile {
+    /// What it was given. It begins at a multiple of 16 and does not change until the process ends.
+    pub tree: &'static [u8],
+    /// How the text that it was made of is read again: nothing, if the file has another one by now.
+    pub text: Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync>,
 }
 
 /// Paths that start with this name files of the embedded library.

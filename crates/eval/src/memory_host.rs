@@ -16,8 +16,8 @@ use nival_formats::{
 
 use crate::context::ContextElement;
 use crate::host::{
-    Download, Downloaded, FetchedInput, FileType, Filter, Host, HostError, Listing, MessageKind, Realised,
-    Registries, SourceRequest,
+    Download, Downloaded, FetchedInput, FileType, Filter, Host, HostError, KeptFile, Listing, MessageKind,
+    Realised, Registries, SourceRequest,
 };
 
 /// A file, folder or link in memory.
@@ -302,10 +302,9 @@ impl Host for MemoryHost {
         lock(&self.trees.as_ref()?.0).get(path).copied()
     }
 
-    fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
-        if let Some(trees) = &self.trees {
-            trees.put(path, &parts.concat());
-        }
+    fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<KeptFile> {
+        self.trees.as_ref()?.put(path, &parts.concat());
+        Some(KeptFile { tree: self.kept_tree(path)?, text: self.text_later(path) })
     }
 
     fn keeps_trees(&self) -> bool {

@@ -13,10 +13,10 @@ mod tables;
 
 use crate::{Pos, Source, Symbol};
 
-pub use kept::{KeptParts, KeptTree, Plain};
+pub use kept::{KeptNames, KeptParts, KeptTree, Plain};
 pub(crate) use tables::{
     AttrWords, Chain, Drafts, DynamicWords, FormalWords, LambdaWords, LintWords, Local, NameWords, Node,
-    PartWords, SetDraft, SetWords, Spot, Tables, tag,
+    PartWords, SetDraft, SetWords, Spot, Tables, is_large, tag,
 };
 
 /// A parsed source.
@@ -614,13 +614,25 @@ impl Ast<'static> {
     /// A finished tree, kept somewhere. Its tables and names are empty then.
     pub(crate) fn keep(
         (root, depth): (ExprId, u32),
-        source: &Source,
+        base: u32,
         symbols: &mut Vec<Symbol>,
         tables: &mut Tables,
         keep: &impl Keep,
     ) -> Ast<'static> {
-        let context = Context { symbols: tables::keep_entries(symbols, keep), base: source.pos(0).id() };
+        let context = Context { symbols: tables::keep_entries(symbols, keep), base };
         Ast { root, depth, context, tables: tables.keep(keep) }
+    }
+}
+
+impl<'a> Ast<'a> {
+    /// A finished tree where it was made.
+    pub(crate) fn of_tables(
+        (root, depth): (ExprId, u32),
+        base: u32,
+        symbols: &'a [Symbol],
+        tables: &'a Tables,
+    ) -> Ast<'a> {
+        Ast { root, depth, context: Context { symbols, base }, tables: tables.view() }
     }
 }
 

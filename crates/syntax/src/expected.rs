@@ -216,7 +216,8 @@ fn terminal(token: Token) -> usize {
 /// Reads a text that has failed to parse once more, for the message.
 pub(crate) fn syntax_error(source: &Source, options: &ParseOptions<'_>) -> Box<Diagnostic> {
     let Automaton { grammar, states } = &*AUTOMATON;
-    let mut lexer = Lexer::new(source, options.pipe_operators);
+    let text = source.text();
+    let mut lexer = Lexer::new(source, &text, options.pipe_operators);
     let mut stack = vec![0];
     let mut token = None;
     loop {

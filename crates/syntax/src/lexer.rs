@@ -222,8 +222,8 @@ fn is(byte: u8, class: u8) -> bool {
 }
 
 impl<'s> Lexer<'s> {
-    pub(crate) fn new(source: &'s Source, pipe_operators: bool) -> Lexer<'s> {
-        let text = source.text();
+    /// Of a source and its text.
+    pub(crate) fn new(source: &'s Source, text: &'s [u8], pipe_operators: bool) -> Lexer<'s> {
         Lexer {
             source,
             text,

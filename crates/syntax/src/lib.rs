@@ -20,12 +20,13 @@ mod source;
 mod suggest;
 mod symbol;
 
-pub use ast::{Ast, Expr, ExprId, Keep, KeptParts, KeptTree, Leak, Plain};
+pub use ast::{Ast, Expr, ExprId, Keep, KeptNames, KeptParts, KeptTree, Leak, Plain};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Frame, Label, Level};
 pub use lint::{Lint, LintKind};
 pub use parser::{
-    MAX_DEPTH, NoBindings, ParseOptions, doc_comment_before, parse, parse_and_keep, parse_bindings,
+    MAX_DEPTH, NoBindings, ParseOptions, Parsed, doc_comment_before, parse, parse_and_keep, parse_bindings,
+    parse_for_now,
 };
 pub use prefetch::prefetch;
 pub use raw::{raw_bytes, raw_text};

@@ -33,9 +33,9 @@ impl Lint {
     pub fn text(&self) -> String {
         let text = self.pos.source().and_then(|source| {
             let start = source.offset(self.pos)?;
-            source.text().get(start..start + self.length as usize)
+            Some(crate::raw_text(source.text().get(start..start + self.length as usize)?).into_owned())
         });
-        crate::raw_text(text.unwrap_or_default()).into_owned()
+        text.unwrap_or_default()
     }
 
     /// The message for a warning or an error.

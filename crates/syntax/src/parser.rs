@@ -21,7 +21,7 @@ use self::operation::Operator;
 use self::strings::Piece;
 use crate::ast::{
     Drafts, ExprId, FormalWords, Keep, Leak, LintWords, Local, NameWords, Node, PartWords, PathId, Range,
-    SetId, Spot, Tables, tag,
+    SetId, Spot, Tables, is_large, tag,
 };
 use crate::lexer::{Lexer, Name, Token};
 use crate::symbol::Recent;
@@ -66,17 +66,64 @@ pub fn parse_and_keep(
     options: &ParseOptions<'_>,
     keep: &impl Keep,
 ) -> Result<Ast<'static>, Box<Diagnostic>> {
-    Recent::with(|recent| parse_with(recent, source, options, keep))
+    Ok(parse_for_now(source, options)?.keep(keep))
+}
+
+/// As [`parse`], of a tree that may go elsewhere.
+pub fn parse_for_now(source: &Source, options: &ParseOptions<'_>) -> Result<Parsed, Box<Diagnostic>> {
+    Recent::with(|recent| parse_with(recent, source, options))
+}
+
+/// A tree that lies where it was made, until the thread parses another text.
+pub struct Parsed {
+    /// It is there as long as this is.
+    room: Option<Box<Room>>,
+    root: ExprId,
+    depth: u32,
+    base: u32,
+    is_large: bool,
+}
+
+impl Parsed {
+    /// The tree.
+    pub fn ast(&self) -> Ast<'_> {
+        let Room { ast, symbols, .. } = self.room();
+        Ast::of_tables((self.root, self.depth), self.base, symbols, ast)
+    }
+
+    /// The tree, kept somewhere.
+    pub fn keep(mut self, keep: &impl Keep) -> Ast<'static> {
+        let (root, base) = ((self.root, self.depth), self.base);
+        let Room { ast, symbols, .. } = self.room.as_mut().expect(IS_THERE).as_mut();
+        Ast::keep(root, base, symbols, ast, keep)
+    }
+
+    fn room(&self) -> &Room {
+        self.room.as_ref().expect(IS_THERE)
+    }
+}
+
+const IS_THERE: &str = "only dropping it takes the room";
+
+impl Drop for Parsed {
+    fn drop(&mut self) {
+        if let Some(mut room) = self.room.take()
+            && !self.is_large
+        {
+            room.clear();
+            ROOM.set(Some(room));
+        }
+    }
 }
 
 fn parse_with(
     recent: &Recent,
     source: &Source,
     options: &ParseOptions<'_>,
-    keep: &impl Keep,
-) -> Result<Ast<'static>, Box<Diagnostic>> {
+) -> Result<Parsed, Box<Diagnostic>> {
+    let text = source.text();
     let mut parser = Parser {
-        lexer: Lexer::new(source, options.pipe_operators),
+        lexer: Lexer::new(source, &text, options.pipe_operators),
         recent,
         token: Token::End,
         options,
@@ -88,17 +135,23 @@ fn parse_with(
     parser.room.ast.reserve_for(source.len());
     parser.room.drafts.reserve_for(source.len());
     let done = parser.file();
-    let mut room = parser.room;
-    let result = match (done, parser.lexer.failure) {
-        (Ok(root), _) => Ok(room.keep((root, parser.deepest), source, keep)),
+    let mut parsed = Parsed {
+        root: *done.as_ref().unwrap_or(&ExprId::default()),
+        depth: parser.deepest,
+        base: source.pos(0).id(),
+        is_large: is_large(source.len()),
+        room: Some(parser.room),
+    };
+    match (done, parser.lexer.failure) {
+        (Ok(_), _) => {
+            parsed.room.as_mut().expect(IS_THERE).finish();
+            Ok(parsed)
+        }
         // The parser may have found fault with what it had, but that came later.
         (Err(_), Some(failure)) => Err(failure),
         (Err(Failure::Syntax), None) => Err(expected::syntax_error(source, options)),
         (Err(Failure::Other(diagnostic)), None) => Err(diagnostic),
-    };
-    room.clear();
-    ROOM.set(Some(room));
-    result
+    }
 }
 
 thread_local! {
@@ -169,10 +222,10 @@ struct Room {
 }
 
 impl Room {
-    fn keep(&mut self, root: (ExprId, u32), source: &Source, keep: &impl Keep) -> Ast<'static> {
+    /// Makes the tree whole.
+    fn finish(&mut self) {
         self.drafts.finish(&mut self.ast);
         self.forget_locals();
-        Ast::keep(root, source, &mut self.symbols, &mut self.ast, keep)
     }
 
     /// The number that a symbol has in the tree.

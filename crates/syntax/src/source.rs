@@ -3,9 +3,8 @@
 
 mod lines;
 
-use std::borrow::Cow;
 use std::fmt;
-use std::sync::{OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use self::lines::Lines;
 
@@ -102,7 +101,7 @@ impl fmt::Display for Origin {
 #[derive(Debug)]
 pub struct Source {
     origin: Origin,
-    text: Text,
+    text: Mutex<Text>,
     length: u32,
     base: u32,
     /// Worked out when first asked for.
@@ -111,12 +110,11 @@ pub struct Source {
 
 #[derive(Debug)]
 enum Text {
-    Here(Vec<u8>),
+    Here(Arc<Vec<u8>>),
     /// A text that is read when it is to be shown.
     Elsewhere {
         lengths: &'static [u8],
         read: ReadText,
-        text: OnceLock<Vec<u8>>,
     },
 }
 
@@ -141,7 +139,7 @@ impl Source {
     pub fn add(origin: Origin, text: impl Into<Vec<u8>>) -> Result<&'static Source, TooMuchText> {
         let text = text.into();
         let length = u32::try_from(text.len()).map_err(|_| TooMuchText)?;
-        Source::add_text(origin, Text::Here(text), length)
+        Source::add_text(origin, Text::Here(Arc::new(text)), length)
     }
 
     /// The same for a text of a known length, with lines whose lengths [`Source::line_lengths`] gave.
@@ -151,7 +149,7 @@ impl Source {
         lengths: &'static [u8],
         read: ReadText,
     ) -> Result<&'static Source, TooMuchText> {
-        Source::add_text(origin, Text::Elsewhere { lengths, read, text: OnceLock::new() }, length)
+        Source::add_text(origin, Text::Elsewhere { lengths, read }, length)
     }
 
     fn add_text(origin: Origin, text: Text, length: u32) -> Result<&'static Source, TooMuchText> {
@@ -162,17 +160,27 @@ impl Source {
         if end > u64::from(u32::MAX) {
             return Err(TooMuchText);
         }
-        let source =
-            Box::leak(Box::new(Source { origin, text, length, base: base as u32, lines: OnceLock::new() }));
+        let (text, lines) = (Mutex::new(text), OnceLock::new());
+        let source = Box::leak(Box::new(Source { origin, text, length, base: base as u32, lines }));
         sources.push(source);
         Ok(source)
     }
 
     /// The same source with more text at its end, for which there are no positions.
     pub(crate) fn followed_by(&self, more: &[u8]) -> Source {
-        let text = [self.text(), more].concat();
+        let text = [&**self.text(), more].concat();
         let (origin, length) = (self.origin.clone(), text.len() as u32);
-        Source { origin, text: Text::Here(text), length, base: self.base, lines: OnceLock::new() }
+        let text = Mutex::new(Text::Here(Arc::new(text)));
+        Source { origin, text, length, base: self.base, lines: OnceLock::new() }
+    }
+
+    /// Forgets the text, whose tree was kept: it is read again when it is to be shown.
+    pub(crate) fn forget_text(&self, lengths: &'static [u8], read: ReadText) {
+        *self.lock_text() = Text::Elsewhere { lengths, read };
+    }
+
+    fn lock_text(&self) -> std::sync::MutexGuard<'_, Text> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where the text was found.
@@ -191,27 +199,25 @@ impl Source {
     }
 
     /// The text. Of a tree that was kept it is read now, and empty if it is not there or not the same any more.
-    pub fn text(&self) -> &[u8] {
-        match &self.text {
-            Text::Here(text) => text,
-            Text::Elsewhere { lengths, read, text } => text.get_or_init(|| {
-                let text = (read.0)().unwrap_or_default();
-                let is_same = text.len() == self.len() && lines::lengths(&text) == *lengths;
-                if is_same { text } else { Vec::new() }
-            }),
-        }
+    pub fn text(&self) -> Arc<Vec<u8>> {
+        let mut known = self.lock_text();
+        let (lengths, read) = match &*known {
+            Text::Here(text) => return Arc::clone(text),
+            Text::Elsewhere { lengths, read } => (*lengths, read),
+        };
+        let text = (read.0)().unwrap_or_default();
+        let is_same = text.len() == self.len() && lines::lengths(&text) == lengths;
+        let text = Arc::new(if is_same { text } else { Vec::new() });
+        // The lines of a text that is gone could not be counted later.
+        self.lines.get_or_init(|| Lines::of_lengths(lengths.into()));
+        *known = Text::Here(Arc::clone(&text));
+        text
     }
 
     /// The text, or one of empty lines of the same lengths if it is gone.
-    pub(crate) fn text_or_blanks(&self) -> Cow<'_, [u8]> {
-        if self.is_gone() {
-            return self.lines().blanks(self.len()).into();
-        }
-        self.text().into()
-    }
-
-    fn is_gone(&self) -> bool {
-        self.text().len() != self.len()
+    pub(crate) fn text_or_blanks(&self) -> Arc<Vec<u8>> {
+        let text = self.text();
+        if text.len() == self.len() { text } else { Arc::new(self.lines().blanks(self.len())) }
     }
 
     /// The position of a byte of this text, or of its end.
@@ -227,17 +233,18 @@ impl Source {
     }
 
     /// Line `number`, counted from one, without its line ending; of a text that is gone there are no lines.
-    pub fn line(&self, number: u32) -> Option<&[u8]> {
+    pub fn line(&self, number: u32) -> Option<Vec<u8>> {
         let start = self.lines().start(number.checked_sub(1)?)?;
         let end = self.lines().start(number).unwrap_or(self.len());
-        let line = self.text().get(start..end).filter(|_| !self.is_gone())?;
+        let text = self.text();
+        let line = text.get(start..end).filter(|_| text.len() == self.len())?;
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        Some(line.strip_suffix(b"\r").unwrap_or(line))
+        Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
     }
 
     /// The lengths of the lines, for a tree that is kept.
-    pub(crate) fn line_lengths(&'static self) -> &'static [u8] {
-        self.lines().lengths()
+    pub(crate) fn line_lengths(&self) -> Vec<u8> {
+        lines::lengths(&self.text())
     }
 
     fn place(&'static self, offset: usize) -> Place {
@@ -246,10 +253,15 @@ impl Source {
     }
 
     fn lines(&self) -> &Lines {
-        self.lines.get_or_init(|| match &self.text {
+        if let Some(lines) = self.lines.get() {
+            return lines;
+        }
+        // Nobody waits for the text while others wait for the lines.
+        let lines = match &*self.lock_text() {
             Text::Here(text) => Lines::of_text(text),
             Text::Elsewhere { lengths, .. } => Lines::of_lengths((*lengths).into()),
-        })
+        };
+        self.lines.get_or_init(|| lines)
     }
 }
 
@@ -283,8 +295,8 @@ mod tests {
         {
             assert_eq!(source.pos(offset).display(), format!("/x.nix:{expected}"), "offset {offset}");
         }
-        assert_eq!(source.line(2), Some(&b"bc"[..]));
-        assert_eq!(source.line(3), Some(&b"d"[..]));
+        assert_eq!(source.line(2).as_deref(), Some(&b"bc"[..]));
+        assert_eq!(source.line(3).as_deref(), Some(&b"d"[..]));
         assert_eq!(source.line(0), None);
         assert_eq!(source.line(5), None);
     }
@@ -318,8 +330,8 @@ mod tests {
             assert_eq!(source.line(line + 1), None);
             let kept = text[..end].to_vec();
             let read = ReadText(Box::new(move || Some(kept.clone())));
-            let later =
-                Source::add_unread(Origin::String, end as u32, source.line_lengths(), read).expect("room");
+            let lengths = source.line_lengths().leak();
+            let later = Source::add_unread(Origin::String, end as u32, lengths, read).expect("room");
             for offset in 0..=end {
                 let places = [source, later].map(|source| source.pos(offset).resolve().expect("a place"));
                 assert_eq!((places[0].line, places[0].column), (places[1].line, places[1].column));
@@ -340,13 +352,27 @@ mod tests {
             (None, None),
         ] {
             let read = ReadText(Box::new(move || now.map(|now| now.as_bytes().to_vec())));
-            let later = Source::add_unread(Origin::String, 8, source.line_lengths(), read).expect("room");
+            let lengths = source.line_lengths().leak();
+            let later = Source::add_unread(Origin::String, 8, lengths, read).expect("room");
             assert_eq!(later.pos(5).display(), "«string»:2:2");
-            assert_eq!(later.line(2), shown, "{now:?}");
+            assert_eq!(later.line(2).as_deref(), shown, "{now:?}");
             assert_eq!(later.text_or_blanks().len(), 8);
             if shown.is_none() {
-                assert_eq!(&*later.text_or_blanks(), b"   \n   \n");
+                assert_eq!(**later.text_or_blanks(), b"   \n   \n"[..]);
             }
+            assert_eq!(later.pos(5).display(), "«string»:2:2");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_forgotten_is_read_again() {
+        for (now, shown) in [(Some("one\ntwo\n"), Some(&b"two"[..])), (None, None)] {
+            let source = Source::add(Origin::String, "one\ntwo\n").expect("room");
+            let held = source.text();
+            source.forget_text(source.line_lengths().leak(), ReadText(Box::new(move || now.map(Into::into))));
+            assert_eq!(source.pos(5).display(), "«string»:2:2");
+            assert_eq!(source.line(2).as_deref(), shown);
+            assert_eq!(**held, b"one\ntwo\n"[..]);
         }
     }
 

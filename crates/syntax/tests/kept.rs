@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use nival_syntax::{
-    Ast, Expr, KeptParts, KeptTree, Leak, MAX_DEPTH, Origin, ParseOptions, ReadText, Source, Symbol, parse,
-    print,
+    Ast, Expr, KeptNames, KeptParts, KeptTree, Leak, MAX_DEPTH, Origin, ParseOptions, ReadText, Source,
+    Symbol, parse, print,
 };
 use proptest::prelude::*;
 
@@ -18,7 +18,8 @@ fn parsed(text: &[u8]) -> Option<(&'static Source, Ast<'static>)> {
 }
 
 fn kept(source: &'static Source, ast: &Ast<'static>) -> Vec<u8> {
-    KeptParts::of(ast, source, &Leak).finish(&Leak).concat()
+    let names = KeptNames::of(ast, source);
+    KeptParts::of(ast, source, &names).put(|parts| parts.concat())
 }
 
 /// The bytes at a multiple of 16, as in a file that is mapped.

@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nival_eval::ContextElement;
 use nival_eval::host::{
-    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, Listing, MessageKind, Realised,
-    Registries, SourceRequest,
+    Download, Downloaded, EMBEDDED, FetchedInput, FileType, Host, HostError, KeptFile, Listing, MessageKind,
+    Realised, Registries, SourceRequest,
 };
 use nival_formats::input::InputKind;
 use nival_formats::{Derivation, DraftFile, Input, StoreDir, StorePath};
@@ -337,8 +337,8 @@ impl Host for Recorder {
         self.inner.text_later(path)
     }
 
-    fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
-        self.inner.keep_tree(path, parts);
+    fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<KeptFile> {
+        self.inner.keep_tree(path, parts)
     }
 
     fn keeps_trees(&self) -> bool {

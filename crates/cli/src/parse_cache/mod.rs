@@ -2,12 +2,13 @@
 //!
 //! Packs are below `$XDG_CACHE_HOME/nival/parse`, in a folder for each build of the program, and mapped whole when the
 //! first file is asked for. What is kept of a path counts as long as its stamp holds: the fingerprint of the file or
-//! folder, or that of the store path it is in, or else the hash of its contents. At its end, a process that met new files
-//! writes one more pack. As with the evaluation cache, nothing of it is ever a reason to fail: what cannot be
+//! folder, or that of the store path it is in, or else the hash of its contents. A process that meets new files
+//! writes one more pack, and uses what is in it as if it had found it. As with the evaluation cache, nothing of it is ever a reason to fail: what cannot be
 //! read is a miss, what cannot be written is left out.
 
 mod file_systems;
 mod listing;
+mod new_pack;
 mod pack;
 mod packs;
 mod source;
@@ -28,6 +29,7 @@ use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, reliable};
 use crate::lock::lock;
 use crate::reading;
 use file_systems::{FileSystems, Telling};
+use new_pack::NewPack;
 use pack::{Entry, Kept, Kind, Proof, Stamp};
 use packs::{Folder, LARGEST_PACK, Mapped};
 
@@ -44,7 +46,7 @@ pub(crate) struct ParseCache {
     file_systems: FileSystems,
     /// Files that were read and may be kept.
     read: Mutex<HashMap<PathBuf, Stamp>>,
-    new: Mutex<Vec<Entry>>,
+    new: Mutex<NewPack>,
     new_bytes: AtomicU64,
 }
 
@@ -126,6 +128,7 @@ impl ParseCache {
     /// Has the system take packs out of the process's memory. What is looked at again comes back.
     pub(crate) fn put_away(&self) {
         self.packs.get().into_iter().flatten().for_each(Mapped::put_away);
+        lock(&self.new).put_away();
     }
 
     /// The same where the contents have to tell, as of a fresh clone.
@@ -147,8 +150,8 @@ impl ParseCache {
         let (mapped, kept) = kept.into_iter().find(|(_, kept)| kept.stamp.hash == stamp.hash)?;
         mapped.note_use();
         if stamp.proof != Proof::Contents && kept.stamp != stamp {
-            let path = path.as_os_str().as_bytes().to_vec();
-            self.add(Entry { kind: Kind::Tree, path, stamp, parts: vec![kept.bytes] });
+            let path = path.as_os_str().as_bytes();
+            self.add(&Entry { kind: Kind::Tree, path, stamp, parts: &[kept.bytes] });
         }
         let fingerprint = reliable(real, Fingerprint::of_stat(&stat));
         Some(Tree { bytes: kept.bytes, fingerprint, hash: stamp.hash? })
@@ -172,11 +175,12 @@ impl ParseCache {
         stamp.hash
     }
 
-    /// Keeps the tree of a file that was noted.
-    pub(crate) fn keep_tree(&self, path: &Path, parts: Vec<&'static [u8]>) {
-        let Some(stamp) = lock(&self.read).remove(path) else { return };
-        let path = path.as_os_str().as_bytes().to_vec();
-        self.add(Entry { kind: Kind::Tree, path, stamp, parts });
+    /// Keeps the tree of a file that was noted. Gives where it is from now on, and the hash of the text.
+    pub(crate) fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<(&'static [u8], Hash)> {
+        let stamp = lock(&self.read).remove(path)?;
+        let path = path.as_os_str().as_bytes();
+        let kept = self.add(&Entry { kind: Kind::Tree, path, stamp, parts })?;
+        Some((kept, stamp.hash?))
     }
 
     /// What is in the folder `path`, which really is at `real`.
@@ -196,9 +200,9 @@ impl ParseCache {
         let mut hash = None;
         if let (Some((proof, fingerprint)), Some(bytes)) = (proof, listing::encode(&entries)) {
             hash = Some(hash_listing(&entries));
-            let path = path.as_os_str().as_bytes().to_vec();
+            let path = path.as_os_str().as_bytes();
             let stamp = Stamp { proof, fingerprint, hash };
-            self.add(Entry { kind: Kind::Listing, path, stamp, parts: vec![bytes.leak()] });
+            self.add(&Entry { kind: Kind::Listing, path, stamp, parts: &[&bytes] });
         }
         Ok(Listed { entries, fingerprint: reliable(real, fingerprint), hash })
     }
@@ -230,11 +234,17 @@ impl ParseCache {
         None
     }
 
-    /// What is added is kept until the command ends.
-    fn add(&self, entry: Entry) {
-        if self.new_bytes.fetch_add(entry.size(), Ordering::Relaxed) < LARGEST_PACK {
-            lock(&self.new).push(entry);
+    /// Gives where what is kept is from now on.
+    fn add(&self, entry: &Entry<'_>) -> Option<&'static [u8]> {
+        if self.new_bytes.fetch_add(entry.size(), Ordering::Relaxed) >= LARGEST_PACK {
+            return None;
         }
+        let kept = lock(&self.new).add(&self.folder, entry);
+        if kept.is_err() {
+            // Nothing can be kept from now on.
+            self.new_bytes.store(LARGEST_PACK, Ordering::Relaxed);
+        }
+        kept.ok().flatten()
     }
 
     /// What will tell that a file is as it was when it was read, if anything can.
@@ -272,8 +282,8 @@ impl ParseCache {
     /// Writes what is new.
     fn finish(&self) {
         let new = std::mem::take(&mut *lock(&self.new));
-        if !new.is_empty() {
-            self.folder.write(&new, self.packs());
+        if new.size().is_some() {
+            self.folder.put(new, self.packs());
         }
         if let Some(packs) = self.packs.get() {
             self.folder.note_uses(packs);

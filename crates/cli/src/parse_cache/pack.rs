@@ -6,6 +6,7 @@
 //! slots are 0. The trailer says where the index is and has a checksum of all before it.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use crate::fingerprint::{Fingerprint, Hash};
 
@@ -50,15 +51,15 @@ pub(super) enum Proof {
 const HAS_HASH: u32 = 1 << 8;
 
 /// Something to be kept.
-pub(super) struct Entry {
+pub(super) struct Entry<'a> {
     pub(super) kind: Kind,
-    pub(super) path: Vec<u8>,
+    pub(super) path: &'a [u8],
     pub(super) stamp: Stamp,
     /// What is kept, in parts that follow one another.
-    pub(super) parts: Vec<&'static [u8]>,
+    pub(super) parts: &'a [&'a [u8]],
 }
 
-impl Entry {
+impl Entry<'_> {
     /// How much it takes in a pack, about.
     pub(super) fn size(&self) -> u64 {
         let parts: usize = self.parts.iter().map(|part| part.len()).sum();
@@ -187,37 +188,57 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Writes a pack: new entries, then those of other packs that are of other paths, the newest packs first. `put` gets
-/// the bytes one after the other and says the checksum of all that it got.
-pub(super) fn write<E>(new: &[Entry], old: &[Pack<'_>], put: &mut impl Put<Error = E>) -> Result<(), E> {
-    let mut seen = HashSet::with_capacity(new.len());
-    let mut index = Vec::with_capacity(new.len());
-    let mut place = 0;
-    for entry in new {
-        if !seen.insert((entry.kind, entry.path.as_slice())) {
-            continue;
+/// What is in a pack that grows: new entries first, then those of other packs that are of other paths.
+#[derive(Default)]
+pub(super) struct Growing {
+    /// By the hash of the path. If two are equal, one is left out.
+    seen: HashSet<(Kind, u64)>,
+    index: Vec<(u64, u64)>,
+    end: u64,
+}
+
+impl Growing {
+    /// Puts an entry to its end. Gives where in the pack that lies which is kept; nothing if there is one of the same path.
+    pub(super) fn add<E>(
+        &mut self,
+        entry: &Entry<'_>,
+        put: &mut impl Put<Error = E>,
+    ) -> Result<Option<Range<usize>>, E> {
+        let hash = mix(entry.path);
+        if !self.seen.insert((entry.kind, hash)) {
+            return Ok(None);
         }
-        index.push((mix(&entry.path), place));
-        place += write_entry(entry, put)?;
+        let place = write_entry(entry, self.end as usize, put)?;
+        self.index.push((hash, self.end));
+        self.end = place.end.next_multiple_of(ALIGNMENT) as u64;
+        Ok(Some(place))
     }
-    for pack in old {
+
+    /// The same for all entries of a pack; the newest pack comes first.
+    pub(super) fn add_all<E>(&mut self, pack: &Pack<'_>, put: &mut impl Put<Error = E>) -> Result<(), E> {
         for image in pack.images() {
-            if seen.insert((image.kind, image.path)) {
-                index.push((mix(image.path), place));
+            let hash = mix(image.path);
+            if self.seen.insert((image.kind, hash)) {
                 put.put(image.all)?;
-                place += image.all.len() as u64;
+                self.index.push((hash, self.end));
+                self.end += image.all.len() as u64;
             }
         }
+        Ok(())
     }
-    let slots = table(&index);
-    put.put(slots.as_flattened())?;
-    let mut trailer = [0; TRAILER - 32];
-    trailer[..16].copy_from_slice(MAGIC);
-    trailer[16..24].copy_from_slice(&place.to_le_bytes());
-    trailer[24..32].copy_from_slice(&(slots.len() as u64).to_le_bytes());
-    put.put(&trailer)?;
-    let checksum = put.checksum()?;
-    put.put(&checksum)
+
+    /// Puts what comes after the entries.
+    pub(super) fn finish<E>(self, put: &mut impl Put<Error = E>) -> Result<(), E> {
+        let slots = table(&self.index);
+        put.put(slots.as_flattened())?;
+        let mut trailer = [0; TRAILER - 32];
+        trailer[..16].copy_from_slice(MAGIC);
+        trailer[16..24].copy_from_slice(&self.end.to_le_bytes());
+        trailer[24..32].copy_from_slice(&(slots.len() as u64).to_le_bytes());
+        put.put(&trailer)?;
+        let checksum = put.checksum()?;
+        put.put(&checksum)
+    }
 }
 
 /// Where a pack goes.
@@ -228,8 +249,8 @@ pub(super) trait Put {
     fn checksum(&mut self) -> Result<Hash, Self::Error>;
 }
 
-/// Gives the length.
-fn write_entry<E>(entry: &Entry, put: &mut impl Put<Error = E>) -> Result<u64, E> {
+/// Gives where that lies which is kept.
+fn write_entry<E>(entry: &Entry<'_>, start: usize, put: &mut impl Put<Error = E>) -> Result<Range<usize>, E> {
     const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
     let Entry { kind, path, stamp, parts } = entry;
     let length: usize = parts.iter().map(|part| part.len()).sum();
@@ -249,11 +270,12 @@ fn write_entry<E>(entry: &Entry, put: &mut impl Put<Error = E>) -> Result<u64, E
     put.put(&head)?;
     put.put(path)?;
     put.put(padding(path.len()))?;
-    for part in parts {
+    for part in *parts {
         put.put(part)?;
     }
     put.put(padding(length))?;
-    Ok((HEAD + path.len().next_multiple_of(ALIGNMENT) + length.next_multiple_of(ALIGNMENT)) as u64)
+    let start = start + HEAD + path.len().next_multiple_of(ALIGNMENT);
+    Ok(start..start + length)
 }
 
 /// The slots for entries with these hashes at these places.
@@ -323,13 +345,22 @@ mod tests {
         }
     }
 
-    fn packed(new: &[Entry], old: &[Pack<'_>]) -> Vec<u8> {
-        let mut memory = InMemory(Vec::new());
-        let Ok(()) = write(new, old, &mut memory);
+    fn packed(new: &[Entry<'_>], old: &[Pack<'_>]) -> Vec<u8> {
+        let (mut memory, mut contents) = (InMemory(Vec::new()), Growing::default());
+        for entry in new {
+            let Ok(place) = contents.add(entry, &mut memory);
+            if let Some(place) = place {
+                assert_eq!(memory.0[place], entry.parts.concat());
+            }
+        }
+        for pack in old {
+            let Ok(()) = contents.add_all(pack, &mut memory);
+        }
+        let Ok(()) = contents.finish(&mut memory);
         memory.0
     }
 
-    fn entry(path: &str, kind: Kind, parts: &[&'static str]) -> Entry {
+    fn entry(path: &str, kind: Kind, parts: &[&'static str]) -> Entry<'static> {
         let size = path.len() as u64;
         let fingerprint = Fingerprint { device: 1, inode: u64::MAX, size, modified: -1, changed: i64::MAX };
         let (proof, hash) = match size % 3 {
@@ -337,11 +368,12 @@ mod tests {
             1 => (Proof::Itself, None),
             _ => (Proof::StorePath, Some([0; 32])),
         };
-        let parts = parts.iter().map(|part| part.as_bytes()).collect();
-        Entry { kind, path: path.into(), stamp: Stamp { proof, fingerprint, hash }, parts }
+        let parts = parts.iter().map(|part| part.as_bytes()).collect::<Vec<_>>().leak();
+        let path = path.to_owned().leak().as_bytes();
+        Entry { kind, path, stamp: Stamp { proof, fingerprint, hash }, parts }
     }
 
-    fn some() -> Vec<Entry> {
+    fn some() -> Vec<Entry<'static>> {
         let mut entries = vec![
             entry("/a", Kind::Tree, &["tree of a"]),
             entry("/a", Kind::Listing, &["what", " is", " in a"]),
@@ -360,7 +392,7 @@ mod tests {
         let pack = Pack::new(&bytes).unwrap();
         assert!(pack.is_sound());
         for entry in some() {
-            let kept = pack.find(entry.kind, &entry.path).unwrap();
+            let kept = pack.find(entry.kind, entry.path).unwrap();
             assert_eq!((kept.stamp, kept.bytes), (entry.stamp, entry.parts.concat().as_slice()));
             let place = kept.bytes.as_ptr() as usize - bytes.as_ptr() as usize;
             assert_eq!(place % ALIGNMENT, 0);
@@ -370,7 +402,10 @@ mod tests {
         }
         assert!(pack.find(Kind::Listing, b"/number/1").is_none());
         let paths: Vec<_> = pack.images().map(|image| (image.kind, image.path.to_vec())).collect();
-        assert_eq!(paths, some().into_iter().map(|entry| (entry.kind, entry.path)).collect::<Vec<_>>());
+        assert_eq!(
+            paths,
+            some().into_iter().map(|entry| (entry.kind, entry.path.to_vec())).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -428,7 +463,7 @@ mod tests {
             let Some(pack) = Pack::new(&bytes) else { return Ok(()) };
             prop_assert!(!pack.is_sound());
             for entry in some() {
-                if let Some(kept) = pack.find(entry.kind, &entry.path) {
+                if let Some(kept) = pack.find(entry.kind, entry.path) {
                     prop_assert_eq!(kept.stamp, entry.stamp);
                     prop_assert_eq!(kept.bytes.len(), entry.parts.concat().len());
                 }

@@ -7,22 +7,21 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, OsStr};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nival_formats::{HashAlgo, Hasher};
-use rustix::fs::{AtFlags, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
 use rustix::mm::{Advice, MapFlags, ProtFlags};
 
 use super::file_systems::{Telling, telling_at};
-use super::pack::{self, Entry, Kept, Kind, Pack, Put};
+use super::new_pack::NewPack;
+use super::pack::{Kept, Kind, Pack};
 use crate::cache_folder::surplus;
-use crate::fingerprint::Hash;
 
 /// Bounds of one pack, of all packs of all builds, and of their number.
 pub(super) const LARGEST_PACK: u64 = 512 << 20;
@@ -36,12 +35,12 @@ const UNUSED: Duration = Duration::from_hours(30 * 24);
 const USE_NOTED_EVERY: Duration = Duration::from_hours(1);
 /// Age at which a temporary file was left behind by a process that died.
 const ABANDONED: Duration = Duration::from_hours(1);
-const BUFFER: usize = 256 << 10;
 
 const CHECKED: &str = "checked";
 const TEMPORARY: &str = "tmp-";
 
 /// Where packs are.
+#[derive(Clone)]
 pub(super) struct Folder {
     /// Of all builds of the program.
     root: PathBuf,
@@ -177,11 +176,11 @@ impl Folder {
         Some((unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size as usize) }, stat))
     }
 
-    /// Puts new entries into a new pack, with those of older ones that are small beside it. What cannot be written is not kept.
-    pub(super) fn write(&self, new: &[Entry], packs: &[Mapped]) {
-        let size = new.iter().map(Entry::size).sum();
+    /// Puts a new pack in its place, with those of older ones that are small beside it. What cannot be written is not kept.
+    pub(super) fn put(&self, new: NewPack, packs: &[Mapped]) {
+        let Some(size) = new.size() else { return };
         let merged = to_merge(size, packs);
-        if self.try_write(new, &merged).is_err() {
+        if new.finish(merged.iter().map(|mapped| mapped.pack)).and_then(|file| self.put_file(file)).is_err() {
             return;
         }
         for mapped in &merged {
@@ -190,25 +189,31 @@ impl Folder {
         self.trim();
     }
 
-    fn try_write(&self, new: &[Entry], merged: &[&Mapped]) -> io::Result<()> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
+    /// A file for a new pack.
+    pub(super) fn create(&self) -> io::Result<NewFile> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
         self.folder().ok_or(io::ErrorKind::PermissionDenied)?;
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let process = std::process::id();
-        let temporary = self.path.join(format!("{TEMPORARY}{process}-{number}"));
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        let old: Vec<Pack<'_>> = merged.iter().map(|mapped| mapped.pack).collect();
-        let written = Sink::new(file).and_then(|mut sink| {
-            pack::write(new, &old, &mut sink)?;
-            sink.flush()
-        });
+        // Without a name, if there are such files: what a process that dies has written is gone with it.
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        if let Ok(file) = rustix::fs::open(&self.path, flags, Mode::RUSR | Mode::WUSR) {
+            return Ok(NewFile { file: file.into(), name: None });
+        }
+        let name = self.path.join(format!("{TEMPORARY}{}", unique()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&name)?;
+        Ok(NewFile { file, name: Some(name) })
+    }
+
+    fn put_file(&self, mut file: NewFile) -> io::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let boot = if self.boot.is_empty() { "unknown" } else { &self.boot };
-        let name = format!("{now:024x}-{process:x}-{number:x}.{boot}");
-        written.and_then(|()| fs::rename(&temporary, self.path.join(name))).inspect_err(|_| {
-            let _ = fs::remove_file(&temporary);
-        })
+        let place = self.path.join(format!("{now:024x}-{}.{boot}", unique()));
+        if let Some(name) = &file.name {
+            fs::rename(name, place)?;
+            file.name = None;
+            return Ok(());
+        }
+        let open = format!("/proc/self/fd/{}", file.file.as_raw_fd());
+        Ok(rustix::fs::linkat(CWD, open, CWD, place, AtFlags::SYMLINK_FOLLOW)?)
     }
 
     /// Notes which packs were of use, so that others are deleted before them.
@@ -302,60 +307,24 @@ fn to_merge(mut size: u64, packs: &[Mapped]) -> Vec<&Mapped> {
     smallest_first
 }
 
-/// A file that is written in large pieces, with the checksum of what went in.
-struct Sink {
-    file: File,
-    buffer: Vec<u8>,
-    hasher: Hasher,
-    written: u64,
-    limit: u64,
+/// Says which process and which of its files.
+fn unique() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("{:x}-{:x}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-impl Sink {
-    fn new(file: File) -> io::Result<Self> {
-        // To write beyond it would end the process.
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX);
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(BUFFER)?;
-        Ok(Self { file, buffer, hasher: Hasher::new(HashAlgo::Blake3), written: 0, limit })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let buffer = std::mem::take(&mut self.buffer);
-        self.write(&buffer)?;
-        self.buffer = buffer;
-        self.buffer.clear();
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.written += bytes.len() as u64;
-        if self.written > self.limit.min(2 * LARGEST_PACK) {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.hasher.update(bytes);
-        self.file.write_all(bytes)
-    }
+/// The file of a pack that is not in its place yet.
+pub(super) struct NewFile {
+    pub(super) file: File,
+    /// Where it is meanwhile, if it is anywhere.
+    name: Option<PathBuf>,
 }
 
-impl Put for Sink {
-    type Error = io::Error;
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.len() > BUFFER - self.buffer.len() {
-            self.flush()?;
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            let _ = fs::remove_file(name);
         }
-        // Pieces that the processor's cache holds while they are hashed and written.
-        let mut pieces = bytes.chunks(BUFFER);
-        let last = pieces.next_back().unwrap_or_default();
-        pieces.try_for_each(|piece| self.write(piece))?;
-        self.buffer.extend_from_slice(last);
-        Ok(())
-    }
-
-    fn checksum(&mut self) -> io::Result<Hash> {
-        self.flush()?;
-        Ok(self.hasher.clone().finish().as_bytes().try_into().expect("BLAKE3 has 32 bytes"))
     }
 }
 
@@ -367,7 +336,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::pack::{Proof, Stamp};
+    use super::super::pack::{Entry, Proof, Stamp};
     use super::*;
     use crate::fingerprint::Fingerprint;
 
@@ -378,10 +347,18 @@ mod tests {
         folder
     }
 
-    fn entry(path: &str, kept: &'static [u8]) -> Entry {
-        let fingerprint = Fingerprint { device: 1, inode: 2, size: 3, modified: 4, changed: 5 };
-        let stamp = Stamp { proof: Proof::Itself, fingerprint, hash: Some([6; 32]) };
-        Entry { kind: Kind::Tree, path: path.into(), stamp, parts: vec![kept] }
+    impl Folder {
+        fn write(&self, new: &[(&str, &[u8])], packs: &[Mapped]) {
+            let mut pack = NewPack::default();
+            for (path, kept) in new {
+                let fingerprint = Fingerprint { device: 1, inode: 2, size: 3, modified: 4, changed: 5 };
+                let stamp = Stamp { proof: Proof::Itself, fingerprint, hash: Some([6; 32]) };
+                let entry = Entry { kind: Kind::Tree, path: path.as_bytes(), stamp, parts: &[kept] };
+                let added = pack.add(self, &entry).ok().flatten();
+                assert!(added.is_none_or(|used| used == *kept));
+            }
+            self.put(pack, packs);
+        }
     }
 
     fn found(packs: &[Mapped], path: &str) -> Option<Vec<u8>> {
@@ -405,14 +382,14 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = folder(&place, "aa");
         assert!(folder.open().is_empty());
-        folder.write(&[entry("/a", large("first")), entry("/b", b"b")], &[]);
-        folder.write(&[entry("/a", b"second")], &folder.open());
+        folder.write(&[("/a", large("first")), ("/b", b"b")], &[]);
+        folder.write(&[("/a", b"second")], &folder.open());
         let packs = folder.open();
         assert_eq!(packs.len(), 2);
         assert_eq!(found(&packs, "/a").unwrap(), b"second");
         assert_eq!(found(&packs, "/b").unwrap(), b"b");
         // A large one takes the small ones in, and what was read before stays readable.
-        folder.write(&[entry("/c", large("longer"))], &packs);
+        folder.write(&[("/c", large("longer"))], &packs);
         let merged = folder.open();
         assert_eq!(merged.len(), 1);
         for packs in [&packs, &merged] {
@@ -427,7 +404,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let folder = folder(&place, "aa");
         for number in 0..200 {
-            folder.write(&[entry(&format!("/{number}"), b"small"), entry("/same", b"x")], &folder.open());
+            folder.write(&[(&format!("/{number}"), b"small"), ("/same", b"x")], &folder.open());
             assert!(files(&folder).len() <= MOST_PACKS, "{:?}", files(&folder));
         }
         let packs = folder.open();
@@ -442,7 +419,7 @@ mod tests {
     fn what_is_put_away_comes_back() {
         let place = tempfile::tempdir().unwrap();
         let folder = folder(&place, "aa");
-        folder.write(&[entry("/a", large("kept")), entry("/b", b"b")], &[]);
+        folder.write(&[("/a", large("kept")), ("/b", b"b")], &[]);
         let packs = folder.open();
         let before = packs[0].find(Kind::Tree, b"/a").unwrap().bytes;
         // It does whether the file still has its name or not.
@@ -455,7 +432,7 @@ mod tests {
     #[test]
     fn packs_of_another_boot_are_checked_once() {
         let place = tempfile::tempdir().unwrap();
-        folder(&place, "aa").write(&[entry("/a", b"kept by the first")], &[]);
+        folder(&place, "aa").write(&[("/a", b"kept by the first")], &[]);
         let [file] = files(&folder(&place, "aa")).try_into().unwrap();
         let whole = fs::read(&file).unwrap();
         let mut damaged = whole.clone();
@@ -484,7 +461,7 @@ mod tests {
     fn what_is_not_ours() {
         let place = tempfile::tempdir().unwrap();
         let ours = folder(&place, "aa");
-        ours.write(&[entry("/a", b"x")], &[]);
+        ours.write(&[("/a", b"x")], &[]);
         let [file] = files(&ours).try_into().unwrap();
         let mode =
             |path: &PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -501,7 +478,7 @@ mod tests {
         let mut others = folder(&place, "aa");
         others.uid += 1;
         assert!(others.open().is_empty());
-        others.write(&[entry("/a", b"x")], &[]);
+        others.write(&[("/a", b"x")], &[]);
         assert_eq!(files(&ours), std::slice::from_ref(&file));
         // Neither links nor folders nor pipes are packs, whatever their names are.
         let moved = place.path().join("moved");
@@ -519,7 +496,7 @@ mod tests {
         fs::remove_file(&file).unwrap();
         fs::rename(&ours.path, place.path().join("parse/real")).unwrap();
         symlink("real", &ours.path).unwrap();
-        ours.write(&[entry("/a", b"x")], &[]);
+        ours.write(&[("/a", b"x")], &[]);
         assert!(ours.open().is_empty() && files(&ours).is_empty());
     }
 
@@ -528,11 +505,11 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         fs::write(place.path().join("parse"), "a file").unwrap();
         let folder = folder(&place, "aa");
-        folder.write(&[entry("/a", b"x")], &folder.open());
+        folder.write(&[("/a", b"x")], &folder.open());
         assert!(folder.open().is_empty());
         for root in ["/proc/nowhere", "/dev/full", "/dev/null/x"] {
             let folder = Folder::new(root.into(), "program", folder.uid);
-            folder.write(&[entry("/a", b"x")], &folder.open());
+            folder.write(&[("/a", b"x")], &folder.open());
             assert!(folder.open().is_empty());
         }
     }
@@ -551,7 +528,7 @@ mod tests {
                             let images: Vec<_> = mapped.pack.images().collect();
                             assert!(!images.is_empty() && mapped.pack.is_sound());
                         }
-                        folder.write(&[entry(&format!("/{thread}/{number}"), b"x")], &packs);
+                        folder.write(&[(&format!("/{thread}/{number}"), b"x")], &packs);
                     }
                 });
             }
@@ -568,7 +545,7 @@ mod tests {
     fn what_was_left_behind_is_deleted() {
         let place = tempfile::tempdir().unwrap();
         let folder = folder(&place, "aa");
-        folder.write(&[entry("/a", large("a"))], &[]);
+        folder.write(&[("/a", large("a"))], &[]);
         let [old] = files(&folder).try_into().unwrap();
         let aged = |path: &PathBuf, age: Duration| {
             File::open(path).unwrap().set_modified(SystemTime::now() - age).unwrap();
@@ -585,10 +562,10 @@ mod tests {
         let packs = folder.open();
         packs[0].note_use();
         folder.note_uses(&packs);
-        folder.write(&[entry("/b", b"b")], &packs);
+        folder.write(&[("/b", b"b")], &packs);
         assert!(!temporary[0].exists() && temporary[1].exists());
         assert!(!before.join("pack").exists() && old.exists());
-        folder.write(&[entry("/b", b"b")], &folder.open());
+        folder.write(&[("/b", b"b")], &folder.open());
         assert!(!before.exists());
     }
 

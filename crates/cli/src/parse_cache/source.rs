@@ -60,7 +60,7 @@ impl ParseCache {
         // The key has the fingerprints of all of it.
         let fingerprint = Fingerprint { device: 0, inode: 0, size: 0, modified: 0, changed: 0 };
         let stamp = Stamp { proof: Proof::Contents, fingerprint, hash: Some(hash) };
-        self.add(Entry { kind: Kind::Source, path: key.to_vec(), stamp, parts: Vec::new() });
+        self.add(&Entry { kind: Kind::Source, path: &key, stamp, parts: &[] });
     }
 }
 

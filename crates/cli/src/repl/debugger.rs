@@ -141,7 +141,7 @@ impl Repl<'_> {
         let mut text = format!("{place}\n");
         for number in place.line.saturating_sub(1)..=place.line + 1 {
             let Some(line) = place.source.line(number) else { continue };
-            text.push_str(&format_line(number, &raw_text(line)));
+            text.push_str(&format_line(number, &raw_text(&line)));
             if number == place.line {
                 let caret = self.coloured(RED, "^");
                 text.push_str(&["\n      |", &" ".repeat(place.column as usize), &caret].concat());

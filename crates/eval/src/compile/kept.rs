@@ -3,15 +3,17 @@
 //! Only what a text and its path decide goes into them. What the settings decide besides (which built-in values
 //! there are, how deep brackets may stand inside each other) is compared when a tree is used; if it differs, the text is parsed.
 
+use std::path::Path;
 use std::sync::LazyLock;
 
-use nival_syntax::{KeptParts, KeptTree, LintKind, Origin, ReadText};
+use nival_syntax::{Ast, KeptNames, KeptParts, KeptTree, LintKind, Origin, ReadText, Source};
 
 use super::resolve::{self, Resolved};
-use super::{Scope, Unit};
+use super::{Scope, Unit, advise};
 use crate::builtins;
 use crate::error::{EvalError, Result};
 use crate::evaluator::Evaluator;
+use crate::host::KeptFile;
 use crate::value::Value;
 
 /// Tables that are added to those of the tree, after those of [`Resolved`].
@@ -61,24 +63,45 @@ impl Unit {
             Ok(source) => source,
             Err(error) => return Some(Err(EvalError::other(error.to_string()))),
         };
-        let ast = crate::watch::parsed(ev, source, || tree.ast(source, symbols).ok_or(())).ok()?;
-        Some(Unit::with(ev, source, ast, &Scope::default(), |_| Ok(resolved)))
+        let parse = || tree.ast(source, symbols).ok_or(());
+        let ast = crate::watch::parsed(ev, source, parse, Ast::len).ok()?;
+        Some(advise(ev, &ast).map(|()| Unit::new(source, ast, resolved, &Scope::default())))
     }
 
-    /// What is to be kept of a file that was the last to be parsed; nothing if that depends on more than the file.
-    pub(crate) fn parts(&self, ev: &Evaluator, base: &str) -> Option<Vec<&'static [u8]>> {
-        let is_from_home = self.ast.lints().any(|lint| lint.kind == LintKind::HomePath);
+    /// Has the host keep the tree of the file at a path, whose variables were the last to be resolved, and uses what it
+    /// keeps; nothing if the tree depends on more than the file, or is not kept.
+    pub(super) fn keep(
+        ev: &Evaluator,
+        source: &'static Source,
+        ast: &Ast<'_>,
+        base: &str,
+        path: &Path,
+    ) -> Option<&'static Unit> {
+        let is_from_home = ast.lints().any(|lint| lint.kind == LintKind::HomePath);
         if is_from_home || ev.settings().has_feature("pipe-operators") {
             return None;
         }
-        let mut parts = KeptParts::of(&self.ast, self.source, &ev.heap);
-        self.resolved.put(&mut parts);
-        let (mut globals, mut doubtful) = resolve::last_names(ev, &self.ast, |name| {
+        let names = KeptNames::of(ast, source);
+        let (globals, doubtful) = resolve::last_names(ev, ast, |name| {
             OPTIONAL.iter().any(|optional| optional.as_bytes() == name.as_bytes())
         });
-        parts.add(resolve::keep(ev, &mut globals));
-        parts.add(resolve::keep(ev, &mut doubtful));
-        parts.add(resolve::keep(ev, &mut base.as_bytes().to_vec()));
-        Some(parts.finish(&ev.heap))
+        let room = ev.resolver_room.last();
+        let mut parts = KeptParts::of(ast, source, &names);
+        room.put(&mut parts);
+        parts.add(&globals);
+        parts.add(&doubtful);
+        parts.add(base.as_bytes());
+        let KeptFile { tree, text } = parts.put(|parts| ev.host().keep_tree(path, parts))?;
+        ev.note_loaded(tree);
+        let tree = KeptTree::open_new(tree)?;
+        let symbols = resolve::keep(ev, &mut ast.symbols().to_vec());
+        let unit = Unit {
+            source,
+            ast: tree.ast(source, symbols)?,
+            resolved: Resolved::take(&tree, room.globals())?,
+            scope: Scope::default(),
+        };
+        tree.forget_text(source, ReadText(text));
+        Some(Box::leak(Box::new(unit)))
     }
 }

@@ -16,6 +16,8 @@ mod select;
 mod strings;
 mod variable;
 
+use std::path::Path;
+
 use nival_syntax::ast::Expr;
 use nival_syntax::{
     Ast, Diagnostic, ExprId, Level, Lint, LintKind, ParseOptions, Pos, Source, Symbol, render_reference,
@@ -62,11 +64,13 @@ impl Scope {
 }
 
 impl Unit {
+    /// Parses a text, of a file at a path if its tree may be kept.
     pub(crate) fn parse(
         ev: &Evaluator,
         source: &'static Source,
         base: &str,
         scope: &Scope,
+        path: Option<&Path>,
     ) -> Result<&'static Unit> {
         let settings = ev.settings();
         let options = ParseOptions {
@@ -75,10 +79,17 @@ impl Unit {
             pipe_operators: settings.has_feature("pipe-operators"),
             max_depth: ev.max_nesting(),
         };
-        let ast =
-            crate::watch::parsed(ev, source, || nival_syntax::parse_and_keep(source, &options, &ev.heap))
-                .map_err(|error| EvalError::syntax(*error))?;
-        Unit::resolve(ev, source, ast, scope)
+        let parse = || nival_syntax::parse_for_now(source, &options);
+        let parsed = crate::watch::parsed(ev, source, parse, |parsed| parsed.ast().len())
+            .map_err(|error| EvalError::syntax(*error))?;
+        advise(ev, &parsed.ast())?;
+        resolve::resolve(ev, &parsed.ast(), scope)?;
+        if let Some(path) = path
+            && let Some(unit) = Unit::keep(ev, source, &parsed.ast(), base, path)
+        {
+            return Ok(unit);
+        }
+        Ok(Unit::new(source, parsed.keep(&ev.heap), Resolved::of_last(ev), scope))
     }
 
     /// Finds out what the variables of a text are.
@@ -88,22 +99,13 @@ impl Unit {
         ast: Ast<'static>,
         scope: &Scope,
     ) -> Result<&'static Unit> {
-        Unit::with(ev, source, ast, scope, |ast| resolve::resolve(ev, ast, scope))
+        advise(ev, &ast)?;
+        resolve::resolve(ev, &ast, scope)?;
+        Ok(Unit::new(source, ast, Resolved::of_last(ev), scope))
     }
 
-    /// A text whose variables will be resolved.
-    fn with(
-        ev: &Evaluator,
-        source: &'static Source,
-        ast: Ast<'static>,
-        scope: &Scope,
-        resolve: impl FnOnce(&Ast<'static>) -> Result<Resolved>,
-    ) -> Result<&'static Unit> {
-        for lint in ast.lints() {
-            advise(ev, lint)?;
-        }
-        let resolved = resolve(&ast)?;
-        Ok(Box::leak(Box::new(Unit { source, ast, resolved, scope: scope.clone() })))
+    fn new(source: &'static Source, ast: Ast<'static>, resolved: Resolved, scope: &Scope) -> &'static Unit {
+        Box::leak(Box::new(Unit { source, ast, resolved, scope: scope.clone() }))
     }
 
     /// Evaluates the whole text.
@@ -126,8 +128,12 @@ impl Unit {
     }
 }
 
-/// Warns of a literal or refuses it, if the settings say so.
-fn advise(ev: &Evaluator, lint: Lint) -> Result<()> {
+/// Warns of literals or refuses them, if the settings say so.
+fn advise(ev: &Evaluator, ast: &Ast<'_>) -> Result<()> {
+    ast.lints().try_for_each(|lint| advise_of(ev, lint))
+}
+
+fn advise_of(ev: &Evaluator, lint: Lint) -> Result<()> {
     let settings = ev.settings();
     let level = match lint.kind {
         LintKind::Url => settings.lint_url_literals,

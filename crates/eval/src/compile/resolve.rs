@@ -5,7 +5,7 @@
 //! once for each frame, so the variables that are bound there get places in the same frame: fewer frames are
 //! made, and fewer steps lead outwards.
 
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::collections::HashMap;
 
 use nival_syntax::ast::{AttrKind, AttrName, Expr, LambdaId, SetId};
@@ -205,16 +205,20 @@ impl Resolved {
         self.withs.get(start as usize..).and_then(|rest| rest.get(..len as usize)).unwrap_or_default()
     }
 
-    /// Adds what the variables mean to the tables of a tree.
-    pub(super) fn put(&self, parts: &mut KeptParts) {
-        parts.add(self.vars);
-        parts.add(self.wide);
-        parts.add(self.implicit);
-        parts.add(self.chains);
-        parts.add(self.withs);
+    /// Of the text that was resolved last.
+    pub(super) fn of_last(ev: &Evaluator) -> Resolved {
+        let mut room = ev.resolver_room.0.borrow_mut();
+        Resolved {
+            vars: keep(ev, &mut room.vars),
+            wide: keep(ev, &mut room.wide),
+            implicit: keep(ev, &mut room.implicit),
+            chains: keep(ev, &mut room.chains),
+            withs: keep(ev, &mut room.places),
+            globals: room.globals(),
+        }
     }
 
-    /// What [`Resolved::put`] added, with the values of the built-in variables.
+    /// What [`Room::put`] added, with the values of the built-in variables.
     pub(super) fn take(tree: &KeptTree, globals: Box<[Value]>) -> Option<Resolved> {
         Some(Resolved {
             vars: tree.added(0)?,
@@ -227,7 +231,7 @@ impl Resolved {
     }
 }
 
-/// How many tables [`Resolved::put`] adds.
+/// How many tables [`Room::put`] adds.
 pub(super) const TABLES: usize = 5;
 
 /// The names of the built-in values that the text resolved last uses, by their numbers in its tree; and of those that
@@ -277,8 +281,11 @@ struct With {
 #[derive(Default)]
 pub(crate) struct ResolverRoom(RefCell<Room>);
 
+/// A table of variables that has more entries is not kept for the next text.
+const LARGE: usize = 1 << 16;
+
 #[derive(Default)]
-struct Room {
+pub(super) struct Room {
     /// The number of the innermost binding of each symbol, plus one. What is put here is taken back.
     table: Vec<u32>,
     bindings: Vec<Binding>,
@@ -293,7 +300,28 @@ struct Room {
     sought: Vec<Symbol>,
 }
 
+impl ResolverRoom {
+    /// What was found in the text that was resolved last.
+    pub(super) fn last(&self) -> Ref<'_, Room> {
+        self.0.borrow()
+    }
+}
+
 impl Room {
+    /// Adds what the variables of the text resolved last mean to the tables of a tree.
+    pub(super) fn put<'a>(&'a self, parts: &mut KeptParts<'a>) {
+        parts.add(&self.vars);
+        parts.add(&self.wide);
+        parts.add(&self.implicit);
+        parts.add(&self.chains);
+        parts.add(&self.places);
+    }
+
+    /// The values of the built-in variables of this text.
+    pub(super) fn globals(&self) -> Box<[Value]> {
+        self.globals.as_slice().into()
+    }
+
     /// Whether a chain is the same as the places from a number on.
     fn is_chain(&self, chain: Chain, start: usize) -> bool {
         let known = &self.places[chain.start as usize..][..chain.len as usize];
@@ -311,7 +339,7 @@ struct Binding {
 
 struct Resolver<'a> {
     ev: &'a Evaluator,
-    ast: &'a Ast<'static>,
+    ast: &'a Ast<'a>,
     room: &'a mut Room,
     level: u32,
     /// How many places the current frame has by now.
@@ -349,18 +377,12 @@ pub(crate) fn scopes_at(ev: &Evaluator, unit: &Unit, id: ExprId) -> Vec<NamedSco
     resolver.found
 }
 
-pub(super) fn resolve(ev: &Evaluator, ast: &Ast<'static>, scope: &Scope) -> Result<Resolved> {
+/// Finds out what the variables of a text mean: [`Resolved::of_last`].
+pub(super) fn resolve(ev: &Evaluator, ast: &Ast<'_>, scope: &Scope) -> Result<()> {
     let mut room = ev.resolver_room.0.borrow_mut();
     Resolver::new(ev, ast, &mut room).text(scope)?;
     room.implicit.sort_unstable_by_key(|entry| (entry.node, entry.name));
-    Ok(Resolved {
-        vars: keep(ev, &mut room.vars),
-        wide: keep(ev, &mut room.wide),
-        implicit: keep(ev, &mut room.implicit),
-        chains: keep(ev, &mut room.chains),
-        withs: keep(ev, &mut room.places),
-        globals: room.globals.as_slice().into(),
-    })
+    Ok(())
 }
 
 pub(super) fn keep<T: Copy + 'static>(ev: &Evaluator, entries: &mut Vec<T>) -> &'static [T] {
@@ -373,8 +395,11 @@ pub(super) fn is_plain_variable(ast: &Ast<'_>, from: ExprId) -> bool {
 }
 
 impl<'a> Resolver<'a> {
-    fn new(ev: &'a Evaluator, ast: &'a Ast<'static>, room: &'a mut Room) -> Resolver<'a> {
+    fn new(ev: &'a Evaluator, ast: &'a Ast<'a>, room: &'a mut Room) -> Resolver<'a> {
         room.global_places.clear();
+        if room.vars.capacity() > LARGE {
+            room.vars = Vec::new();
+        }
         room.vars.clear();
         room.vars.resize(ast.len(), Packed::NONE);
         room.wide.clear();

@@ -84,7 +84,7 @@ impl Evaluator {
         scope: &Scope,
     ) -> Result<&'static Unit> {
         let source = Source::add(origin, text).map_err(|error| EvalError::other(error.to_string()))?;
-        Unit::parse(self, source, base, scope)
+        Unit::parse(self, source, base, scope, None)
     }
 
     /// Forgets what was read, so that changed files are read again.
@@ -169,14 +169,9 @@ impl Evaluator {
                 }
             }
         };
-        let unit = self.parse(origin, text, &base, scope)?;
-        if self.host().keeps_trees()
-            && scope.keeps(self)
-            && let Some(parts) = unit.parts(self, &base)
-        {
-            self.host().keep_tree(here, parts);
-        }
-        Ok(unit)
+        let source = Source::add(origin, text).map_err(|error| EvalError::other(error.to_string()))?;
+        let is_kept = self.host().keeps_trees() && scope.keeps(self);
+        Unit::parse(self, source, &base, scope, is_kept.then_some(here))
     }
 
     /// Parses a file that must be written as a set: one that can be read without evaluating anything.
@@ -270,13 +265,18 @@ impl Evaluator {
         }
         let tree = if scope.keeps(self) { self.host().kept_tree(&here) } else { None };
         if let Some(tree) = tree {
-            self.loaded.set(self.loaded.get() + tree.len());
-            self.put_away();
+            self.note_loaded(tree);
         }
         let read = || self.host().read_plain_file(&here).map(Contents::Text);
         let contents = tree.map(Contents::Tree).or_else(read);
         let moved = (*here != *path).then(|| here.to_path_buf());
         Ok(contents.map(|contents| Found { here: moved, contents }))
+    }
+
+    /// Notes that the host has a tree in memory.
+    pub(crate) fn note_loaded(&self, tree: &[u8]) {
+        self.loaded.set(self.loaded.get() + tree.len());
+        self.put_away();
     }
 
     /// Follows links at the end of a path and adds `default.nix` to a folder.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nival_syntax::ast::{AttrKind, BinaryOp, Expr, LambdaId, SetId};
-use nival_syntax::{Ast, ExprId, Pos, Source};
+use nival_syntax::{ExprId, Pos, Source};
 
 use super::clocks::Kind;
 use super::{Counter, Function, Watch, lock};
@@ -130,24 +130,25 @@ pub(crate) fn body(
 }
 
 /// Parses a file, whose time it is.
-pub(crate) fn parsed<E>(
+pub(crate) fn parsed<T, E>(
     ev: &Evaluator,
     source: &'static Source,
-    parse: impl FnOnce() -> std::result::Result<Ast<'static>, E>,
-) -> std::result::Result<Ast<'static>, E> {
+    parse: impl FnOnce() -> std::result::Result<T, E>,
+    nodes: impl FnOnce(&T) -> usize,
+) -> std::result::Result<T, E> {
     let Some(watch) = &ev.settings().watch else { return parse() };
     if watch.wanted.times {
         let file = file_of(watch, source);
         lock(&watch.moving).clocks.enter(Kind::File, file);
     }
-    let ast = parse();
+    let parsed = parse();
     if watch.wanted.times {
         lock(&watch.moving).clocks.leave(Kind::File);
     }
-    if let Ok(ast) = &ast {
-        watch.add(Counter::Expressions, ast.len());
+    if let Ok(parsed) = &parsed {
+        watch.add(Counter::Expressions, nodes(parsed));
     }
-    ast
+    parsed
 }
 
 /// A node of many words: nodes on the heap are never dropped, and neither is this.

@@ -74,17 +74,42 @@ const _: () =
 /// need be read.
 const SUMMED: usize = 4 << 20;
 
+/// What is kept of a tree's names and lines.
+pub struct KeptNames {
+    lengths: Vec<u32>,
+    short: Vec<[u64; 2]>,
+    long: Vec<u8>,
+    lines: Vec<u8>,
+}
+
+impl KeptNames {
+    /// Of a tree and its source.
+    pub fn of(ast: &Ast<'_>, source: &Source) -> KeptNames {
+        let (lengths, short) = (Vec::with_capacity(ast.symbols().len()), Vec::new());
+        let mut names = KeptNames { lengths, short, long: Vec::new(), lines: source.line_lengths() };
+        for symbol in ast.symbols() {
+            let name = symbol.as_bytes();
+            names.lengths.push(name.len() as u32);
+            match Word::new(name) {
+                Some(word) => names.short.push(word.halves().map(u64::to_le)),
+                None => names.long.extend_from_slice(name),
+            }
+        }
+        names
+    }
+}
+
 /// The tables of a tree that is to be kept.
-pub struct KeptParts {
+pub struct KeptParts<'a> {
     head: Head,
-    parts: Vec<&'static [u8]>,
+    parts: Vec<&'a [u8]>,
     tables: usize,
     bytes: usize,
 }
 
-impl KeptParts {
+impl<'a> KeptParts<'a> {
     /// The tables of a tree; further ones can follow.
-    pub fn of(ast: &Ast<'static>, source: &'static Source, keep: &impl Keep) -> KeptParts {
+    pub fn of(ast: &Ast<'a>, source: &Source, names: &'a KeptNames) -> KeptParts<'a> {
         let head = Head {
             magic: MAGIC,
             root: ast.root.0,
@@ -95,25 +120,16 @@ impl KeptParts {
             rest: [0; PADDING],
         };
         let mut parts = KeptParts { head, parts: vec![&[]], tables: 0, bytes: 0 };
-        let (mut lengths, mut short, mut long) = (Vec::new(), Vec::new(), Vec::new());
-        for symbol in ast.symbols() {
-            let name = symbol.as_bytes();
-            lengths.push(name.len() as u32);
-            match Word::new(name) {
-                Some(word) => short.push(word.halves().map(u64::to_le)),
-                None => long.extend_from_slice(name),
-            }
-        }
-        parts.add(keep_entries(&mut lengths, keep));
-        parts.add(keep_entries(&mut short, keep));
-        parts.add(keep_entries(&mut long, keep));
-        parts.add(source.line_lengths());
+        parts.add(&names.lengths);
+        parts.add(&names.short);
+        parts.add(&names.long);
+        parts.add(&names.lines);
         ast.tables.put(&mut parts);
         parts
     }
 
     /// One more table, of which a few can be added.
-    pub fn add<T: Plain>(&mut self, entries: &'static [T]) {
+    pub fn add<T: Plain>(&mut self, entries: &'a [T]) {
         const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
         const { assert!(align_of::<T>() <= ALIGNMENT) };
         let bytes = bytes_of(entries);
@@ -132,14 +148,15 @@ impl KeptParts {
         }
     }
 
-    /// The bytes, in parts that follow one another.
-    pub fn finish(mut self, keep: &impl Keep) -> Vec<&'static [u8]> {
+    /// Puts the bytes somewhere: parts that follow one another.
+    pub fn put<R>(mut self, to: impl FnOnce(&[&[u8]]) -> R) -> R {
         while self.tables < TABLES {
             self.add::<u8>(&[]);
         }
         self.head.sum = if self.bytes <= SUMMED { self.head.sum_with_head(self.head.sum) } else { 0 };
-        self.parts[0] = bytes_of(keep_entries(&mut vec![self.head], keep));
-        self.parts
+        let mut parts = self.parts;
+        parts[0] = bytes_of(std::slice::from_ref(&self.head));
+        to(&parts)
     }
 }
 
@@ -153,6 +170,23 @@ pub struct KeptTree {
 impl KeptTree {
     /// The tree that some bytes are, if they are one.
     pub fn open(bytes: &'static [u8]) -> Option<KeptTree> {
+        let (tree, total) = KeptTree::find_tables(bytes)?;
+        if total <= SUMMED {
+            let all = (0..TABLES).try_fold(0, |all, table| Some(sum(tree.table_bytes(table)?, all)))?;
+            if tree.head.sum_with_head(all) != tree.head.sum {
+                return None;
+            }
+        }
+        Some(tree)
+    }
+
+    /// The same of bytes that this process has just put there.
+    pub fn open_new(bytes: &'static [u8]) -> Option<KeptTree> {
+        Some(KeptTree::find_tables(bytes)?.0)
+    }
+
+    /// The tree, and how many bytes its tables have.
+    fn find_tables(bytes: &'static [u8]) -> Option<(KeptTree, usize)> {
         let head = slice_of::<Head>(bytes.get(..size_of::<Head>())?)?.first()?;
         if head.magic != MAGIC {
             return None;
@@ -169,14 +203,7 @@ impl KeptTree {
         if at > bytes.len() {
             return None;
         }
-        let tree = KeptTree { head, bytes, starts };
-        if total <= SUMMED {
-            let all = (0..TABLES).try_fold(0, |all, table| Some(sum(tree.table_bytes(table)?, all)))?;
-            if head.sum_with_head(all) != head.sum {
-                return None;
-            }
-        }
-        Some(tree)
+        Some((KeptTree { head, bytes, starts }, total))
     }
 
     /// How many brackets stand inside each other in its text.
@@ -220,6 +247,13 @@ impl KeptTree {
     /// The source of the tree, whose text is read only when it is to be shown.
     pub fn source(&self, origin: Origin, read: ReadText) -> Option<Result<&'static Source, TooMuchText>> {
         Some(Source::add_unread(origin, self.head.text, self.table(3)?, read))
+    }
+
+    /// Forgets the text of a source that the tree was made of: it is read again when it is to be shown.
+    pub fn forget_text(&self, source: &Source, read: ReadText) {
+        if let Some(lengths) = self.table(3) {
+            source.forget_text(lengths, read);
+        }
     }
 
     /// The tree, of a source and symbols that were made of the same bytes.

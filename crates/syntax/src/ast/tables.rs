@@ -349,13 +349,15 @@ macro_rules! tables {
             }
         }
 
-        impl View<'static> {
+        impl<'a> View<'a> {
             pub(super) const COUNT: usize = [$(stringify!($name)),*].len();
 
-            pub(super) fn put(&self, parts: &mut KeptParts) {
+            pub(super) fn put(&self, parts: &mut KeptParts<'a>) {
                 $(parts.add(self.$name);)*
             }
+        }
 
+        impl View<'static> {
             pub(super) fn take(tree: &KeptTree, first: usize) -> Option<View<'static>> {
                 let mut numbers = first..;
                 Some(View { $($name: tree.table(numbers.next()?)?,)* })
@@ -388,7 +390,7 @@ impl Tables {
     /// Makes room for the tree of a large text, so that what it fills need not be moved again and again. Address
     /// space that stays unused costs nothing.
     pub(crate) fn reserve_for(&mut self, bytes: usize) {
-        if !(LARGE..LARGEST).contains(&bytes) {
+        if !is_large(bytes) || bytes >= LARGEST {
             return;
         }
         self.nodes.reserve(bytes / 20);
@@ -397,8 +399,12 @@ impl Tables {
     }
 }
 
-/// Which texts [`Tables::reserve_for`] is for: smaller ones soon have room enough.
-const LARGE: usize = 1 << 20;
+/// Which texts [`Tables::reserve_for`] is for: smaller ones soon have room enough. What such a text has filled is not
+/// kept for the next.
+pub(crate) fn is_large(bytes: usize) -> bool {
+    bytes >= 1 << 20
+}
+
 const LARGEST: usize = 256 << 20;
 
 // SAFETY: `repr(C)` structures of `u32`s and of such structures: no padding, and any bits are a value.
@@ -452,7 +458,7 @@ impl Drafts {
 
     /// As [`Tables::reserve_for`].
     pub(crate) fn reserve_for(&mut self, bytes: usize) {
-        if (LARGE..LARGEST).contains(&bytes) {
+        if is_large(bytes) && bytes < LARGEST {
             self.attrs.reserve(bytes / 40);
         }
     }

@@ -34,10 +34,14 @@ pub fn parse_bindings(source: &Source, options: &ParseOptions<'_>) -> Result<Ast
 /// The set of the bindings that are the whole source, and whether the source ended too early.
 fn bindings_alone(source: &Source, options: &ParseOptions<'_>) -> (Result<Ast<'static>, ()>, bool) {
     Recent::with(|recent| {
-        let mut parser = Parser::of(recent, source, options);
+        let text = source.text();
+        let mut parser = Parser::of(recent, source, &text, options);
         match parser.only_bindings() {
             Ok(root) if parser.lexer.failure.is_none() => {
-                (Ok(parser.room.keep((root, parser.deepest), source, &Leak)), false)
+                let mut room = parser.room;
+                room.finish();
+                let (root, base) = ((root, parser.deepest), source.pos(0).id());
+                (Ok(Ast::keep(root, base, &mut room.symbols, &mut room.ast, &Leak)), false)
             }
             Err(Failure::Syntax) if parser.lexer.failure.is_none() => (Err(()), parser.token == Token::End),
             Err(Failure::Other(diagnostic)) if parser.lexer.failure.is_none() => {
@@ -52,16 +56,22 @@ fn bindings_alone(source: &Source, options: &ParseOptions<'_>) -> (Result<Ast<'s
 pub fn doc_comment_before(pos: Pos, options: &ParseOptions<'_>) -> Option<String> {
     let source = pos.source()?;
     Recent::with(|recent| {
-        let mut parser = Parser::of(recent, source, options);
+        let text = source.text();
+        let mut parser = Parser::of(recent, source, &text, options);
         parser.file().ok()?;
         parser.doc_before(source.offset(pos)?)?.text()
     })
 }
 
 impl<'s> Parser<'s> {
-    fn of(recent: &'s Recent, source: &'s Source, options: &'s ParseOptions<'s>) -> Parser<'s> {
+    fn of(
+        recent: &'s Recent,
+        source: &'s Source,
+        text: &'s [u8],
+        options: &'s ParseOptions<'s>,
+    ) -> Parser<'s> {
         Parser {
-            lexer: Lexer::new(source, options.pipe_operators),
+            lexer: Lexer::new(source, text, options.pipe_operators),
             recent,
             token: Token::End,
             options,
@@ -99,7 +109,8 @@ impl DocComment {
     /// What it says: without its marks and without the indentation that all of its lines have.
     pub fn text(&self) -> Option<String> {
         let source = self.start.source()?;
-        let comment = source.text().get(source.offset(self.start)?..source.offset(self.end)?)?;
+        let text = source.text();
+        let comment = text.get(source.offset(self.start)?..source.offset(self.end)?)?;
         let inner = comment.strip_prefix(b"/**")?.strip_suffix(b"*/")?;
         if inner.is_empty() {
             return Some(String::new());

@@ -86,7 +86,7 @@ fn place(out: &mut String, indent: &str, pos: Pos) -> bool {
     let text = !place.source.text().is_empty();
     for number in place.line.saturating_sub(1)..=place.line + 1 {
         let Some(line) = place.source.line(number).filter(|_| text) else { continue };
-        _ = write!(out, "\n {number:>5}| {}", crate::raw_text(line));
+        _ = write!(out, "\n {number:>5}| {}", crate::raw_text(&line));
         if number == place.line {
             _ = write!(out, "\n      |{}^", " ".repeat(place.column as usize));
         }

@@ -29,7 +29,7 @@ impl Lines {
         Lines::of_lengths(lengths(text).into())
     }
 
-    /// Lines that [`Lines::lengths`] gave.
+    /// Lines of which [`lengths`] gave the lengths.
     pub(super) fn of_lengths(lengths: Cow<'static, [u8]>) -> Lines {
         let mut marks = vec![Mark { offset: 0, index: 0 }];
         let (mut offset, mut line) = (0, 0);
@@ -44,11 +44,6 @@ impl Lines {
         }
         marks.shrink_to_fit();
         Lines { lengths, marks }
-    }
-
-    /// The length of each line that ends, with its end.
-    pub(super) fn lengths(&self) -> &[u8] {
-        &self.lengths
     }
 
     /// The number of the line that a byte is in, counted from zero, and where that begins.
@@ -87,7 +82,7 @@ impl Lines {
     }
 }
 
-/// The lengths of the lines of a text. Lines end with `\n`, `\r\n` or a lone `\r`, as in C++ Nix (position.cc).
+/// The length of each line that ends, with its end. Lines end with `\n`, `\r\n` or a lone `\r`, as in C++ Nix (position.cc).
 pub(super) fn lengths(text: &[u8]) -> Vec<u8> {
     let mut lengths = Vec::with_capacity(text.len() / 24);
     let mut start = 0;
