@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::scan::find;
+use crate::scan::{Bytes, WIDTH};
 
 /// The lengths of the lines of a text, a byte for most, with marks so that not all need be added up each time.
 #[derive(Debug)]
@@ -86,22 +86,38 @@ impl Lines {
 pub(super) fn lengths(text: &[u8]) -> Vec<u8> {
     let mut lengths = Vec::with_capacity(text.len() / 24);
     let mut start = 0;
-    let mut from = 0;
-    loop {
-        let end = find(text, from, |bytes| bytes.equal(b'\n') | bytes.equal(b'\r'));
-        if end == text.len() {
-            return lengths;
+    let (blocks, rest) = text.as_chunks();
+    let mut last = [0; BLOCK];
+    last[..rest.len()].copy_from_slice(rest);
+    for (number, block) in blocks.iter().chain([&last]).enumerate() {
+        let mut ends = line_ends(block);
+        while ends != 0 {
+            let next = number * BLOCK + ends.trailing_zeros() as usize + 1;
+            ends &= ends - 1;
+            if text[next - 1] == b'\r' && text.get(next) == Some(&b'\n') {
+                continue;
+            }
+            let mut length = next - start;
+            while length >= usize::from(MORE) {
+                lengths.push(MORE);
+                length -= usize::from(MORE);
+            }
+            lengths.push(length as u8);
+            start = next;
         }
-        from = end + 1;
-        if text[end] == b'\r' && text.get(from) == Some(&b'\n') {
-            continue;
-        }
-        let mut length = from - start;
-        while length >= usize::from(MORE) {
-            lengths.push(MORE);
-            length -= usize::from(MORE);
-        }
-        lengths.push(length as u8);
-        start = from;
     }
+    lengths
+}
+
+/// As many bytes as there are bits in a word.
+const BLOCK: usize = 64;
+
+/// A bit for each byte that may end a line.
+#[inline]
+fn line_ends(block: &[u8; BLOCK]) -> u64 {
+    let parts = block.as_chunks::<WIDTH>().0.iter().rev();
+    parts.fold(0, |ends, part| {
+        let bytes = Bytes::new(part);
+        ends << WIDTH | u64::from((bytes.equal(b'\n') | bytes.equal(b'\r')).bits())
+    })
 }
