@@ -28,6 +28,7 @@ use crate::cache_folder::Folder;
 use crate::error::CommandError;
 use crate::features;
 use crate::fingerprint::{self, Fingerprint, reliable};
+use crate::freed;
 use crate::parse_cache::{Listed, ParseCache};
 use crate::reading;
 use crate::world::World;
@@ -250,6 +251,10 @@ impl Host for WorldHost {
         if let Some(cache) = self.0.parse_cache() {
             cache.put_away();
         }
+    }
+
+    fn give_back(&self) {
+        freed::give_back();
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Listing> {

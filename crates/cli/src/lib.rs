@@ -13,6 +13,7 @@ mod eval_cache;
 mod evaluation;
 mod features;
 mod fingerprint;
+mod freed;
 mod host;
 mod json_lines;
 mod lock;

@@ -42,6 +42,8 @@ pub trait Host: Send + Sync {
     /// Values take more memory than they did: what the host gave out and can have again, trees first of all, need not stay in
     /// memory where nobody looks at it.
     fn put_away(&self) {}
+    /// Much memory was freed that will not be needed again soon.
+    fn give_back(&self) {}
     /// The names in a folder, in any order.
     fn read_dir(&self, path: &Path) -> std::io::Result<Listing>;
     /// What is at a path, without following a symbolic link at its end; `None` if there is nothing.

@@ -349,6 +349,10 @@ impl Host for Recorder {
         self.inner.put_away();
     }
 
+    fn give_back(&self) {
+        self.inner.give_back();
+    }
+
     fn read_dir(&self, path: &Path) -> io::Result<Listing> {
         let real = match self.place(path, true) {
             Place::Embedded => return self.inner.read_dir(path),

@@ -25,6 +25,8 @@ const FETCHURL_PATH: &str = "/__nival__/nix/fetchurl.nix";
 
 /// How many symbolic links are followed in one path before it counts as a cycle.
 const MAX_LINKS: u32 = 1024;
+/// A text with so many bytes takes a good part of the memory while it is parsed.
+const LARGE_TEXT: usize = 4 << 20;
 
 /// What is known of files.
 #[derive(Default)]
@@ -169,9 +171,17 @@ impl Evaluator {
                 }
             }
         };
+        let is_large = text.len() >= LARGE_TEXT;
+        if is_large {
+            self.host().put_away();
+        }
         let source = Source::add(origin, text).map_err(|error| EvalError::other(error.to_string()))?;
         let is_kept = self.host().keeps_trees() && scope.keeps(self);
-        Unit::parse(self, source, &base, scope, is_kept.then_some(here))
+        let unit = Unit::parse(self, source, &base, scope, is_kept.then_some(here))?;
+        if is_large {
+            self.host().give_back();
+        }
+        Ok(unit)
     }
 
     /// Parses a file that must be written as a set: one that can be read without evaluating anything.
