@@ -13,7 +13,7 @@ mod tables;
 
 use crate::{Pos, Source, Symbol};
 
-pub use kept::{KeptNames, KeptParts, KeptTree, Plain};
+pub use kept::{KeptNames, KeptParts, KeptTree, Plain, checksum};
 pub(crate) use tables::{
     AttrWords, Chain, Drafts, DynamicWords, FormalWords, LambdaWords, LintWords, Local, NameWords, Node,
     PartWords, SetDraft, SetWords, Spot, Tables, is_large, tag,

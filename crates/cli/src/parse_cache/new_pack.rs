@@ -4,15 +4,14 @@
 
 use std::io::{self, Write as _};
 
-use nival_formats::{HashAlgo, Hasher};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
 
-use super::pack::{Entry, Growing, Pack, Put};
+use super::pack::{Entry, Growing, PIECE, Pack, Put, checksum};
 use super::packs::{Folder, LARGEST_PACK, NewFile};
-use crate::fingerprint::Hash;
 
-/// So much is written at a time.
-const PIECE: usize = 1 << 20;
+/// So much is written with one call. Systems keep together what was written together, and where a part of it is looked at
+/// map all of it.
+const WRITTEN: usize = 64 << 10;
 /// So much is made ready to be filled at a time.
 const STEP: usize = 256 << 10;
 /// No system that this runs on has larger pages.
@@ -82,7 +81,8 @@ struct Output {
     room: Room,
     /// How much is in the file.
     written: usize,
-    hasher: Hasher,
+    /// A checksum of that.
+    sum: u64,
     limit: u64,
 }
 
@@ -90,8 +90,8 @@ impl Output {
     fn new(folder: &Folder) -> io::Result<Self> {
         // To write beyond it would end the process.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX);
-        let (room, hasher) = (Room::reserve()?, Hasher::new(HashAlgo::Blake3));
-        Ok(Self { folder: folder.clone(), file: None, room, written: 0, hasher, limit })
+        let (folder, room) = (folder.clone(), Room::reserve()?);
+        Ok(Self { folder, file: None, room, written: 0, sum: 0, limit })
     }
 
     /// Writes what is only in memory by now. From then on it is in memory where it is looked at.
@@ -104,8 +104,9 @@ impl Output {
             none => none.insert(self.folder.create()?),
         };
         let bytes = self.room.bytes(self.written, self.room.end);
-        self.hasher.update(bytes);
-        file.file.write_all(bytes)?;
+        // Pieces end where those of the checksum do, but for the last.
+        self.sum = checksum(self.sum, bytes.chunks(PIECE));
+        bytes.chunks(WRITTEN).try_for_each(|part| file.file.write_all(part))?;
         self.written = self.room.end;
         self.room.map(&file.file)
     }
@@ -126,9 +127,9 @@ impl Put for Output {
         Ok(())
     }
 
-    fn checksum(&mut self) -> io::Result<Hash> {
+    fn checksum(&mut self) -> io::Result<u64> {
         self.write_out()?;
-        Ok(self.hasher.clone().finish().as_bytes().try_into().expect("BLAKE3 has 32 bytes"))
+        Ok(self.sum)
     }
 }
 

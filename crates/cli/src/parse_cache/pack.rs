@@ -3,7 +3,8 @@
 //! All numbers are little-endian. An entry begins at a multiple of 16: its head ([`HEAD`] bytes), its path, what was
 //! kept; the last two are filled up with zeros to the next multiple of 16. The index is a table of a power of two of
 //! slots, at most half of them taken: half of the path's hash, and the entry's place in units of 16 bytes; empty
-//! slots are 0. The trailer says where the index is and has a checksum of all before it.
+//! slots are 0. The trailer says where the index is and has a checksum of all before it: it is for what a loss of power leaves
+//! behind, not for what someone made on purpose.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,9 +12,12 @@ use std::ops::Range;
 use crate::fingerprint::{Fingerprint, Hash};
 
 /// Changes with the form.
-const MAGIC: &[u8; 16] = b"nival parse  1\n\0";
+const MAGIC: &[u8; 16] = b"nival parse  2\n\0";
 const HEAD: usize = 96;
-const TRAILER: usize = 64;
+const TRAILER: usize = 40;
+const SUM: usize = 8;
+/// The checksum is that of pieces of this size, one after the other.
+pub(super) const PIECE: usize = 1 << 20;
 const ALIGNMENT: usize = 16;
 const SLOT: usize = 8;
 
@@ -75,7 +79,7 @@ pub(super) struct Pack<'a> {
     /// A power of two of slots.
     slots: &'a [[u8; SLOT]],
     checked: &'a [u8],
-    checksum: &'a [u8],
+    checksum: &'a [u8; SUM],
 }
 
 /// An entry of a pack.
@@ -87,7 +91,7 @@ pub(super) struct Kept<'a> {
 impl<'a> Pack<'a> {
     /// Nothing if it is no pack, or is not whole. The entries are looked at when they are asked for.
     pub(super) fn new(bytes: &'a [u8]) -> Option<Self> {
-        let (checked, checksum) = bytes.split_last_chunk::<32>()?;
+        let (checked, checksum) = bytes.split_last_chunk::<SUM>()?;
         let (body, trailer) = bytes.split_last_chunk::<TRAILER>()?;
         if trailer[..16] != MAGIC[..] {
             return None;
@@ -102,7 +106,7 @@ impl<'a> Pack<'a> {
 
     /// Whether nothing of it is damaged: all of it is read.
     pub(super) fn is_sound(&self) -> bool {
-        crate::fingerprint::hash(self.checked) == self.checksum
+        checksum(0, self.checked.chunks(PIECE)).to_le_bytes() == *self.checksum
     }
 
     /// What is kept of a path.
@@ -231,22 +235,27 @@ impl Growing {
     pub(super) fn finish<E>(self, put: &mut impl Put<Error = E>) -> Result<(), E> {
         let slots = table(&self.index);
         put.put(slots.as_flattened())?;
-        let mut trailer = [0; TRAILER - 32];
+        let mut trailer = [0; TRAILER - SUM];
         trailer[..16].copy_from_slice(MAGIC);
         trailer[16..24].copy_from_slice(&self.end.to_le_bytes());
         trailer[24..32].copy_from_slice(&(slots.len() as u64).to_le_bytes());
         put.put(&trailer)?;
         let checksum = put.checksum()?;
-        put.put(&checksum)
+        put.put(&checksum.to_le_bytes())
     }
+}
+
+/// A checksum that goes on, or begins with zero.
+pub(super) fn checksum<'a>(before: u64, pieces: impl Iterator<Item = &'a [u8]>) -> u64 {
+    pieces.fold(before, |sum, piece| nival_syntax::checksum(piece, sum))
 }
 
 /// Where a pack goes.
 pub(super) trait Put {
     type Error;
     fn put(&mut self, bytes: &[u8]) -> Result<(), Self::Error>;
-    /// The checksum of what came so far.
-    fn checksum(&mut self) -> Result<Hash, Self::Error>;
+    /// The [`checksum`] of what came so far.
+    fn checksum(&mut self) -> Result<u64, Self::Error>;
 }
 
 /// Gives where that lies which is kept.
@@ -340,8 +349,8 @@ mod tests {
             Ok(())
         }
 
-        fn checksum(&mut self) -> Result<Hash, Infallible> {
-            Ok(crate::fingerprint::hash(&self.0))
+        fn checksum(&mut self) -> Result<u64, Infallible> {
+            Ok(checksum(0, self.0.chunks(PIECE)))
         }
     }
 
@@ -481,7 +490,7 @@ mod tests {
             bytes.extend_from_slice(MAGIC);
             bytes.extend_from_slice(&place.to_le_bytes());
             bytes.extend_from_slice(&(1u64 << slots).to_le_bytes());
-            bytes.extend_from_slice(&[0; 32]);
+            bytes.extend_from_slice(&[0; SUM]);
             let pack = Pack::new(&bytes).unwrap();
             prop_assert!(pack.find(Kind::Tree, b"/a").is_none());
             prop_assert!(pack.images().count() == 0);

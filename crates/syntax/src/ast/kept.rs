@@ -137,7 +137,7 @@ impl<'a> KeptParts<'a> {
         self.tables += 1;
         self.bytes += bytes.len();
         if self.bytes <= SUMMED {
-            self.head.sum = sum(bytes, self.head.sum);
+            self.head.sum = checksum(bytes, self.head.sum);
         }
         if !bytes.is_empty() {
             self.parts.push(bytes);
@@ -172,7 +172,7 @@ impl KeptTree {
     pub fn open(bytes: &'static [u8]) -> Option<KeptTree> {
         let (tree, total) = KeptTree::find_tables(bytes)?;
         if total <= SUMMED {
-            let all = (0..TABLES).try_fold(0, |all, table| Some(sum(tree.table_bytes(table)?, all)))?;
+            let all = (0..TABLES).try_fold(0, |all, table| Some(checksum(tree.table_bytes(table)?, all)))?;
             if tree.head.sum_with_head(all) != tree.head.sum {
                 return None;
             }
@@ -274,8 +274,8 @@ impl Head {
     }
 }
 
-/// A checksum of bytes, begun with one of those before.
-fn sum(bytes: &[u8], before: u64) -> u64 {
+/// A quick checksum of bytes, begun with one of those before: it tells of damage, not of intent.
+pub fn checksum(bytes: &[u8], before: u64) -> u64 {
     const LANES: usize = 4;
     const AHEAD: usize = 1024;
     // Nothing that is multiplied may be zero, but by chance: what came before would be lost.
