@@ -243,10 +243,13 @@ pub(super) fn last_names(
 ) -> (Vec<u32>, Vec<u32>) {
     let room = ev.resolver_room.0.borrow();
     let (mut globals, mut doubtful) = (vec![0; room.globals.len()], Vec::new());
-    for (number, name) in (0..).zip(ast.symbols()) {
+    // Most names are neither, as one bit of each tells.
+    let bit = |name: &Symbol| 1_u64 << (name.id() % 64);
+    let either = room.global_places.keys().chain(&room.sought).fold(0, |bits, name| bits | bit(name));
+    for (number, name) in (0..).zip(ast.symbols()).filter(|(_, name)| either & bit(name) != 0) {
         if let Some(place) = room.global_places.get(name) {
             globals[*place as usize] = number;
-        } else if !room.sought.is_empty() && is_optional(*name) && room.sought.contains(name) {
+        } else if is_optional(*name) && room.sought.contains(name) {
             doubtful.push(number);
         }
     }
