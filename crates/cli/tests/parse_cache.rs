@@ -8,9 +8,10 @@ mod stage;
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::{CWD, FileType, Mode};
 use stage::{Said, Stage};
 
 /// Commands that evaluate what they are given.
@@ -283,6 +284,41 @@ fn changes_at_once() {
         stage.write(&format!("d/{number}"), "");
         assert_eq!(stage.evaluate(), format!("{}\n", 101 + 2 * number));
     }
+}
+
+/// Texts are forgotten and read again for messages: those that are others by then are not shown.
+#[test]
+fn messages_of_a_first_run() {
+    let shown = |change: Option<&str>| {
+        let stage = Stage::new(&SETTINGS);
+        stage.write("a.nix", "x:\n  throw \"first\"\n");
+        let main =
+            "let f = import ./a.nix; in builtins.seq f (builtins.seq (builtins.readFile ./pipe) (f 1))";
+        stage.write("main.nix", main);
+        let owner = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(CWD, stage.path("pipe"), FileType::Fifo, owner, 0).unwrap();
+        let mut command = stage.command(&EVALUATE);
+        let process =
+            command.arg("--show-trace").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        // It is opened once the other side reads it, and has parsed the file.
+        let pipe = File::options().write(true).open(stage.path("pipe")).unwrap();
+        if let Some(text) = change {
+            overwrite(&stage, "a.nix", text);
+        }
+        drop(pipe);
+        let said = process.wait_with_output().unwrap();
+        assert!(!said.status.success() && !stage.packs().is_empty());
+        String::from_utf8(said.stderr).unwrap()
+    };
+    let place = "a.nix:2:3:";
+    let same = shown(None);
+    assert!(
+        same.contains(place) && same.contains("2|   throw \"first\"") && same.contains("error: first"),
+        "{same}"
+    );
+    let other = shown(Some("x:\n  throw \"other\"\n"));
+    assert!(other.contains(place) && other.contains("error: first"), "{other}");
+    assert!(!other.contains("2|") && !other.contains("other"), "{other}");
 }
 
 /// A fresh clone, or `touch`: files with other times and the same contents.
