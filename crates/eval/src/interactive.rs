@@ -74,7 +74,7 @@ impl Evaluator {
 
     fn eval_ast(&self, source: &'static Source, ast: Ast<'static>, variables: &Variables) -> Result<Value> {
         let unit = Unit::resolve(self, source, ast, &Scope::of_names(variables.names()))?;
-        let env = Env::new(&self.heap, Env::ROOT, variables.0.len() as u32);
+        let env = Env::escaped(&self.heap, Env::ROOT, variables.0.len() as u32);
         for (index, value) in (0..).zip(variables.0.values()) {
             env.set(index, *value);
         }

@@ -30,7 +30,7 @@ use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::Evaluator;
 use crate::value::{Builtin, Constant, Value};
 
-pub(crate) use strictness::{First, LastFirst, evaluated_first};
+pub(crate) use strictness::{LastUsage, Usage};
 
 /// All built-in functions.
 pub fn functions() -> impl Iterator<Item = &'static Builtin> {

@@ -1,55 +1,96 @@
-//! Which argument a built-in function evaluates before it does anything else.
+//! How built-in functions use their arguments.
 //!
-//! A call that knows the function evaluates this argument at once and makes no thunk for it. That can't be
-//! noticed: whatever goes wrong in the argument is handed over as a thunk that failed, so that the function
-//! words its error as ever. Functions that are not listed get thunks.
+//! Most evaluate one of them before they do anything else. A call that knows the function evaluates this argument at once and
+//! makes no thunk for it. That can't be noticed: whatever goes wrong in the argument is handed over as a thunk that failed, so
+//! that the function words its error as ever.
+//!
+//! Many only borrow arguments: what they give and what they make refers to the value at most, never to the place where it is
+//! computed. Such arguments don't escape from the frame of the call, see [`Env`].
+//!
+//! Functions that are not listed get thunks to keep.
+//!
+//! [`Env`]: crate::evaluator::Env
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::value::Builtin;
 
-/// Such an argument.
+/// How a built-in function uses its arguments: a bit for each that is borrowed, and above these which one is evaluated first.
 #[derive(Clone, Copy)]
-pub(crate) struct First {
-    /// Its number.
-    pub(crate) argument: usize,
-    /// Whether it is evaluated one call deeper than the function, as by what makes a string of it.
-    pub(crate) is_deeper: bool,
-}
+pub(crate) struct Usage(u16);
 
-/// The answer for the function that was called last in a place of the code: its address, with the answer in bits that it leaves
-/// free.
-#[derive(Default)]
-pub(crate) struct LastFirst(AtomicUsize);
+const HAS_FIRST: u16 = 1 << 8;
+/// The first one is evaluated one call deeper than the function, as by what makes a string of it.
+const IS_DEEPER: u16 = 1 << 9;
+const FIRST_SHIFT: u32 = 10;
 
-/// The answers that there are.
-const ANSWERS: [Option<First>; 5] = [
-    None,
-    Some(First { argument: 0, is_deeper: false }),
-    Some(First { argument: 0, is_deeper: true }),
-    Some(First { argument: 1, is_deeper: false }),
-    Some(First { argument: 1, is_deeper: true }),
-];
-
-const ANSWER_MASK: usize = align_of::<Builtin>() - 1;
-const _: () = assert!(ANSWERS.len() <= ANSWER_MASK);
-
-impl LastFirst {
-    #[inline]
-    pub(crate) fn of(&self, builtin: &'static Builtin) -> Option<First> {
-        let address = std::ptr::from_ref(builtin).addr();
-        let last = self.0.load(Ordering::Relaxed);
-        if last & !ANSWER_MASK == address {
-            return ANSWERS[last & ANSWER_MASK];
-        }
+impl Usage {
+    pub(crate) fn of(builtin: &Builtin) -> Usage {
         let first = evaluated_first(builtin.name);
-        let answer = first.map_or(0, |first| 1 + 2 * first.argument + usize::from(first.is_deeper));
-        self.0.store(address | answer, Ordering::Relaxed);
-        first
+        let first = first.map_or(0, |(argument, is_deeper)| {
+            HAS_FIRST | if is_deeper { IS_DEEPER } else { 0 } | argument << FIRST_SHIFT
+        });
+        Usage(first | borrowed(builtin.name))
+    }
+
+    #[inline(always)]
+    pub(crate) fn borrows(self, argument: usize) -> bool {
+        self.0 >> argument & 1 == 1
+    }
+
+    /// Whether the argument is evaluated before anything else is done.
+    #[inline(always)]
+    pub(crate) fn is_first(self, argument: usize) -> bool {
+        (self.0 & !IS_DEEPER) >> HAS_FIRST.trailing_zeros() == 1 | (argument as u16) << 2
+    }
+
+    /// Whether that is one call deeper.
+    #[inline(always)]
+    pub(crate) fn is_first_deeper(self) -> bool {
+        self.0 & IS_DEEPER != 0
     }
 }
 
-pub(crate) fn evaluated_first(builtin: &str) -> Option<First> {
+/// The answer for the function that was called last in a place of the code: its address, with the answer in the high bits,
+/// which addresses leave free.
+#[derive(Default)]
+pub(crate) struct LastUsage(AtomicU64);
+
+const ANSWER_BITS: u32 = 16;
+
+impl LastUsage {
+    #[inline]
+    pub(crate) fn of(&self, builtin: &'static Builtin) -> Usage {
+        let address = std::ptr::from_ref(builtin).addr() as u64;
+        let last = self.0.load(Ordering::Relaxed);
+        if (last ^ address) << ANSWER_BITS == 0 {
+            return Usage((last >> (u64::BITS - ANSWER_BITS)) as u16);
+        }
+        let usage = Usage::of(builtin);
+        self.0.store(address | u64::from(usage.0) << (u64::BITS - ANSWER_BITS), Ordering::Relaxed);
+        usage
+    }
+}
+
+/// The arguments that a function borrows, as bits.
+fn borrowed(builtin: &str) -> u16 {
+    match builtin {
+        "attrNames" | "attrValues" | "functionArgs" | "genericClosure" | "head" | "isAttrs" | "isBool"
+        | "isFloat" | "isFunction" | "isInt" | "isList" | "isNull" | "isPath" | "isString" | "length"
+        | "listToAttrs" | "parseDrvName" | "splitVersion" | "stringLength" | "tail" | "toString"
+        | "typeOf" | "foldl'" => 0b1,
+        "genList" | "map" | "mapAttrs" | "zipAttrsWith" => 0b10,
+        "addErrorContext" | "all" | "any" | "catAttrs" | "compareVersions" | "concatMap"
+        | "concatStringsSep" | "elem" | "elemAt" | "filter" | "getAttr" | "groupBy" | "hasAttr"
+        | "intersectAttrs" | "match" | "partition" | "removeAttrs" | "seq" | "sort" | "split"
+        | "unsafeGetAttrPos" => 0b11,
+        "replaceStrings" | "substring" => 0b111,
+        _ => 0,
+    }
+}
+
+/// The argument that is evaluated first, and whether it is so one call deeper.
+fn evaluated_first(builtin: &str) -> Option<(u16, bool)> {
     let argument = match builtin {
         "abort"
         | "attrNames"
@@ -115,5 +156,5 @@ pub(crate) fn evaluated_first(builtin: &str) -> Option<First> {
             | "toString"
             | "unsafeDiscardStringContext"
     );
-    Some(First { argument, is_deeper })
+    Some((argument, is_deeper))
 }

@@ -7,7 +7,7 @@ use nival_syntax::{ExprId, Pos, Symbol};
 
 use super::expr::Constant;
 use super::resolve::{Place, is_plain_variable};
-use super::{Frame, Lazy, Unit, expression, lazy, thunk_code};
+use super::{Contents, Frame, Lazy, Unit, expression, lazy, thunk_code};
 use crate::code::{Op, Run};
 use crate::error::{EvalError, Result};
 use crate::evaluator::{Env, Evaluator, place};
@@ -34,7 +34,7 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
                 Constant(Attrs::from_values(&ev.heap, names.keys, names.origins, []).into()),
             );
         }
-        return Op::new(&ev.heap, MakeSet { names, values: values.collect() });
+        return Op::new(&ev.heap, MakeSet { names, values: Contents::of(values) });
     }
     let values = values.zip(in_order.map(|attr| uses_slot(unit, attr))).collect();
     let shapes = LastShapes::default();
@@ -74,7 +74,7 @@ fn names(ev: &Evaluator, unit: &Unit, id: ExprId, attrs: &[AttrNode]) -> (Names,
     (Names { keys: Keys::of(&ev.heap, &names), origins }, order)
 }
 
-fn value(ev: &Evaluator, unit: &'static Unit, attr: AttrNode, frame: Frame) -> Lazy {
+fn value(ev: &Evaluator, unit: &'static Unit, attr: AttrNode, frame: Frame<'_>) -> Lazy {
     match attr.kind {
         AttrKind::InheritedFrom(_) => Lazy::Thunk(thunk_code(ev, unit, attr.value)),
         _ => lazy(ev, unit, attr.value, frame),
@@ -106,39 +106,35 @@ impl Filling {
             Place::OwnFrame(size) => (0, size),
             Place::InFrame(start) => (start, 0),
         };
-        let mut index = start;
-        for attr in unit.ast.attrs(set) {
+        // What is inherited comes first, then each in turn.
+        let mut filled: Vec<bool> =
+            unit.ast.attrs(set).map(|attr| attr.kind == AttrKind::Inherited).collect();
+        for (attr, number) in unit.ast.attrs(set).zip(0..) {
+            let index = start + number;
             if attr.kind == AttrKind::Inherited {
                 inherited.push((index, lazy(ev, unit, attr.value, Frame::Complete)));
             } else if all_thunks {
                 own.push((index, Lazy::Thunk(thunk_code(ev, unit, attr.value))));
             } else {
-                own.push((index, value(ev, unit, attr, Frame::FilledTo(start))));
+                own.push((index, value(ev, unit, attr, Frame::Filled(start, &filled))));
+                filled[number as usize] = true;
             }
-            index += 1;
         }
         for from in stored_froms(unit, set) {
-            own.push((index, lazy(ev, unit, from, Frame::FilledTo(start))));
-            index += 1;
+            let index = start + filled.len() as u32;
+            own.push((index, lazy(ev, unit, from, Frame::Filled(start, &filled))));
+            filled.push(true);
         }
         Filling { size, inherited: inherited.into(), own: own.into() }
     }
 
-    /// Makes the frame.
     #[inline(always)]
-    fn frame(&self, ev: &Evaluator, env: Env) -> Env {
-        let inner = Env::new(&ev.heap, env, self.size);
-        self.fill(ev, env, inner);
-        inner
-    }
-
-    #[inline(always)]
-    fn fill(&self, ev: &Evaluator, env: Env, inner: Env) {
+    fn fill(&self, env: Env, inner: Env) {
         for (index, lazy) in &self.inherited {
-            lazy.put(ev, env, inner.slot(*index));
+            lazy.put_in_frame(env, inner.slot(*index));
         }
         for (index, lazy) in &self.own {
-            lazy.put(ev, inner, inner.slot(*index));
+            lazy.put_in_frame(inner, inner.slot(*index));
         }
     }
 }
@@ -151,9 +147,10 @@ struct Let {
 impl Run for Let {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let inner = self.frame.frame(ev, env);
+        let inner = Env::local(&ev.heap, env, self.frame.size);
+        self.frame.fill(env, inner);
         let result = self.body.run(ev, inner);
-        inner.leave(&ev.heap, self.frame.size, &result);
+        inner.leave(&ev.heap, self.frame.size, &result, env);
         result
     }
 }
@@ -167,23 +164,21 @@ struct LetInFrame {
 impl Run for LetInFrame {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        self.frame.fill(ev, env, env);
+        self.frame.fill(env, env);
         self.body.run(ev, env)
     }
 }
 
 struct MakeSet {
     names: Names,
-    values: Box<[Lazy]>,
+    values: Contents,
 }
 
 impl Run for MakeSet {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let (attrs, slots) = Attrs::unfilled(&ev.heap, self.names.keys, self.names.origins);
-        for (slot, value) in slots.iter().zip(&self.values) {
-            value.put(ev, env, slot);
-        }
+        self.values.put(env, slots);
         Ok(attrs.into())
     }
 }
@@ -202,9 +197,9 @@ impl Run for MakeMixedSet {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let mut inner = env;
         if !self.froms.is_empty() {
-            inner = Env::new(&ev.heap, env, self.froms.len() as u32);
+            inner = Env::escaped(&ev.heap, env, self.froms.len() as u32);
             for (index, from) in self.froms.iter().enumerate() {
-                from.put(ev, env, inner.slot(index as u32));
+                from.put_in_frame(env, inner.slot(index as u32));
             }
         }
         let computed = computed_names(ev, env, &self.dynamic, |name| self.position(name))?;
@@ -222,7 +217,7 @@ impl Run for MakeMixedSet {
         let names = shape.map_or(self.names, |shape| shape.names);
         let (attrs, slots) = Attrs::unfilled(&ev.heap, names.keys, names.origins);
         let put = |(value, in_froms): &(Lazy, bool), slot| {
-            value.put(ev, if *in_froms { inner } else { env }, slot);
+            value.put(if *in_froms { inner } else { env }, slot);
         };
         match shape {
             None => self.values.iter().zip(slots).for_each(|(value, slot)| put(value, slot)),
@@ -230,7 +225,7 @@ impl Run for MakeMixedSet {
                 let mut places = shape.places.iter().map(|place| &slots[*place as usize]);
                 self.values.iter().zip(places.by_ref()).for_each(|(value, slot)| put(value, slot));
                 for ((_, attr), slot) in computed.iter().zip(places) {
-                    attr.value.put(ev, env, slot);
+                    attr.value.put(env, slot);
                 }
             }
         }
@@ -322,7 +317,8 @@ struct MakeRecursive {
 
 impl Run for MakeRecursive {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let inner = self.frame.frame(ev, env);
+        let inner = Env::escaped(&ev.heap, env, self.frame.size);
+        self.frame.fill(env, inner);
         let values = self.order.iter().map(|index| inner.slot(*index).get());
         let mut attrs = Attrs::from_values(&ev.heap, self.names.keys, self.names.origins, values);
         if self.has_overrides {

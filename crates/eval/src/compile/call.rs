@@ -6,11 +6,11 @@ use nival_syntax::{ExprId, Pos};
 use super::operand::Operand;
 use super::resolve::VarRef;
 use super::{Frame, Lazy, Unit, lazy};
-use crate::builtins::{First, LastFirst, evaluated_first};
+use crate::builtins::{LastUsage, Usage};
 use crate::code::{Op, Run};
 use crate::error::Result;
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{Builtin, Value, View};
+use crate::value::{Builtin, Thunk, Value, View};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -25,11 +25,11 @@ pub(super) fn compile(
     if let Some(builtin) = known_builtin(unit, function)
         && builtin.arity() == lazies.len()
     {
-        let first = evaluated_first(builtin.name);
+        let usage = Usage::of(builtin);
         match *lazies {
-            [a] => return Op::new(&ev.heap, CallBuiltin { builtin, first, arguments: [a], pos }),
-            [a, b] => return Op::new(&ev.heap, CallBuiltin { builtin, first, arguments: [a, b], pos }),
-            [a, b, c] => return Op::new(&ev.heap, CallBuiltin { builtin, first, arguments: [a, b, c], pos }),
+            [a] => return Op::new(&ev.heap, CallBuiltin { builtin, usage, arguments: [a], pos }),
+            [a, b] => return Op::new(&ev.heap, CallBuiltin { builtin, usage, arguments: [a, b], pos }),
+            [a, b, c] => return Op::new(&ev.heap, CallBuiltin { builtin, usage, arguments: [a, b, c], pos }),
             _ => {}
         }
     }
@@ -38,11 +38,11 @@ pub(super) fn compile(
 
 fn call_any(ev: &Evaluator, unit: &'static Unit, function: ExprId, lazies: Vec<Lazy>, pos: Pos) -> Op {
     let function = Operand::compile(ev, unit, function);
-    let first = LastFirst::default();
+    let usage = LastUsage::default();
     match *lazies {
-        [a] => Op::new(&ev.heap, Call { function, first, arguments: [a], pos }),
-        [a, b] => Op::new(&ev.heap, Call { function, first, arguments: [a, b], pos }),
-        [a, b, c] => Op::new(&ev.heap, Call { function, first, arguments: [a, b, c], pos }),
+        [a] => Op::new(&ev.heap, Call { function, usage, arguments: [a], pos }),
+        [a, b] => Op::new(&ev.heap, Call { function, usage, arguments: [a, b], pos }),
+        [a, b, c] => Op::new(&ev.heap, Call { function, usage, arguments: [a, b, c], pos }),
         _ => Op::new(&ev.heap, CallMany { function, arguments: lazies.into(), pos }),
     }
 }
@@ -60,7 +60,7 @@ fn known_builtin(unit: &'static Unit, id: ExprId) -> Option<&'static Builtin> {
 struct Call<const N: usize> {
     function: Operand,
     /// Where the function is a built-in one.
-    first: LastFirst,
+    usage: LastUsage,
     arguments: [Lazy; N],
     pos: Pos,
 }
@@ -75,28 +75,37 @@ impl<const N: usize> Run for Call<N> {
                 let _depth = ev.enter(self.pos)?;
                 lambda.code().see();
                 let code = lambda.code();
-                let frame = Env::new(&ev.heap, lambda.env(), code.frame_size);
+                let frame = Env::local(&ev.heap, lambda.env(), code.frame_size);
                 for (index, lazy) in (0..).zip(arguments) {
-                    lazy.put(ev, env, frame.slot(index));
+                    lazy.put_in_frame(env, frame.slot(index));
                 }
                 let result = ev.run_body(code, frame, self.pos);
-                frame.leave(&ev.heap, code.frame_size, &result);
+                frame.leave(&ev.heap, code.frame_size, &result, env);
                 result
             }
             View::Builtin(builtin) if builtin.arity() == N => {
-                let has_thunks = arguments.iter().any(|lazy| matches!(lazy, Lazy::Thunk(_)));
-                let first = if has_thunks { self.first.of(builtin) } else { None };
-                call_builtin(ev, env, builtin, first, arguments, self.pos)
+                call_builtin(ev, env, builtin, self.usage.of(builtin), arguments, self.pos)
             }
             _ => {
                 let mut values = [Value::NULL; N];
-                for (value, lazy) in values.iter_mut().zip(arguments) {
-                    *value = lazy.make(ev, env);
+                for (index, (value, lazy)) in values.iter_mut().zip(arguments).enumerate() {
+                    *value = match (index, lazy) {
+                        (0, Lazy::Thunk(_)) if takes_a_set(function) && ev.check_depth(self.pos).is_ok() => {
+                            ev.new_element(ev.deeper(|| lazy.evaluate(ev, env))?)
+                        }
+                        _ => lazy.make(ev, env),
+                    };
                 }
                 ev.call(function, &values, self.pos)
             }
         }
     }
+}
+
+/// Whether it is a function that evaluates what it is called with before it does anything else, since that must be a set.
+#[inline(always)]
+fn takes_a_set(function: Value) -> bool {
+    matches!(function.view(), View::Lambda(lambda) if lambda.code().has_formals)
 }
 
 /// Calls a built-in function with all of its arguments, the one that it evaluates first being evaluated.
@@ -105,22 +114,40 @@ fn call_builtin<const N: usize>(
     ev: &Evaluator,
     env: Env,
     builtin: &'static Builtin,
-    first: Option<First>,
+    usage: Usage,
     arguments: &[Lazy; N],
     pos: Pos,
 ) -> Result<Value> {
     let _depth = ev.enter(pos)?;
     let mut values = [Value::NULL; N];
+    // A bit for each thunk whose place comes back.
+    let mut lent = 0_u32;
     for (index, (value, lazy)) in values.iter_mut().zip(arguments).enumerate() {
-        *value = match first {
-            Some(First { argument, is_deeper: false }) if argument == index => lazy.evaluate(ev, env),
-            Some(First { argument, .. }) if argument == index && ev.check_depth(pos).is_ok() => {
-                ev.deeper(|| lazy.evaluate(ev, env))
+        let is_first = usage.is_first(index) && matches!(lazy, Lazy::Thunk(_));
+        if is_first && !usage.is_first_deeper() {
+            *value = lazy.evaluate(ev, env)?;
+        } else if is_first && ev.check_depth(pos).is_ok() {
+            *value = ev.deeper(|| lazy.evaluate(ev, env))?;
+        } else {
+            *value = lazy.lend(ev, env);
+            if !usage.borrows(index) {
+                value.escape_from(env);
+            } else if matches!(lazy, Lazy::Thunk(_)) {
+                lent |= 1 << index;
             }
-            _ => lazy.make(ev, env),
-        };
+        }
     }
-    ev.call_builtin(builtin, &values, pos)
+    let result = ev.call_builtin(builtin, &values, pos);
+    if lent != 0 && result.is_ok() {
+        for (index, value) in values.into_iter().enumerate() {
+            if lent >> index & 1 == 1
+                && let Some(thunk) = Thunk::of(value)
+            {
+                thunk.take_back(&ev.heap);
+            }
+        }
+    }
+    result
 }
 
 struct CallMany {
@@ -139,7 +166,7 @@ impl Run for CallMany {
 
 struct CallBuiltin<const N: usize> {
     builtin: &'static Builtin,
-    first: Option<First>,
+    usage: Usage,
     arguments: [Lazy; N],
     pos: Pos,
 }
@@ -147,6 +174,6 @@ struct CallBuiltin<const N: usize> {
 impl<const N: usize> Run for CallBuiltin<N> {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        call_builtin(ev, env, self.builtin, self.first, &self.arguments, self.pos)
+        call_builtin(ev, env, self.builtin, self.usage, &self.arguments, self.pos)
     }
 }

@@ -7,12 +7,14 @@ use nival_syntax::{ExprId, Pos, Symbol, print};
 
 use super::operand::Operand;
 use super::resolve::Place;
-use super::{Frame, Lazy, Unit, attrs, call, implicit, lambda, lazy, ops, select, strings, variable};
+use super::{
+    Contents, Frame, Lazy, Unit, attrs, call, implicit, lambda, lazy, ops, select, strings, variable,
+};
 use crate::code::{Code, Op, Run};
 use crate::context::Context;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{AttrsBuilder, List, ListBuilder, Str, Suspension, Thunk, Value, View};
+use crate::value::{AttrsBuilder, List, Str, Suspension, Thunk, Value, View};
 
 /// Makes code of an expression.
 pub(crate) fn expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) -> Op {
@@ -65,10 +67,10 @@ pub(crate) fn plain_expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) 
         }
         Expr::Set(set) => attrs::compile_set(ev, unit, id, set),
         Expr::Let { bindings, body } => attrs::compile_let(ev, unit, id, bindings, body),
+        Expr::List(range) if range.is_empty() => Op::new(heap, Constant(List::new(heap, &[]).into())),
         Expr::List(range) => {
-            let elements: Box<[Lazy]> =
-                unit.ast.list(range).iter().map(|id| lazy(ev, unit, *id, Frame::Complete)).collect();
-            Op::new(heap, MakeList(elements))
+            let elements = unit.ast.list(range).iter().map(|id| lazy(ev, unit, *id, Frame::Complete));
+            Op::new(heap, MakeList(Contents::of(elements)))
         }
         Expr::With { scope, body } => {
             let (scope, body) = (lazy(ev, unit, scope, Frame::Complete), compile(body));
@@ -126,7 +128,7 @@ pub(crate) fn position_value(ev: &Evaluator, pos: Pos) -> Value {
         let column = Op::new(&ev.heap, CountWithin(|place| place.column));
         [line, column].map(|op| Code::native(op).keep(&ev.heap))
     });
-    let frame = Env::new(&ev.heap, Env::ROOT, 1);
+    let frame = Env::escaped(&ev.heap, Env::ROOT, 1);
     frame.set(0, ev.int(i64::from(pos.id())));
     let mut attrs = AttrsBuilder::with_capacity(3);
     attrs.add(Symbol::FILE, ev.string(path));
@@ -170,16 +172,14 @@ impl Run for Constant {
     }
 }
 
-struct MakeList(Box<[Lazy]>);
+struct MakeList(Contents);
 
 impl Run for MakeList {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let mut list = ListBuilder::new(&ev.heap, self.0.len());
-        for element in &self.0 {
-            element.put(ev, env, list.next_slot());
-        }
-        Ok(list.finish().into())
+        let list = List::unfilled(&ev.heap, self.0.lazies.len());
+        self.0.put(env, list.slots());
+        Ok(list.into())
     }
 }
 
@@ -192,10 +192,10 @@ struct With {
 impl Run for With {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        let inner = Env::new(&ev.heap, env, self.size);
-        self.scope.put(ev, env, inner.slot(0));
+        let inner = Env::local(&ev.heap, env, self.size);
+        self.scope.put_in_frame(env, inner.slot(0));
         let result = self.body.run(ev, inner);
-        inner.leave(&ev.heap, self.size, &result);
+        inner.leave(&ev.heap, self.size, &result, env);
         result
     }
 }
@@ -210,7 +210,7 @@ struct WithInFrame {
 impl Run for WithInFrame {
     #[inline]
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
-        self.scope.put(ev, env, env.slot(self.index));
+        self.scope.put_in_frame(env, env.slot(self.index));
         self.body.run(ev, env)
     }
 }

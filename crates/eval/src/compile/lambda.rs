@@ -78,6 +78,7 @@ impl Run for MakeLambda {
     #[inline(always)]
     fn run(&self, _: &Evaluator, env: Env) -> Result<Value> {
         self.0.see();
+        env.escape();
         Ok(Lambda::new(self.0, env).into())
     }
 }
@@ -125,7 +126,7 @@ impl BoundFormal {
     #[inline]
     fn default(&self, ev: &Evaluator, code: &LambdaCode, env: Env, pos: Pos) -> Result<()> {
         match &self.default {
-            Some(default) => default.put(ev, env, env.slot(self.index)),
+            Some(default) => default.put_in_frame(env, env.slot(self.index)),
             None => return Err(missing(ev, code, env, self.name, pos)),
         }
         Ok(())

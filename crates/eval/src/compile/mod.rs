@@ -177,74 +177,120 @@ pub(crate) enum Lazy {
 impl Lazy {
     /// Puts it into a place of an object that is being made: a thunk then needs no memory of its own.
     #[inline(always)]
-    pub(crate) fn put(&self, ev: &Evaluator, env: Env, place: &Slot) {
+    pub(crate) fn put(&self, env: Env, place: &Slot) {
         match *self {
-            Lazy::Thunk(code) => place.suspend(Suspension::code(code, env)),
+            Lazy::Local(index) => place.set(env.slot(index).get().escape_from(env)),
+            Lazy::Outer(depth, index) => place.set(env.outer(depth).slot(index).get().escape_from(env)),
+            Lazy::Value(value) => place.set(value),
+            _ => {
+                env.escape();
+                self.put_in_frame(env, place);
+            }
+        }
+    }
+
+    /// The same for a place in a frame that ends before the frame `env` does, or in that frame itself: see [`Env::leave`].
+    #[inline(always)]
+    pub(crate) fn put_in_frame(&self, env: Env, place: &Slot) {
+        match *self {
+            Lazy::Value(value) => place.set(value),
+            Lazy::Local(index) => place.set(env.slot(index).get()),
+            Lazy::Outer(depth, index) => place.set(env.outer(depth).slot(index).get()),
             Lazy::Unfilled(index, code) => match env.slot(index).get_if_set() {
                 Some(value) => place.set(value),
                 None => place.suspend(Suspension::code(code, env)),
             },
-            _ => place.set(self.make(ev, env)),
+            Lazy::Thunk(code) => place.suspend(Suspension::code(code, env)),
+            Lazy::Lambda(code) => place.set(Lambda::new(code, env).into()),
         }
     }
 
     #[inline(always)]
     pub(crate) fn make(&self, ev: &Evaluator, env: Env) -> Value {
+        self.lend(ev, env).escape_from(env)
+    }
+
+    /// The same for who only borrows it: it does not escape. The place of a thunk can be taken back ([`Thunk::take_back`]).
+    #[inline(always)]
+    pub(crate) fn lend(&self, ev: &Evaluator, env: Env) -> Value {
         match *self {
             Lazy::Value(value) => value,
             Lazy::Local(index) => env.slot(index).get(),
             Lazy::Outer(depth, index) => env.outer(depth).slot(index).get(),
-            Lazy::Unfilled(index, code) => {
-                env.slot(index).get_if_set().unwrap_or_else(|| thunk(ev, code, env))
-            }
-            Lazy::Thunk(code) => thunk(ev, code, env),
+            Lazy::Unfilled(index, code) => env
+                .slot(index)
+                .get_if_set()
+                .unwrap_or_else(|| Thunk::lent(&ev.heap, Suspension::code(code, env))),
+            Lazy::Thunk(code) => Thunk::lent(&ev.heap, Suspension::code(code, env)),
             Lazy::Lambda(code) => Lambda::new(code, env).into(),
         }
     }
 
-    /// The same, but what would be computed later is so now. If that fails, the value is a thunk that failed.
+    /// As [`Lazy::make`], but what would be computed later is so now. If that fails, the value is a thunk that failed; where
+    /// nobody may know of it, that is all.
     #[inline(always)]
-    pub(crate) fn evaluate(&self, ev: &Evaluator, env: Env) -> Value {
+    pub(crate) fn evaluate(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         match *self {
             Lazy::Thunk(code) => match code.run(ev, env) {
-                Ok(value) => value,
-                Err(error) => ev.failed_thunk(code, env, error),
+                Ok(value) => Ok(value.escape()),
+                Err(error) if ev.is_ahead() => Err(error),
+                Err(error) => Ok(ev.failed_thunk(code, env, error)),
             },
-            _ => self.make(ev, env),
+            _ => Ok(self.make(ev, env)),
         }
     }
 }
 
-#[inline(always)]
-fn thunk(ev: &Evaluator, code: &'static Code, env: Env) -> Value {
-    Thunk::alone(&ev.heap, Suspension::code(code, env))
+/// What is put into an object.
+struct Contents {
+    lazies: Box<[Lazy]>,
+    /// Whether the frame escapes in any case.
+    have_closures: bool,
+}
+
+impl Contents {
+    fn of(lazies: impl Iterator<Item = Lazy>) -> Contents {
+        let lazies: Box<[Lazy]> = lazies.collect();
+        let is_closure = |lazy: &Lazy| matches!(lazy, Lazy::Thunk(_) | Lazy::Lambda(_) | Lazy::Unfilled(..));
+        Contents { have_closures: lazies.iter().any(is_closure), lazies }
+    }
+
+    #[inline(always)]
+    fn put(&self, env: Env, places: &[Slot]) {
+        if self.have_closures {
+            env.escape();
+            for (lazy, place) in self.lazies.iter().zip(places) {
+                lazy.put_in_frame(env, place);
+            }
+        } else {
+            for (lazy, place) in self.lazies.iter().zip(places) {
+                lazy.put(env, place);
+            }
+        }
+    }
 }
 
 /// How much of a frame is there when a lazy expression in it is made.
 #[derive(Clone, Copy)]
-enum Frame {
+enum Frame<'a> {
     /// All that the expression can name.
     Complete,
-    /// What comes before this place.
+    /// What comes before this place; what follows only shows when it is made.
     FilledTo(u32),
+    /// What comes before this place, and of what follows that which is marked.
+    Filled(u32, &'a [bool]),
 }
 
-impl Frame {
-    fn has(self, index: u32) -> bool {
-        match self {
-            Frame::Complete => true,
-            Frame::FilledTo(end) => index < end,
-        }
-    }
-}
-
-fn lazy(ev: &Evaluator, unit: &'static Unit, id: ExprId, frame: Frame) -> Lazy {
+fn lazy(ev: &Evaluator, unit: &'static Unit, id: ExprId, frame: Frame<'_>) -> Lazy {
     match unit.expr(id) {
         Expr::Var(_) => match unit.var(id) {
-            VarRef::Frame { depth: 0, index } if !frame.has(index) => {
-                Lazy::Unfilled(index, thunk_code(ev, unit, id))
-            }
-            VarRef::Frame { depth: 0, index } => Lazy::Local(index),
+            VarRef::Frame { depth: 0, index } => match frame {
+                Frame::FilledTo(end) if index >= end => Lazy::Unfilled(index, thunk_code(ev, unit, id)),
+                Frame::Filled(start, marks) if index >= start && !marks[(index - start) as usize] => {
+                    Lazy::Thunk(thunk_code(ev, unit, id))
+                }
+                _ => Lazy::Local(index),
+            },
             VarRef::Frame { depth, index } => Lazy::Outer(u32::from(depth), index),
             VarRef::Global(index) => Lazy::Value(unit.resolved.globals[index as usize]),
             _ => Lazy::Thunk(thunk_code(ev, unit, id)),

@@ -167,6 +167,8 @@ fn on_stack<T>(
     entry: Entry,
     evaluate: impl FnOnce() -> Result<T>,
 ) -> Result<T> {
+    // Whoever looks at the variables may keep their places.
+    entry.env.escape();
     debugging.stack().push(entry);
     let may_go_on = !debugging.steps.load(Ordering::Relaxed) || debugging.stop(ev, None, false);
     let result =
@@ -228,6 +230,7 @@ impl Run for Noticing {
     fn run(&self, ev: &Evaluator, env: Env) -> Result<Value> {
         let result = self.op.run(ev, env);
         if let Err(error) = &result {
+            env.escape();
             self.debugging.failed(ev, error, || fake::origin(ev, self.unit, self.id, env, error));
         }
         result

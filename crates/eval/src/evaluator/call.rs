@@ -90,7 +90,7 @@ impl Evaluator {
         {
             let code = lambda.code();
             code.see();
-            let frame = Env::new(&self.heap, lambda.env(), code.frame_size);
+            let frame = Env::local(&self.heap, lambda.env(), code.frame_size);
             match arguments {
                 [argument] => frame.set(0, *argument),
                 [first, second] => {
@@ -104,7 +104,7 @@ impl Evaluator {
                 }
             }
             let result = self.run_body(code, frame, pos);
-            frame.leave(&self.heap, code.frame_size, &result);
+            frame.leave(&self.heap, code.frame_size, &result, Env::ROOT);
             return result;
         }
         let mut rest = arguments;
@@ -169,11 +169,13 @@ impl Evaluator {
         if is_partial {
             size = code.after(arguments.len()).start;
         }
-        let env = if code.continues {
-            lambda.env().continued(&self.heap, code.start, size)
-        } else {
-            Env::new(&self.heap, lambda.env(), size)
-        };
+        let up = if code.continues { lambda.env().up() } else { lambda.env() };
+        let env =
+            if is_partial { Env::escaped(&self.heap, up, size) } else { Env::local(&self.heap, up, size) };
+        env.unset(size);
+        if code.continues {
+            env.continue_from(lambda.env(), code.start);
+        }
         let mut function = code;
         let mut rest = arguments;
         while let [argument, others @ ..] = rest {
@@ -187,7 +189,7 @@ impl Evaluator {
                 Some(next) => function = next,
                 None => {
                     let result = self.run_body(function, env, pos);
-                    env.leave(&self.heap, size, &result);
+                    env.leave(&self.heap, size, &result, Env::ROOT);
                     return result;
                 }
             }

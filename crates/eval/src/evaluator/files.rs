@@ -137,7 +137,7 @@ impl Evaluator {
     pub fn eval_file_in_scope(&self, path: &Path, scope: Attrs) -> Result<Value> {
         self.talk(Verbosity::Talkative, || evaluating(path))?;
         let unit = self.parse_import(path, &Scope::of(scope))?;
-        let env = Env::new(&self.heap, Env::ROOT, scope.len() as u32);
+        let env = Env::escaped(&self.heap, Env::ROOT, scope.len() as u32);
         for (index, attr) in scope.iter().enumerate() {
             env.set(index as u32, attr.value);
         }

@@ -169,11 +169,12 @@ impl Evaluator {
         }
     }
 
-    /// A thunk whose evaluation gave this error; one that gives it again where nobody may know of it yet.
+    /// A thunk whose evaluation gave this error.
     #[cold]
     pub(crate) fn failed_thunk(&self, code: &'static Code, env: Env, error: EvalError) -> Value {
+        env.escape();
         let value = Thunk::alone(&self.heap, Suspension::code(code, env));
-        if let Some(thunk) = Thunk::of(value).filter(|_| !self.is_ahead()) {
+        if let Some(thunk) = Thunk::of(value) {
             thunk.fail(&self.heap, error);
         }
         value

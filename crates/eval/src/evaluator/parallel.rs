@@ -276,7 +276,7 @@ impl Evaluator {
                 hand_on(element, self.call(function, &[element], pos)?)
             });
         }
-        let results = List::mapped(&self.heap, function, list);
+        let results = List::mapped(&self.heap, function.escape(), list);
         let _offer = self.offer(Need::Value, results.iter());
         list.iter().zip(results.iter()).try_for_each(|(element, result)| {
             prepare(element)?;

@@ -47,6 +47,8 @@ const CODE_CHUNK: usize = 64 << 10;
 const LARGEST_IN_HOLES: usize = 32;
 /// Smaller places between objects are left, in words.
 const SMALLEST_HOLE: usize = 4;
+/// Larger objects that were given back are not kept for others of their size: there are few, and they may come last.
+const LARGEST_GIVEN_BACK: usize = 64;
 
 /// How far eras are apart: not near each other, as the addresses that they go with are.
 const ERA: u16 = 0x9e37;
@@ -66,6 +68,11 @@ pub(crate) struct Heap {
     code_end: Cell<usize>,
     handed_out: Cell<usize>,
     era: Cell<u16>,
+    /// For each size the last object of so many words that was given back, or zero. The first word of each leads to the one
+    /// before. In either place is the complement of the address, which is no reference for a collection.
+    given_back: [Cell<usize>; LARGEST_GIVEN_BACK + 1],
+    /// After so many collections it was.
+    given_back_after: Cell<u64>,
 }
 
 /// Where one kind of thing is allocated.
@@ -98,6 +105,8 @@ impl Heap {
             code_end: Cell::new(0),
             handed_out: Cell::new(0),
             era: Cell::new(0),
+            given_back: [const { Cell::new(0) }; LARGEST_GIVEN_BACK + 1],
+            given_back_after: Cell::new(collections()),
         }
     }
 
@@ -126,13 +135,45 @@ impl Heap {
         }
     }
 
-    /// Takes back an object of so many words if nothing was allocated among objects since: what refers to an object is in
-    /// one that came later, but for what whoever calls this has to know of.
+    /// The same as [`Heap::words`], for what is mostly given back: if one of this size was, in its place, with what is in it
+    /// but for the first word.
+    #[inline(always)]
+    pub(crate) fn words_again(&self, count: usize) -> NonNull<u64> {
+        match self.given_back.get(count) {
+            Some(last) if last.get() != 0 && self.given_back_after.get() == collections() => {
+                // SAFETY: whoever gave the object back was the last to know of it, and its first word leads to the next.
+                unsafe {
+                    let object =
+                        NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut::<u64>(!last.get()));
+                    last.set(object.read() as usize);
+                    object
+                }
+            }
+            _ => self.words(count),
+        }
+    }
+
+    /// Takes back an object of so many words of this heap to which nothing refers any more.
     #[inline(always)]
     pub(crate) fn take_back(&self, object: NonNull<u64>, count: usize) {
-        if self.take_back_from(&self.objects, object, count) {
-            self.era.set(self.era.get().wrapping_add(ERA));
+        self.era.set(self.era.get().wrapping_add(ERA));
+        let Some(last) = self.given_back.get(count) else {
+            self.take_back_from(&self.objects, object, count);
+            return;
+        };
+        if self.given_back_after.get() != collections() {
+            self.forget_what_was_given_back();
         }
+        // SAFETY: as the caller vouches.
+        unsafe { object.write(last.get() as u64) };
+        last.set(!object.as_ptr().addr());
+    }
+
+    /// What was given back before a collection was garbage for it like any other.
+    #[cold]
+    fn forget_what_was_given_back(&self) {
+        self.given_back.iter().for_each(|last| last.set(0));
+        self.given_back_after.set(collections());
     }
 
     /// Takes back an object of [`Heap::bytes`], which nobody else has seen, if it came last.
@@ -198,17 +239,11 @@ impl Heap {
             stack::clear_below(CLEARED);
         }
         let bytes = count * 8;
-        let is_large = bytes > GRANULE / 2;
-        let has_no_hole = stream.is_used.get() && stream.takes_holes && count > LARGEST_IN_HOLES;
-        if (is_large || has_no_hole) && std::ptr::eq(stream, &raw const self.objects) {
-            // What comes elsewhere may refer to what came last here, which then can't be taken back.
-            self.words(1);
-        }
-        if is_large {
+        if bytes > GRANULE / 2 {
             self.count(bytes);
             return space().take_large(stream.kind, bytes);
         }
-        if has_no_hole {
+        if stream.is_used.get() && stream.takes_holes && count > LARGEST_IN_HOLES {
             let other = if stream.kind == Kind::Bytes { &self.large_bytes } else { &self.large_objects };
             return self.take(other, count);
         }

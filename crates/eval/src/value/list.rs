@@ -36,6 +36,12 @@ impl List {
         builder.finish()
     }
 
+    /// A list whose slots the caller sets before it is seen by others.
+    #[inline(always)]
+    pub(crate) fn unfilled(heap: &Heap, length: usize) -> List {
+        ListBuilder::unfilled(heap, length, 0)
+    }
+
     /// Where it is, which tells it from other lists.
     pub(crate) fn sighted(self) -> Sighted {
         Sighted::at(self.0.as_ptr().addr())
@@ -96,13 +102,6 @@ impl ListBuilder {
         // SAFETY: a fresh object of at least one word.
         unsafe { object.write(length as u64) };
         List(object)
-    }
-
-    /// The place of the next element, to be filled by the caller.
-    #[inline]
-    pub(crate) fn next_slot(&mut self) -> &'static Slot {
-        self.filled += 1;
-        &self.list.slots()[self.filled - 1]
     }
 
     /// Adds the next element.

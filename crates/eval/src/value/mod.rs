@@ -33,6 +33,7 @@ pub(crate) use shape::Rest;
 pub(crate) use slot::{Slot, State, Suspension, Thunk, Work};
 pub use string::Str;
 
+use crate::evaluator::Env;
 use crate::memory::Heap;
 
 /// A value of the language, possibly not yet evaluated.
@@ -229,12 +230,35 @@ impl Value {
     #[inline(never)]
     fn with_identity(self, heap: &Heap) -> Value {
         match self.view() {
-            View::Lambda(lambda) => Value::new_boxed(heap, BoxKind::Lambda, lambda.to_bits()),
+            View::Lambda(lambda) => {
+                lambda.env().escape();
+                Value::new_boxed(heap, BoxKind::Lambda, lambda.to_bits())
+            }
             View::Builtin(builtin) => Value::new_builtin(heap, builtin),
             View::Partial(partial) => partial.copy(heap).into(),
             View::Float(number) if number.is_nan() => Value::new_float(heap, number),
             _ => self,
         }
+    }
+
+    /// Says that what comes from a frame may get into any object. Thunks and functions may refer to that frame, or to one
+    /// that its caller knows.
+    #[inline(always)]
+    pub(crate) fn escape_from(self, env: Env) -> Value {
+        if matches!(self.tag(), Tag::Thunk | Tag::Lambda) {
+            env.escape();
+        }
+        self
+    }
+
+    /// Says that this evaluated value may get into any object.
+    #[inline(always)]
+    pub(crate) fn escape(self) -> Value {
+        if self.tag() == Tag::Lambda {
+            // SAFETY: the word has the bits of a lambda and a tag.
+            unsafe { Lambda::from_bits(self.0.get()) }.env().escape();
+        }
+        self
     }
 
     /// What a thunk evaluated to, if it was; any other value itself.

@@ -125,6 +125,12 @@ impl Slot {
         self.0.store(value.to_bits(), Ordering::Release);
     }
 
+    /// Makes it one that nothing was put in yet.
+    #[inline(always)]
+    pub(crate) fn unset(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
     /// Makes it a thunk.
     #[inline(always)]
     pub(crate) fn suspend(&self, suspension: Suspension) {
@@ -163,6 +169,21 @@ impl Thunk {
         // SAFETY: a fresh word.
         unsafe { object.write(suspension.0.to_bits()) };
         Value::from_object(object, Tag::Thunk)
+    }
+
+    /// The same where the place is given back.
+    #[inline(always)]
+    pub(crate) fn lent(heap: &Heap, suspension: Suspension) -> Value {
+        let object = heap.words_again(1);
+        // SAFETY: a fresh word.
+        unsafe { object.write(suspension.0.to_bits()) };
+        Value::from_object(object, Tag::Thunk)
+    }
+
+    /// Takes back the place of a thunk that was lent and that nobody has kept.
+    #[inline(always)]
+    pub(crate) fn take_back(self, heap: &Heap) {
+        heap.take_back(NonNull::from(self.0).cast(), 1);
     }
 
     /// The value, if it is computed.
