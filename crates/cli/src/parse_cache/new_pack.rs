@@ -96,19 +96,35 @@ impl Output {
 
     /// Writes what is only in memory by now. From then on it is in memory where it is looked at.
     fn write_out(&mut self) -> io::Result<()> {
-        if self.room.end as u64 > self.limit {
+        self.write(self.room.bytes(self.written, self.room.end))?;
+        self.map()
+    }
+
+    /// Writes a whole piece that is not in memory here.
+    fn write_through(&mut self, piece: &[u8]) -> io::Result<()> {
+        self.write(piece)?;
+        self.room.skip(piece.len())?;
+        self.map()
+    }
+
+    fn map(&mut self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| self.room.map(&file.file))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.written + bytes.len();
+        if written as u64 > self.limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(self.folder.create()?),
         };
-        let bytes = self.room.bytes(self.written, self.room.end);
         // Pieces end where those of the checksum do, but for the last.
         self.sum = checksum(self.sum, bytes.chunks(PIECE));
         bytes.chunks(WRITTEN).try_for_each(|part| file.file.write_all(part))?;
-        self.written = self.room.end;
-        self.room.map(&file.file)
+        self.written = written;
+        Ok(())
     }
 }
 
@@ -119,6 +135,10 @@ impl Put for Output {
         while !bytes.is_empty() {
             let room = PIECE - (self.room.end - self.written);
             let piece = bytes.split_off(..room.min(bytes.len())).unwrap_or_default();
+            if piece.len() == PIECE {
+                self.write_through(piece)?;
+                continue;
+            }
             self.room.append(piece)?;
             if self.room.end - self.written == PIECE {
                 self.write_out()?;
@@ -183,6 +203,17 @@ impl Room {
         Ok(())
     }
 
+    /// Leaves out whole pages, which will be mapped before anyone looks at them.
+    fn skip(&mut self, bytes: usize) -> io::Result<()> {
+        assert!(self.end == self.ready && bytes.is_multiple_of(PAGE));
+        if self.end + bytes > SPACE {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.end += bytes;
+        self.ready = self.end;
+        Ok(())
+    }
+
     /// Puts a file that has all of it in the place of the memory, whole pages of it.
     fn map(&mut self, file: &std::fs::File) -> io::Result<()> {
         let (from, to) = (self.mapped, self.end / PAGE * PAGE);
@@ -196,8 +227,8 @@ impl Room {
         }?;
         let flags = MremapFlags::MAYMOVE;
         // SAFETY: the mapping was just made and nobody else knows of it. The pages whose place it takes are in the reserved
-        // range, and have the same bytes: the file has them since they were written, is of this user alone, and is never
-        // written there again. Threads that look at them meanwhile wait for the system to be done.
+        // range, and have the same bytes or were not in use: the file has them since they were written, is of this user alone,
+        // and is never written there again. Threads that look at them meanwhile wait for the system to be done.
         let moved = unsafe { rustix::mm::mremap_fixed(mapping, size, size, flags, self.place(from)) };
         if moved.is_err() {
             // The place may have nothing in it now. There is not even memory to describe a mapping.
