@@ -71,8 +71,6 @@ pub(crate) struct Heap {
     /// For each size the last object of so many words that was given back, or zero. The first word of each leads to the one
     /// before. In either place is the complement of the address, which is no reference for a collection.
     given_back: [Cell<usize>; LARGEST_GIVEN_BACK + 1],
-    /// After so many collections it was.
-    given_back_after: Cell<u64>,
 }
 
 /// Where one kind of thing is allocated.
@@ -106,7 +104,6 @@ impl Heap {
             handed_out: Cell::new(0),
             era: Cell::new(0),
             given_back: [const { Cell::new(0) }; LARGEST_GIVEN_BACK + 1],
-            given_back_after: Cell::new(collections()),
         }
     }
 
@@ -140,7 +137,7 @@ impl Heap {
     #[inline(always)]
     pub(crate) fn words_again(&self, count: usize) -> NonNull<u64> {
         match self.given_back.get(count) {
-            Some(last) if last.get() != 0 && self.given_back_after.get() == collections() => {
+            Some(last) if last.get() != 0 => {
                 // SAFETY: whoever gave the object back was the last to know of it, and its first word leads to the next.
                 unsafe {
                     let object =
@@ -161,19 +158,9 @@ impl Heap {
             self.take_back_from(&self.objects, object, count);
             return;
         };
-        if self.given_back_after.get() != collections() {
-            self.forget_what_was_given_back();
-        }
         // SAFETY: as the caller vouches.
         unsafe { object.write(last.get() as u64) };
         last.set(!object.as_ptr().addr());
-    }
-
-    /// What was given back before a collection was garbage for it like any other.
-    #[cold]
-    fn forget_what_was_given_back(&self) {
-        self.given_back.iter().for_each(|last| last.set(0));
-        self.given_back_after.set(collections());
     }
 
     /// Takes back an object of [`Heap::bytes`], which nobody else has seen, if it came last.
@@ -270,6 +257,8 @@ impl Heap {
         let leave =
             |heap: &Heap| heap.streams().filter(|stream| stream.kind.is_collected()).for_each(Stream::leave);
         leave(self);
+        // For the collection it is garbage like any other.
+        self.given_back.iter().for_each(|last| last.set(0));
         crate::value::with_flat_forms(leave);
     }
 
