@@ -85,6 +85,7 @@ fn what_is_needed_is_not_freed() {
         }
         after - before
     };
+    two_evaluators_in_one_thread();
     let programs: Vec<String> = PROGRAMS.iter().map(|program| (*program).to_owned()).collect();
     let alone = check(&programs, 512 << 10, 1);
     assert!(alone > 20, "{alone} collections");
@@ -92,6 +93,27 @@ fn what_is_needed_is_not_freed() {
     assert!(together > 5, "{together} collections");
     check(&expressions(), 256 << 10, 1);
     most_of_what_is_over_is_freed();
+}
+
+/// What the first has given back is garbage for a collection of the second as well.
+fn two_evaluators_in_one_thread() {
+    const RECURSES: &str = "let list = builtins.genList (i: i) 15; \
+         make = n: if n == 0 then 0 else builtins.length (list ++ list) + make (n - 1); \
+         sum = n: if n == 0 then 0 else make 99 + sum (n - 1); in sum 100";
+    let collection = Collection { from: 0, stress: Some(4 << 20) };
+    with_big_stack(|| {
+        let host = Arc::new(MemoryHost::with_files([]));
+        let settings = Settings { collection, eval_cores: 1, ..Settings::default() };
+        let [first, second] = [(); 2].map(|()| Evaluator::new(host.clone(), settings.clone()));
+        let value = |ev: &Evaluator, program| {
+            let text = ev.eval_str(program, "/").and_then(|value| ev.print(value, &PrintOptions::default()));
+            String::from_utf8(text.expect("it has a value")).expect("it is a number")
+        };
+        for _ in 0..2 {
+            assert_eq!(value(&first, RECURSES), "297000");
+            assert_eq!(value(&second, PROGRAMS[0]), "1000000");
+        }
+    });
 }
 
 /// Each element of the list needs some megabytes while it is computed, and nothing after.

@@ -13,7 +13,7 @@ use crate::memory::Heap;
 use crate::value::{Slot, Value};
 
 /// Set in the first word of a local frame, above which there may be others that are local.
-const LOCAL: u64 = 1;
+pub(crate) const LOCAL: u64 = 1;
 
 /// A frame, or the empty one outside of everything.
 #[derive(Clone, Copy)]
@@ -151,6 +151,7 @@ impl Env {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::era;
 
     const SIZE: u32 = 2;
 
@@ -165,9 +166,9 @@ mod tests {
         first.set(1, Value::TRUE);
         // Whether it came last or not.
         for _ in 0..2 {
-            let era = heap.era();
+            let before = era();
             first.leave(&heap, SIZE, &Ok(Value::TRUE), Env::ROOT);
-            assert_ne!(heap.era(), era);
+            assert_ne!(era(), before);
             let again = frame(&heap, Env::ROOT);
             assert_eq!(again.to_bits(), first.to_bits());
             again.unset(SIZE);

@@ -27,7 +27,7 @@ use nival_syntax::{Pos, Symbol};
 
 pub use coerce::Coercion;
 pub(crate) use coerce::Text;
-pub(crate) use env::Env;
+pub(crate) use env::{Env, LOCAL};
 pub use expect::describe_type;
 pub use files::is_pseudo_url;
 pub(crate) use force::{place, place_or};

@@ -24,6 +24,7 @@ use super::roots::Memory;
 use super::space::{self, BYTES_A_WORD, GRANULE, Kind, OFFSET_BITS, base, space};
 use super::wipe;
 use super::world::{self, Stack};
+use crate::evaluator::LOCAL;
 use crate::value::{NUMBER_BITS, is_list_or_set};
 
 /// When garbage is collected.
@@ -466,16 +467,18 @@ impl Marker {
         }
     }
 
-    /// Whether an object begins as a frame does: with the address of another, or zero.
+    /// Whether an object begins as a frame does: with the address of another, or zero, and perhaps the mark of local ones.
     #[cold]
     fn is_frame(&self, offset: usize) -> bool {
         // SAFETY: granules that were taken can be read.
         let up = unsafe { std::ptr::with_exposed_provenance::<u64>(base() + offset).read() };
+        let up = up & !LOCAL;
         up == 0 || up >> OFFSET_BITS == self.addresses && up & LOW_BITS == 0
     }
 
     /// Where a value was copied before it was computed and is computed by now, puts the value itself in, so that
-    /// what it was computed in is not kept. A frame begins with another frame's address, and so is never taken for a value.
+    /// what it was computed in is not kept. A frame that a word without a tag leads to has escaped: it begins with another
+    /// frame's address, and so is never taken for a value.
     #[inline(always)]
     fn shorten(&mut self, reference: Reference) -> bool {
         let at = |offset: usize| std::ptr::with_exposed_provenance_mut::<u64>(base() + offset);

@@ -10,6 +10,7 @@
 
 mod closure;
 mod collect;
+mod given_back;
 mod pile;
 mod roots;
 mod sighted;
@@ -27,6 +28,7 @@ use crate::stack;
 pub(crate) use closure::{CLOSURES_FROM, Closure};
 pub use collect::{Collection, Statistics};
 pub(crate) use collect::{collections, configure, statistics};
+pub(crate) use given_back::era;
 pub(crate) use sighted::Sighted;
 use space::{BYTES_A_WORD, GRANULE, Kind, base, space};
 pub use wipe::Wiping;
@@ -47,11 +49,6 @@ const CODE_CHUNK: usize = 64 << 10;
 const LARGEST_IN_HOLES: usize = 32;
 /// Smaller places between objects are left, in words.
 const SMALLEST_HOLE: usize = 4;
-/// Larger objects that were given back are not kept for others of their size: there are few, and they may come last.
-const LARGEST_GIVEN_BACK: usize = 64;
-
-/// How far eras are apart: not near each other, as the addresses that they go with are.
-const ERA: u16 = 0x9e37;
 
 /// Arenas of zeroed words. One thread allocates; any thread may read what was published to it.
 pub(crate) struct Heap {
@@ -67,10 +64,6 @@ pub(crate) struct Heap {
     code_cursor: Cell<usize>,
     code_end: Cell<usize>,
     handed_out: Cell<usize>,
-    era: Cell<u16>,
-    /// For each size the last object of so many words that was given back, or zero. The first word of each leads to the one
-    /// before. In either place is the complement of the address, which is no reference for a collection.
-    given_back: [Cell<usize>; LARGEST_GIVEN_BACK + 1],
 }
 
 /// Where one kind of thing is allocated.
@@ -102,8 +95,6 @@ impl Heap {
             code_cursor: Cell::new(0),
             code_end: Cell::new(0),
             handed_out: Cell::new(0),
-            era: Cell::new(0),
-            given_back: [const { Cell::new(0) }; LARGEST_GIVEN_BACK + 1],
         }
     }
 
@@ -136,31 +127,15 @@ impl Heap {
     /// but for the first word.
     #[inline(always)]
     pub(crate) fn words_again(&self, count: usize) -> NonNull<u64> {
-        match self.given_back.get(count) {
-            Some(last) if last.get() != 0 => {
-                // SAFETY: whoever gave the object back was the last to know of it, and its first word leads to the next.
-                unsafe {
-                    let object =
-                        NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut::<u64>(!last.get()));
-                    last.set(object.read() as usize);
-                    object
-                }
-            }
-            _ => self.words(count),
-        }
+        given_back::take(count).unwrap_or_else(|| self.words(count))
     }
 
-    /// Takes back an object of so many words of this heap to which nothing refers any more.
+    /// Takes back an object of so many words to which nothing refers any more.
     #[inline(always)]
     pub(crate) fn take_back(&self, object: NonNull<u64>, count: usize) {
-        self.era.set(self.era.get().wrapping_add(ERA));
-        let Some(last) = self.given_back.get(count) else {
+        if !given_back::put(object, count) {
             self.take_back_from(&self.objects, object, count);
-            return;
-        };
-        // SAFETY: as the caller vouches.
-        unsafe { object.write(last.get() as u64) };
-        last.set(!object.as_ptr().addr());
+        }
     }
 
     /// Takes back an object of [`Heap::bytes`], which nobody else has seen, if it came last.
@@ -195,12 +170,6 @@ impl Heap {
             self.bytes.cursor.set(end + more * 8);
         }
         fits
-    }
-
-    /// A number that changes whenever something is allocated where something was before, as long as nothing is collected.
-    #[inline(always)]
-    pub(crate) fn era(&self) -> u16 {
-        self.era.get()
     }
 
     #[inline(always)]
@@ -257,8 +226,7 @@ impl Heap {
         let leave =
             |heap: &Heap| heap.streams().filter(|stream| stream.kind.is_collected()).for_each(Stream::leave);
         leave(self);
-        // For the collection it is garbage like any other.
-        self.given_back.iter().for_each(|last| last.set(0));
+        given_back::forget();
         crate::value::with_flat_forms(leave);
     }
 

@@ -19,7 +19,7 @@ use super::{NUMBER_BITS, TAG_BITS, TAG_MASK, Tag, Value};
 use crate::code::Code;
 use crate::error::EvalError;
 use crate::evaluator::Env;
-use crate::memory::{CLOSURES_FROM, Closure, Heap};
+use crate::memory::{CLOSURES_FROM, Closure, Heap, era};
 
 /// A place in an object that holds a value or says how to compute it.
 #[repr(transparent)]
@@ -295,7 +295,7 @@ impl Thunk {
         debug_assert!(value.is_forced());
         // Two places seldom have the same number, also one after the other at one address: one in 65,536.
         let address = std::ptr::from_ref(self.0).addr() >> TAG_BITS;
-        let number = (address ^ address >> NUMBER_BITS) as u16 ^ heap.era();
+        let number = (address ^ address >> NUMBER_BITS) as u16 ^ era();
         let value = value.numbered(heap, number);
         self.0.set(value);
         value
