@@ -114,9 +114,20 @@ struct End {
 /// Room for what is before a text and behind it, and for the bytes that are copied though they are too many.
 const BESIDE: usize = 2 * WIDTH;
 
+/// From this length on, texts get room for an escape at each byte: pages that nobody writes to cost nothing.
+const LONG: usize = 64 << 10;
+
+/// How much room a text gets for its escapes, beside what it takes without.
+pub(crate) const fn spare_for(length: usize) -> usize {
+    if length < LONG { WIDTH + length / 8 } else { length }
+}
+
 impl End {
     fn of(out: &mut Vec<u8>, rest: usize) -> End {
-        let spare = WIDTH + rest / 8;
+        if rest >= LONG {
+            make_long_room(out, rest + spare_for(rest) + BESIDE);
+        }
+        let spare = spare_for(rest);
         out.reserve(rest + spare + BESIDE);
         End { at: out.spare_capacity_mut().as_mut_ptr().cast(), spare, beyond_ascii: 0 }
     }
@@ -188,6 +199,17 @@ impl End {
     }
 }
 
+#[cold]
+#[inline(never)]
+fn make_long_room(out: &mut Vec<u8>, room: usize) {
+    if out.capacity() - out.len() < room {
+        // An allocator that makes room would also copy what is not written yet.
+        let mut larger = Vec::with_capacity(out.len() + room);
+        larger.extend_from_slice(out);
+        *out = larger;
+    }
+}
+
 /// Where an escape has its length.
 const LENGTH: usize = size_of::<Escape>() - 1;
 
@@ -249,6 +271,18 @@ mod tests {
                     expected.extend(b"\")");
                     assert_eq!(appended, expected);
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn long_texts_have_room_for_their_escapes() {
+        let escapes = Escapes::none().with(b'"', b"\\\"").with(7, b"\\u0007");
+        for (byte, instead) in [(b'"', &b"\\\""[..]), (7, b"\\u0007")] {
+            for length in [LONG - 1, LONG, 3 * LONG + 5] {
+                let mut appended = b"before".to_vec();
+                escapes.append_between(&mut appended, escape(b"("), &vec![byte; length], escape(b")"));
+                assert_eq!(appended, [b"before(", &*instead.repeat(length), b")"].concat());
             }
         }
     }

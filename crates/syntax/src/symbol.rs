@@ -627,8 +627,14 @@ impl Table {
 }
 
 fn places_for(count: usize) -> *mut Box<[AtomicU64]> {
+    const PAGE: usize = 4096;
     // SAFETY: zero is a value of these numbers.
-    Box::leak(Box::new(unsafe { Box::new_zeroed_slice(count).assume_init() }))
+    let places: Box<[AtomicU64]> = unsafe { Box::new_zeroed_slice(count).assume_init() };
+    // What comes next reads each place before it writes there, which would be two page faults for each page.
+    for place in places.iter().step_by(PAGE / size_of::<AtomicU64>()) {
+        place.store(0, Ordering::Relaxed);
+    }
+    Box::leak(Box::new(places))
 }
 
 /// Only one thread at a time writes to an array.

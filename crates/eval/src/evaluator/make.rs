@@ -10,6 +10,11 @@ use crate::value::{
     Attr, Attrs, AttrsBuilder, Builtin, List, ListBuilder, Partial, Str, Suspension, Thunk, Value,
 };
 
+/// A page of the strings that names are. Few names are needed as strings, but those have much in common: they come from
+/// the same files.
+pub(super) type NameStrings = Box<[Option<Value>; CHUNK]>;
+const CHUNK: usize = 512;
+
 impl Evaluator {
     /// An integer.
     pub fn int(&self, value: i64) -> Value {
@@ -109,10 +114,12 @@ impl Evaluator {
     /// A name as a string: one string for each name.
     pub fn name_string(&self, name: Symbol) -> Value {
         let index = name.id() as usize;
-        let mut strings = self.name_strings.borrow_mut();
-        if strings.len() <= index {
-            strings.resize((index + 1).next_power_of_two(), None);
+        let mut chunks = self.name_strings.borrow_mut();
+        let (chunk, index) = (index / CHUNK, index % CHUNK);
+        if chunks.len() <= chunk {
+            chunks.resize_with(chunk + 1, || None);
         }
+        let strings = chunks[chunk].get_or_insert_with(|| Box::new([None; CHUNK]));
         *strings[index].get_or_insert_with(|| self.string(name.as_bytes()))
     }
 

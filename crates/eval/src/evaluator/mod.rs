@@ -45,7 +45,7 @@ use crate::error::{FrameText, Result};
 use crate::host::Host;
 use crate::memory::{self, Heap};
 use crate::stack;
-use crate::value::{Str, Thunk, Value};
+use crate::value::{Str, Thunk};
 use crate::watch::Watch;
 
 /// How many evaluators there can be at a time.
@@ -56,7 +56,7 @@ pub struct Evaluator {
     pub(crate) heap: Heap,
     pub(crate) resolver_room: ResolverRoom,
     /// The strings of names, by symbol number.
-    name_strings: RefCell<Vec<Option<Value>>>,
+    name_strings: RefCell<Vec<Option<make::NameStrings>>>,
     names: Box<names::Names>,
     name_lists: Box<names::NameLists>,
     compared: Box<equality::ComparedSets>,

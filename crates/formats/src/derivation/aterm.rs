@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     content_address::{ContentAddress, ContentAddressMethod},
-    escape::{Escape, Escapes, escape},
+    escape::{Escape, Escapes, escape, spare_for},
     hash::{Hash, HashAlgo},
     store_path::{StoreDir, StorePath, name_bytes},
 };
@@ -128,7 +128,7 @@ impl Draft<'_> {
             DraftAttrs::Json(text) => (reserved, text.as_bytes(), false),
             DraftAttrs::Escaped(text) => (reserved, text, true),
         });
-        out.reserve(512 + size + size / 16 + structured.map_or(0, |(_, attrs, _)| attrs.len() * 5 / 4));
+        out.reserve(512 + size + spare_for(size) + structured.map_or(0, |(_, attrs, _)| attrs.len() * 5 / 4));
         let mut out = Printer(out);
         out.raw(",");
         out.all(&self.input_sources, |out, path| out.path(store, path));
@@ -157,25 +157,15 @@ impl Draft<'_> {
         Ok(blanks)
     }
 
-    /// Adds what was printed behind the input derivations to `out`, with the blanks filled by the paths of the outputs, as
-    /// far as these are known by now.
-    pub(super) fn print_filled(
-        &self,
-        store: &StoreDir,
-        text: &[u8],
-        rest: usize,
-        blanks: &Blanks,
-        out: &mut Vec<u8>,
-    ) {
-        let mut start = rest;
-        for (at, output) in blanks {
-            out.extend_from_slice(&text[start..*at]);
+    /// Prints the paths of the outputs that blanks stand for, as far as these are known by now, and tells where each ends.
+    pub(super) fn print_fillings(&self, store: &StoreDir, blanks: &Blanks, out: &mut Vec<u8>) -> Vec<usize> {
+        let print = |(_, output): &(usize, usize)| {
             if let Some(path) = &self.outputs[*output].path {
                 Printer(out).bare_path(store, path);
             }
-            start = *at;
-        }
-        out.extend_from_slice(&text[start..]);
+            out.len()
+        };
+        blanks.iter().map(print).collect()
     }
 }
 

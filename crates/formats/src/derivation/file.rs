@@ -9,7 +9,7 @@ use super::{
     modulo::{hash_missing_inputs, is_floating},
 };
 use crate::{
-    hash::{Hash, sha256_of_both},
+    hash::{Hash, sha256_of, sha256_of_both},
     store_path::{StoreDir, StorePath},
 };
 
@@ -29,11 +29,13 @@ pub struct DerivationFile {
 }
 
 /// The `.drv` file of a draft, which tells what a store registers of it.
+///
+/// It is in the pieces that were hashed: many stores have the file already, or keep none.
 pub struct DraftFile<'a, 'd> {
     /// Where it is in the store.
     pub path: StorePath,
-    contents: Vec<u8>,
     hash: Hash,
+    text: FileText,
     draft: &'a Draft<'d>,
 }
 
@@ -45,11 +47,44 @@ impl DraftFile<'_, '_> {
 
     /// The file by itself.
     pub fn on_its_own(self) -> DerivationFile {
-        let Self { path, contents, hash, draft } = self;
-        let references = draft.references().cloned().collect();
-        let outputs = draft.outputs.iter();
-        let outputs = outputs.filter_map(|output| Some((output.name.into(), output.path.clone()?))).collect();
-        DerivationFile { path, contents, hash, references, outputs }
+        let Self { path, hash, text, draft } = self;
+        draft.file(path, text.pieces(text.shown_inputs()).concat(), hash)
+    }
+}
+
+/// The text of a `.drv` file, most of which is what was prepared.
+struct FileText {
+    prepared: PreparedDraft,
+    /// The outputs, the inputs, and what fills the blanks.
+    printed: Vec<u8>,
+    end_of_outputs: usize,
+    end_of_inputs: usize,
+    /// Where each filling ends.
+    fillings: Vec<usize>,
+}
+
+impl FileText {
+    fn shown_inputs(&self) -> &[u8] {
+        &self.printed[self.end_of_outputs..self.end_of_inputs]
+    }
+
+    /// The inputs by their hashes: what derivations further down see.
+    fn hashed_inputs(&self) -> &[u8] {
+        &self.prepared.text[self.prepared.inputs..self.prepared.rest]
+    }
+
+    /// The text with these inputs.
+    fn pieces<'a>(&'a self, inputs: &'a [u8]) -> Vec<&'a [u8]> {
+        let PreparedDraft { text, rest, blanks, .. } = &self.prepared;
+        let mut pieces = Vec::with_capacity(3 + 2 * blanks.len());
+        pieces.extend([&self.printed[..self.end_of_outputs], inputs]);
+        let (mut start, mut filling) = (*rest, self.end_of_inputs);
+        for ((at, _), end) in blanks.iter().zip(&self.fillings) {
+            pieces.extend([&text[start..*at], &self.printed[filling..*end]]);
+            (start, filling) = (*at, *end);
+        }
+        pieces.push(&text[start..]);
+        pieces
     }
 }
 
@@ -100,19 +135,20 @@ impl Derivation {
         let draft = self.draft(store)?;
         let contents = draft.print(store)?;
         let hash = Hash::sha256(&contents);
-        Ok(draft.file_of(store, contents, hash)?.on_its_own())
+        Ok(draft.file(draft.file_path(store, &hash)?, contents, hash))
     }
 }
 
 impl<'d> Draft<'d> {
-    fn file_of(
-        &self,
-        store: &StoreDir,
-        contents: Vec<u8>,
-        hash: Hash,
-    ) -> Result<DraftFile<'_, 'd>, DerivationError> {
-        let path = store.path_of_text(&[self.name, ".drv"].concat(), &hash, self.references())?;
-        Ok(DraftFile { path, contents, hash, draft: self })
+    fn file_path(&self, store: &StoreDir, hash: &Hash) -> Result<StorePath, DerivationError> {
+        Ok(store.path_of_text(&[self.name, ".drv"].concat(), hash, self.references())?)
+    }
+
+    fn file(&self, path: StorePath, contents: Vec<u8>, hash: Hash) -> DerivationFile {
+        let references = self.references().cloned().collect();
+        let outputs = self.outputs.iter();
+        let outputs = outputs.filter_map(|output| Some((output.name.into(), output.path.clone()?))).collect();
+        DerivationFile { path, contents, hash, references, outputs }
     }
 
     /// Input sources and input derivations, sorted.
@@ -191,30 +227,29 @@ impl<'d> Draft<'d> {
         prepared: PreparedDraft,
         memo: &HashModuloMemo,
     ) -> Result<DraftFile<'_, 'd>, DerivationError> {
-        let PreparedDraft { kind, text, inputs, rest, blanks, .. } = &prepared;
         if let Some(hash) = prepared.masked {
             self.set_output_paths(store, &hash)?;
         }
-        let paths = self.input_derivations.len() + self.outputs.len();
-        let mut contents = Vec::with_capacity(512 + paths * 100 + text.len() - inputs);
-        self.print_outputs(store, Outputs::Shown, &mut contents);
-        let end_of_outputs = contents.len();
-        self.print_inputs(store, &mut contents);
-        let start_of_rest = contents.len();
-        self.print_filled(store, text, *rest, blanks, &mut contents);
+        let kind = prepared.kind;
+        let is_deferred = is_floating(kind) || prepared.has_deferred_input;
+        let paths = self.input_derivations.len() + self.outputs.len() + prepared.blanks.len();
+        let mut printed = Vec::with_capacity(512 + paths * 100);
+        self.print_outputs(store, Outputs::Shown, &mut printed);
+        let end_of_outputs = printed.len();
+        self.print_inputs(store, &mut printed);
+        let end_of_inputs = printed.len();
+        let fillings = self.print_fillings(store, &prepared.blanks, &mut printed);
+        let text = FileText { prepared, printed, end_of_outputs, end_of_inputs, fillings };
 
-        let (file_hash, hash) = match self.fixed_hash(store, *kind) {
-            Some(hash) => (Hash::sha256(&contents), hash),
-            None if *kind == DerivationKind::Fixed => return Err(DerivationError::FixedOutputName),
-            None => {
-                let (outputs, rest) = (&contents[..end_of_outputs], &contents[start_of_rest..]);
-                sha256_of_both(&[&contents], &[outputs, &text[*inputs..prepared.rest], rest])
-            }
+        let pieces = text.pieces(text.shown_inputs());
+        let (file_hash, hash) = match self.fixed_hash(store, kind) {
+            Some(hash) => (sha256_of(&pieces), hash),
+            None if kind == DerivationKind::Fixed => return Err(DerivationError::FixedOutputName),
+            None => sha256_of_both(&pieces, &text.pieces(text.hashed_inputs())),
         };
-        let is_deferred = is_floating(*kind) || prepared.has_deferred_input;
-        let file = self.file_of(store, contents, file_hash)?;
-        memo.insert(file.path.clone(), HashModulo { hash, is_deferred, outputs: self.output_names() });
-        Ok(file)
+        let path = self.file_path(store, &file_hash)?;
+        memo.insert(path.clone(), HashModulo { hash, is_deferred, outputs: self.output_names() });
+        Ok(DraftFile { path, hash: file_hash, text, draft: self })
     }
 
     fn set_output_paths(&mut self, store: &StoreDir, hash: &Hash) -> Result<(), DerivationError> {

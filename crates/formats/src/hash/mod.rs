@@ -11,7 +11,7 @@ use sha2::Digest as _;
 
 use crate::nix32;
 
-pub(crate) use pair::sha256_of_both;
+pub(crate) use pair::{sha256_of, sha256_of_both};
 
 /// A hash algorithm that Nix knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -15,7 +15,7 @@ pub(crate) fn sha256_of_both(left: &[&[u8]], right: &[&[u8]]) -> (Hash, Hash) {
 }
 
 /// The SHA-256 of a text in parts that follow each other.
-fn sha256_of(parts: &[&[u8]]) -> Hash {
+pub(crate) fn sha256_of(parts: &[&[u8]]) -> Hash {
     let mut hasher = Hasher::new(HashAlgo::Sha256);
     for part in parts {
         hasher.update(part);
