@@ -3,8 +3,8 @@
 //! Packs are below `$XDG_CACHE_HOME/nival/parse`, in a folder for each build of the program, and mapped whole when the
 //! first file is asked for. What is kept of a path counts as long as its stamp holds: the fingerprint of the file or
 //! folder, or that of the store path it is in, or else the hash of its contents. A process that meets new files
-//! writes one more pack, and uses what is in it as if it had found it. As with the evaluation cache, nothing of it is ever a reason to fail: what cannot be
-//! read is a miss, what cannot be written is left out.
+//! writes one more pack, and uses what is in it as if it had found it. As with the evaluation cache, nothing of it is
+//! ever a reason to fail: what cannot be read is a miss, what cannot be written is left out.
 
 mod file_systems;
 mod listing;

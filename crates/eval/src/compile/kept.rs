@@ -95,13 +95,9 @@ impl Unit {
         ev.note_loaded(tree);
         let tree = KeptTree::open_new(tree)?;
         let symbols = resolve::keep(ev, &mut ast.symbols().to_vec());
-        let unit = Unit {
-            source,
-            ast: tree.ast(source, symbols)?,
-            resolved: Resolved::take(&tree, room.globals())?,
-            scope: Scope::default(),
-        };
+        let ast = tree.ast(source, symbols)?;
+        let resolved = Resolved::take(&tree, room.globals())?;
         tree.forget_text(source, ReadText(text));
-        Some(Box::leak(Box::new(unit)))
+        Some(Unit::new(source, ast, resolved, &Scope::default()))
     }
 }

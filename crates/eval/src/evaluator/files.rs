@@ -58,19 +58,19 @@ impl Evaluator {
 
     /// Evaluates an expression from wherever.
     pub fn eval_text(&self, origin: Origin, text: Vec<u8>, base: &str) -> Result<Value> {
-        let unit = self.parse(origin, text, base, &Scope::default())?;
+        let unit = self.parse(origin, text, base, &Scope::default(), None)?;
         unit.run(self, Env::ROOT)
     }
 
     /// Parses an expression that is evaluated when its value is asked for, as those of `--arg` are.
     pub fn eval_text_lazily(&self, origin: Origin, text: Vec<u8>, base: &str) -> Result<Value> {
-        let unit = self.parse(origin, text, base, &Scope::default())?;
+        let unit = self.parse(origin, text, base, &Scope::default(), None)?;
         Ok(self.native_thunk(TextValue(unit)))
     }
 
     /// Parses a text without evaluating it, and shows how it was understood, as `nix-instantiate --parse` does.
     pub fn show_parsed(&self, origin: Origin, text: Vec<u8>, base: &str) -> Result<Vec<u8>> {
-        Ok(print::print(&self.parse(origin, text, base, &Scope::default())?.ast))
+        Ok(print::print(&self.parse(origin, text, base, &Scope::default(), None)?.ast))
     }
 
     /// As [`Evaluator::show_parsed`], for a file.
@@ -78,15 +78,17 @@ impl Evaluator {
         Ok(print::print(&self.parse_import(path, &Scope::default())?.ast))
     }
 
+    /// Parses a text, of a file at a path if its tree may be kept.
     pub(crate) fn parse(
         &self,
         origin: Origin,
         text: Vec<u8>,
         base: &str,
         scope: &Scope,
+        path: Option<&Path>,
     ) -> Result<&'static Unit> {
         let source = Source::add(origin, text).map_err(|error| EvalError::other(error.to_string()))?;
-        Unit::parse(self, source, base, scope, None)
+        Unit::parse(self, source, base, scope, path)
     }
 
     /// Forgets what was read, so that changed files are read again.
@@ -154,7 +156,7 @@ impl Evaluator {
         let base = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
         let origin = self.origin(path);
         let Some(Found { here, contents }) = found else {
-            return self.parse(origin, self.read_file(path)?, &base, scope);
+            return self.parse(origin, self.read_file(path)?, &base, scope, None);
         };
         let here = here.as_deref().unwrap_or(path);
         let text = match contents {
@@ -175,9 +177,8 @@ impl Evaluator {
         if is_large {
             self.host().put_away();
         }
-        let source = Source::add(origin, text).map_err(|error| EvalError::other(error.to_string()))?;
         let is_kept = self.host().keeps_trees() && scope.keeps(self);
-        let unit = Unit::parse(self, source, &base, scope, is_kept.then_some(here))?;
+        let unit = self.parse(origin, text, &base, scope, is_kept.then_some(here))?;
         if is_large {
             self.host().give_back();
         }

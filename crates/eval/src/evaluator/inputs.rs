@@ -115,7 +115,7 @@ impl Evaluator {
         if !self.settings().shows_sources {
             let text = self.read_file(path)?;
             let base = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
-            self.parse(origin_in(path, &shown, inside), text, &base, &Scope::default())?;
+            self.parse(origin_in(path, &shown, inside), text, &base, &Scope::default(), None)?;
         }
         Ok(())
     }
