@@ -105,6 +105,7 @@ pub struct KeptParts<'a> {
     parts: Vec<&'a [u8]>,
     tables: usize,
     bytes: usize,
+    sum: Checksum,
 }
 
 impl<'a> KeptParts<'a> {
@@ -119,7 +120,9 @@ impl<'a> KeptParts<'a> {
             lengths: [0; TABLES],
             rest: [0; PADDING],
         };
-        let mut parts = KeptParts { head, parts: vec![&[]], tables: 0, bytes: 0 };
+        let mut room = Vec::with_capacity(1 + 2 * TABLES);
+        room.push(&[][..]);
+        let mut parts = KeptParts { head, parts: room, tables: 0, bytes: 0, sum: Checksum::of(0) };
         parts.add(&names.lengths);
         parts.add(&names.short);
         parts.add(&names.long);
@@ -137,7 +140,7 @@ impl<'a> KeptParts<'a> {
         self.tables += 1;
         self.bytes += bytes.len();
         if self.bytes <= SUMMED {
-            self.head.sum = checksum(bytes, self.head.sum);
+            self.sum.add(bytes);
         }
         if !bytes.is_empty() {
             self.parts.push(bytes);
@@ -153,7 +156,7 @@ impl<'a> KeptParts<'a> {
         while self.tables < TABLES {
             self.add::<u8>(&[]);
         }
-        self.head.sum = if self.bytes <= SUMMED { self.head.sum_with_head(self.head.sum) } else { 0 };
+        self.head.sum = if self.bytes <= SUMMED { self.head.sum_with_head(self.sum) } else { 0 };
         let mut parts = self.parts;
         parts[0] = bytes_of(std::slice::from_ref(&self.head));
         to(&parts)
@@ -167,13 +170,24 @@ pub struct KeptTree {
     starts: [usize; TABLES],
 }
 
+/// A tree whose tables are where it says.
+struct Found {
+    tree: KeptTree,
+    /// How many bytes the tables have, without what is between them.
+    total: usize,
+    /// Where the last one ends.
+    end: usize,
+}
+
 impl KeptTree {
     /// The tree that some bytes are, if they are one.
     pub fn open(bytes: &'static [u8]) -> Option<KeptTree> {
-        let (tree, total) = KeptTree::find_tables(bytes)?;
+        let Found { tree, total, end } = KeptTree::find_tables(bytes)?;
         if total <= SUMMED {
-            let all = (0..TABLES).try_fold(0, |all, table| Some(checksum(tree.table_bytes(table)?, all)))?;
-            if tree.head.sum_with_head(all) != tree.head.sum {
+            // The tables as they lie there, with what is between them.
+            let mut sum = Checksum::of(0);
+            sum.add(bytes.get(size_of::<Head>()..end)?);
+            if tree.head.sum_with_head(sum) != tree.head.sum {
                 return None;
             }
         }
@@ -182,11 +196,10 @@ impl KeptTree {
 
     /// The same of bytes that this process has just put there.
     pub fn open_new(bytes: &'static [u8]) -> Option<KeptTree> {
-        Some(KeptTree::find_tables(bytes)?.0)
+        Some(KeptTree::find_tables(bytes)?.tree)
     }
 
-    /// The tree, and how many bytes its tables have.
-    fn find_tables(bytes: &'static [u8]) -> Option<(KeptTree, usize)> {
+    fn find_tables(bytes: &'static [u8]) -> Option<Found> {
         let head = slice_of::<Head>(bytes.get(..size_of::<Head>())?)?.first()?;
         if head.magic != MAGIC {
             return None;
@@ -203,7 +216,7 @@ impl KeptTree {
         if at > bytes.len() {
             return None;
         }
-        Some((KeptTree { head, bytes, starts }, total))
+        Some(Found { tree: KeptTree { head, bytes, starts }, total, end: at })
     }
 
     /// How many brackets stand inside each other in its text.
@@ -268,38 +281,67 @@ impl KeptTree {
 }
 
 impl Head {
-    fn sum_with_head(&self, sum: u64) -> u64 {
+    fn sum_with_head(&self, sum: Checksum) -> u64 {
         let numbers = [self.root, self.text, self.depth].map(u64::from);
-        numbers.into_iter().chain(self.lengths).fold(sum, |sum, number| mix(sum ^ K0, number ^ K1))
+        let numbers = numbers.into_iter().chain(self.lengths);
+        numbers.fold(sum.finish(), |sum, number| mix(sum ^ K0, number ^ K1))
     }
 }
 
 /// A quick checksum of bytes, begun with one of those before: it tells of damage, not of intent.
 pub fn checksum(bytes: &[u8], before: u64) -> u64 {
+    let mut sum = Checksum::of(before);
+    sum.add(bytes);
+    mix(sum.finish() ^ K1, bytes.len() as u64 ^ K0)
+}
+
+/// Such a checksum of bytes that come one after the other.
+struct Checksum([u64; Checksum::LANES]);
+
+impl Checksum {
     const LANES: usize = 4;
     const AHEAD: usize = 1024;
     // Nothing that is multiplied may be zero, but by chance: what came before would be lost.
     const START: u64 = 0xe703_7ed1_a0b4_28db;
-    if bytes.is_empty() {
-        return mix(before ^ K1, START);
+
+    fn of(before: u64) -> Checksum {
+        Checksum([before, Checksum::START, Checksum::START ^ K0, Checksum::START ^ K1])
     }
-    let mut lanes = [before, START, START ^ K0, START ^ K1];
-    let mut add = |block: &[u8; LANES * 16]| {
-        prefetch(block.as_ptr().addr() + AHEAD);
-        let (words, _) = block.as_chunks::<8>();
-        for (lane, pair) in lanes.iter_mut().zip(words.as_chunks::<2>().0) {
-            let [low, high] = pair.map(u64::from_ne_bytes);
-            *lane = mix(*lane ^ low, high ^ K0);
+
+    /// Adds bytes, filled up with zeros as tables are.
+    fn add(&mut self, bytes: &[u8]) {
+        let mut lanes = self.0;
+        let (blocks, rest) = bytes.as_chunks::<{ Checksum::LANES * ALIGNMENT }>();
+        for block in blocks {
+            prefetch(block.as_ptr().addr() + Checksum::AHEAD);
+            for (lane, unit) in lanes.iter_mut().zip(block.as_chunks().0) {
+                *lane = Checksum::mixed(*lane, unit);
+            }
         }
-    };
-    let (blocks, rest) = bytes.as_chunks();
-    blocks.iter().for_each(&mut add);
-    if !rest.is_empty() {
-        let mut last = [0; LANES * 16];
-        last[..rest.len()].copy_from_slice(rest);
-        add(&last);
+        let mut add_unit = |unit: &[u8; ALIGNMENT]| {
+            lanes[0] = Checksum::mixed(lanes[0], unit);
+            // Whatever the parts are in which they come, bytes of one place are in one lane.
+            lanes.rotate_left(1);
+        };
+        let (units, rest) = rest.as_chunks();
+        units.iter().for_each(&mut add_unit);
+        if !rest.is_empty() {
+            let mut last = [0; ALIGNMENT];
+            last[..rest.len()].copy_from_slice(rest);
+            add_unit(&last);
+        }
+        self.0 = lanes;
     }
-    lanes.into_iter().fold(bytes.len() as u64, |sum, lane| mix(sum ^ K1, lane ^ K0))
+
+    #[inline]
+    fn mixed(lane: u64, unit: &[u8; ALIGNMENT]) -> u64 {
+        let unit = u128::from_ne_bytes(*unit);
+        mix(lane ^ unit as u64, (unit >> 64) as u64 ^ K0)
+    }
+
+    fn finish(self) -> u64 {
+        self.0.into_iter().fold(Checksum::START, |sum, lane| mix(sum ^ K1, lane ^ K0))
+    }
 }
 
 fn bytes_of<T: Plain>(entries: &[T]) -> &[u8] {
