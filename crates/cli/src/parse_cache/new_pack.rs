@@ -1,10 +1,12 @@
 //! The pack that a process makes. What it keeps is used where it lies in the pack, in an address range that is
 //! reserved for all of it: first as memory, and once it was written to the file as a mapping of that, which takes no
-//! memory where nobody looks.
+//! memory where nobody looks. The memory is then used for what comes next.
 
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 
-use rustix::mm::{Advice, MapFlags, MprotectFlags, MremapFlags, ProtFlags};
+use rustix::fs::MemfdFlags;
+use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags};
 
 use super::pack::{Entry, Growing, PIECE, Pack, Put, checksum};
 use super::packs::{Folder, LARGEST_PACK, NewFile};
@@ -12,7 +14,7 @@ use super::packs::{Folder, LARGEST_PACK, NewFile};
 /// So much is written with one call. Systems keep together what was written together, and where a part of it is looked at
 /// map all of it.
 const WRITTEN: usize = 64 << 10;
-/// So much is made ready to be filled at a time.
+/// So much is made ready to be filled at a time, of the first piece.
 const STEP: usize = 256 << 10;
 /// No system that this runs on has larger pages.
 const PAGE: usize = 64 << 10;
@@ -90,6 +92,9 @@ impl Output {
     fn new(folder: &Folder) -> io::Result<Self> {
         // To write beyond it would end the process.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current.unwrap_or(u64::MAX);
+        if limit < PIECE as u64 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let (folder, room) = (folder.clone(), Room::reserve()?);
         Ok(Self { folder, file: None, room, written: 0, sum: 0, limit })
     }
@@ -156,6 +161,9 @@ impl Put for Output {
 /// Addresses for all of a pack, which stay until the process ends. Up to `mapped` they are those of its file, up to
 /// `ready` memory of which the first part is filled, and those beyond can't be used yet.
 struct Room {
+    /// A piece of memory, which is what each piece of the addresses is at first: pages that are used again need not be
+    /// found and cleared by the system for each.
+    memory: OwnedFd,
     start: usize,
     mapped: usize,
     end: usize,
@@ -164,11 +172,13 @@ struct Room {
 
 impl Room {
     fn reserve() -> io::Result<Self> {
+        let memory = rustix::fs::memfd_create("pack", MemfdFlags::CLOEXEC)?;
+        rustix::fs::ftruncate(&memory, PIECE as u64)?;
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new anonymous mapping, which is never undone.
         let start =
             unsafe { rustix::mm::mmap_anonymous(std::ptr::null_mut(), SPACE, ProtFlags::empty(), flags) }?;
-        Ok(Self { start: start.expose_provenance(), mapped: 0, end: 0, ready: 0 })
+        Ok(Self { memory, start: start.expose_provenance(), mapped: 0, end: 0, ready: 0 })
     }
 
     fn place<T>(&self, offset: usize) -> *mut T {
@@ -185,21 +195,30 @@ impl Room {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.end + bytes.len();
         if end > self.ready {
-            let ready = end.next_multiple_of(STEP);
+            let ready = end.next_multiple_of(if self.ready < PIECE { STEP } else { PIECE });
             if ready > SPACE {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
-            let (place, more) = (self.place(self.ready), ready - self.ready);
-            let access = MprotectFlags::READ | MprotectFlags::WRITE;
-            // SAFETY: the pages are in the reserved range and were not in use.
-            unsafe { rustix::mm::mprotect(place, more, access) }?;
-            // SAFETY: the same pages. Systems that don't know the advice refuse it, and pages come as they are touched.
-            let _ = unsafe { rustix::mm::madvise(place, more, Advice::LinuxPopulateWrite) };
-            self.ready = ready;
+            self.prepare(ready)?;
         }
         // SAFETY: behind the end nobody has a reference yet, and so many bytes are ready there.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.place(self.end), bytes.len()) };
         self.end = end;
+        Ok(())
+    }
+
+    /// Makes memory of the addresses up to one that is in the same piece, or at its end.
+    fn prepare(&mut self, ready: usize) -> io::Result<()> {
+        let offset = self.ready % PIECE;
+        // What had the same place in the piece before is in the file, of which it is a mapping by now.
+        assert!(offset + ready - self.ready <= PIECE && ready <= self.mapped + PIECE);
+        let (place, more) = (self.place(self.ready), ready - self.ready);
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        let flags = MapFlags::SHARED | MapFlags::FIXED | MapFlags::POPULATE;
+        // SAFETY: the pages are in the reserved range and were not in use. The memory has that many bytes there, and nobody
+        // else has any of them, see above.
+        unsafe { rustix::mm::mmap(place, more, access, flags, &self.memory, offset as u64) }?;
+        self.ready = ready;
         Ok(())
     }
 
