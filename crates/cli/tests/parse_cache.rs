@@ -465,6 +465,30 @@ fn beside_the_evaluation_cache() {
     }
 }
 
+/// Packs have no hashes of what is in store paths. The evaluation cache wants them of files that it takes for others: those
+/// of a store that are called by where it really is.
+#[test]
+fn a_store_path_by_where_it_is() {
+    let stage = Stage::new(&SETTINGS);
+    stage.write("main.nix", "\"${./s}\"");
+    stage.write("s/a.nix", "import ./b.nix");
+    stage.write("s/b.nix", "1");
+    let words = ["nix-instantiate", "--eval", "--strict", "--read-write-mode", "main.nix"];
+    let copied = stage.run(&words).out;
+    let source = format!("root{}", copied.trim().trim_matches('"'));
+    stage.write("main.nix", &format!("[ (import ./{source}/a.nix) (builtins.readDir ./{source}) ]"));
+    let expected = "[ 1 { \"a.nix\" = \"regular\"; \"b.nix\" = \"regular\"; } ]\n";
+    assert_eq!(stage.settled(), expected);
+    let packs = stage.packs();
+    for _ in 0..2 {
+        let mut command = stage.command(&words);
+        command.env_remove("NIX_CONFIG");
+        assert_eq!(Stage::say(&mut command).out, expected);
+        assert_eq!(fs::read_dir(stage.path("cache/nival/eval")).map_or(0, Iterator::count), 1);
+        assert_eq!(stage.packs(), packs, "trees are used without a hash");
+    }
+}
+
 #[test]
 fn damaged_packs() {
     let stage = Stage::new(&SETTINGS);

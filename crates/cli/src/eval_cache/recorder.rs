@@ -18,7 +18,7 @@ use rustix::fs::Stat;
 
 use super::entry::{Entry, Said};
 use super::inputs::{Inputs, Kind, Seen, Stamp, is_executable};
-use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, is_below, reliable};
+use crate::fingerprint::{self, Fingerprint, Hash, hash, hash_listing, is_below, reliable};
 use crate::host::WorldHost;
 use crate::lock::lock;
 use crate::parse_cache::{Listed, Tree};
@@ -327,7 +327,13 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => {
                 let Tree { bytes, fingerprint, hash } = self.inner.0.parse_cache()?.tree(path, &real)?;
-                self.see_stamp(real, Some(Kind::Regular), Stamp { fingerprint, hash: Some(hash) });
+                let hash = match hash {
+                    Some(hash) => hash,
+                    // A file of the store by where that really is.
+                    None => fingerprint::hash(&reading::read_plain(&real)?.0),
+                };
+                let stamp = Stamp { fingerprint, hash: Some(hash) };
+                self.see_stamp(real, Some(Kind::Regular), stamp);
                 Some(bytes)
             }
         }

@@ -30,7 +30,7 @@ use crate::lock::lock;
 use crate::reading;
 use file_systems::{FileSystems, Telling};
 use new_pack::NewPack;
-use pack::{Entry, Kept, Kind, Proof, Stamp};
+use pack::{Entry, Kept, Kind, PathHash, Proof, Stamp};
 use packs::{Folder, LARGEST_PACK, Mapped};
 
 /// The time of last change that all files of valid store paths have (C++ Nix, `mtimeStore`).
@@ -44,8 +44,8 @@ pub(crate) struct ParseCache {
     counts: bool,
     store: Option<Store>,
     file_systems: FileSystems,
-    /// Files that were read and may be kept.
-    read: Mutex<HashMap<PathBuf, Stamp>>,
+    /// Files that were read and may be kept, by path.
+    read: Mutex<HashMap<Box<[u8]>, Stamp, PathHash>>,
     new: Mutex<NewPack>,
     new_bytes: AtomicU64,
 }
@@ -55,8 +55,8 @@ pub(crate) struct Tree {
     pub(crate) bytes: &'static [u8],
     /// Of the file, if it may be relied on; that of a file in a store path is not known.
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// Of the text.
-    pub(crate) hash: Hash,
+    /// Of the text, unless it is in a store path.
+    pub(crate) hash: Option<Hash>,
 }
 
 /// What is in a folder.
@@ -104,7 +104,7 @@ impl ParseCache {
         let mut stat = None;
         let mut others = Vec::new();
         for (mapped, kept) in self.candidates(Kind::Tree, path) {
-            let Stamp { proof, fingerprint, hash: Some(hash) } = kept.stamp else { continue };
+            let Stamp { proof, fingerprint, hash } = kept.stamp;
             let is_as_it_was = match proof {
                 Proof::Contents => false,
                 Proof::StorePath => self.store_path(real) == Some(fingerprint),
@@ -140,21 +140,22 @@ impl ParseCache {
     ) -> Option<Tree> {
         let stat = rustix::fs::lstat(real).ok()?;
         kept.retain(|(_, kept)| {
-            kept.stamp.proof == Proof::StorePath || kept.stamp.fingerprint.size == stat.st_size as u64
+            kept.stamp.hash.is_some() && kept.stamp.fingerprint.size == stat.st_size as u64
         });
         if kept.is_empty() || FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             return None;
         }
         let (contents, stat) = reading::read_plain(real)?;
         let stamp = self.stamp(real, &contents, &stat)?;
-        let (mapped, kept) = kept.into_iter().find(|(_, kept)| kept.stamp.hash == stamp.hash)?;
+        let hash = stamp.hash.unwrap_or_else(|| hash(&contents));
+        let (mapped, kept) = kept.into_iter().find(|(_, kept)| kept.stamp.hash == Some(hash))?;
         mapped.note_use();
         if stamp.proof != Proof::Contents && kept.stamp != stamp {
             let path = path.as_os_str().as_bytes();
             self.add(&Entry { kind: Kind::Tree, path, stamp, parts: &[kept.bytes] });
         }
         let fingerprint = reliable(real, Fingerprint::of_stat(&stat));
-        Some(Tree { bytes: kept.bytes, fingerprint, hash: stamp.hash? })
+        Some(Tree { bytes: kept.bytes, fingerprint, hash: Some(hash) })
     }
 
     /// Whether a file or folder is as it was, on a file system whose word counts.
@@ -168,19 +169,21 @@ impl ParseCache {
         self.new_bytes.load(Ordering::Relaxed) < LARGEST_PACK / 2
     }
 
-    /// Notes that a file was read of which a tree may be kept. `stat` is from before. Gives the hash of the contents.
+    /// Notes that a file was read of which a tree may be kept. `stat` is from before. Gives the hash of the contents if it
+    /// was needed for that.
     pub(crate) fn note_read(&self, path: &Path, real: &Path, contents: &[u8], stat: &Stat) -> Option<Hash> {
         let stamp = self.stamp(real, contents, stat)?;
-        lock(&self.read).insert(path.to_owned(), stamp);
+        lock(&self.read).insert(path.as_os_str().as_bytes().into(), stamp);
         stamp.hash
     }
 
-    /// Keeps the tree of a file that was noted. Gives where it is from now on, and the hash of the text.
-    pub(crate) fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<(&'static [u8], Hash)> {
-        let stamp = lock(&self.read).remove(path)?;
+    /// Keeps the tree of a file that was noted. Gives where it is from now on, and the hash of the text unless that is in a
+    /// store path.
+    pub(crate) fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<(&'static [u8], Option<Hash>)> {
         let path = path.as_os_str().as_bytes();
+        let stamp = lock(&self.read).remove(path)?;
         let kept = self.add(&Entry { kind: Kind::Tree, path, stamp, parts })?;
-        Some((kept, stamp.hash?))
+        Some((kept, stamp.hash))
     }
 
     /// What is in the folder `path`, which really is at `real`.
@@ -199,7 +202,7 @@ impl ParseCache {
         };
         let mut hash = None;
         if let (Some((proof, fingerprint)), Some(bytes)) = (proof, listing::encode(&entries)) {
-            hash = Some(hash_listing(&entries));
+            hash = (proof == Proof::Itself).then(|| hash_listing(&entries));
             let path = path.as_os_str().as_bytes();
             let stamp = Stamp { proof, fingerprint, hash };
             self.add(&Entry { kind: Kind::Listing, path, stamp, parts: &[&bytes] });
@@ -254,19 +257,18 @@ impl ParseCache {
         if fingerprint.size != contents.len() as u64 {
             return None;
         }
-        let hash = Some(hash(contents));
         let folder = real.parent()?;
         if let Some(fingerprint) = self.store_path(real)
             && (self.store.as_ref().is_some_and(|store| folder == store.path) || self.is_straight(folder))
         {
-            return Some(Stamp { proof: Proof::StorePath, fingerprint, hash });
+            return Some(Stamp { proof: Proof::StorePath, fingerprint, hash: None });
         }
         let tells = || self.file_systems.telling(fingerprint.device, real) >= Telling::Files;
         let proof = match reliable(real, fingerprint).filter(|_| tells()) {
             Some(_) => Proof::Itself,
             None => Proof::Contents,
         };
-        Some(Stamp { proof, fingerprint, hash })
+        Some(Stamp { proof, fingerprint, hash: Some(hash(contents)) })
     }
 
     /// The fingerprint of the store path that a file is in, if no file in that changes.

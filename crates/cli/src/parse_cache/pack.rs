@@ -7,6 +7,7 @@
 //! behind, not for what someone made on purpose.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use crate::fingerprint::{Fingerprint, Hash};
@@ -38,7 +39,7 @@ pub(super) struct Stamp {
     pub(super) proof: Proof,
     /// What was there; of a [`Proof::Contents`] the size alone counts.
     pub(super) fingerprint: Fingerprint,
-    /// The hash of the contents, where it is known.
+    /// The hash of the contents, unless the file or folder is in a store path: nobody asks for that.
     pub(super) hash: Option<Hash>,
 }
 
@@ -195,8 +196,8 @@ impl<'a> Image<'a> {
 /// What is in a pack that grows: new entries first, then those of other packs that are of other paths.
 #[derive(Default)]
 pub(super) struct Growing {
-    /// By the hash of the path. If two are equal, one is left out.
-    seen: HashSet<(Kind, u64)>,
+    /// Hashes of kinds and paths. If two are equal, one is left out.
+    seen: HashSet<u64, PathHash>,
     index: Vec<(u64, u64)>,
     end: u64,
 }
@@ -209,7 +210,7 @@ impl Growing {
         put: &mut impl Put<Error = E>,
     ) -> Result<Option<Range<usize>>, E> {
         let hash = mix(entry.path);
-        if !self.seen.insert((entry.kind, hash)) {
+        if !self.seen.insert(hash ^ entry.kind as u64) {
             return Ok(None);
         }
         let place = write_entry(entry, self.end as usize, put)?;
@@ -222,7 +223,7 @@ impl Growing {
     pub(super) fn add_all<E>(&mut self, pack: &Pack<'_>, put: &mut impl Put<Error = E>) -> Result<(), E> {
         for image in pack.images() {
             let hash = mix(image.path);
-            if self.seen.insert((image.kind, hash)) {
+            if self.seen.insert(hash ^ image.kind as u64) {
                 put.put(image.all)?;
                 self.index.push((hash, self.end));
                 self.end += image.all.len() as u64;
@@ -322,6 +323,29 @@ fn mix(bytes: &[u8]) -> u64 {
     last[..rest.len()].copy_from_slice(rest);
     let words = words.iter().chain(std::iter::once(&last));
     words.fold(bytes.len() as u64, |hash, word| fold(hash ^ u64::from_le_bytes(*word), 0x9e37_79b9_7f4a_7c15))
+}
+
+/// The same hash for tables of paths, and of their hashes.
+pub(super) type PathHash = BuildHasherDefault<PathHasher>;
+
+#[derive(Default)]
+pub(super) struct PathHasher(u64);
+
+impl Hasher for PathHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = fold(self.0, mix(bytes));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 ^= hash;
+    }
+
+    /// A length, which is in the hash of what follows.
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 fn fold(a: u64, b: u64) -> u64 {
