@@ -63,6 +63,19 @@ fn upper_case_hexadecimal_is_read() {
     assert_eq!(Hash::parse_unprefixed(&hash.to_base16().to_uppercase(), HashAlgo::Md5), Ok(hash));
 }
 
+/// Around the sizes of BLAKE3's blocks and chunks.
+#[test]
+fn long_texts_hash_as_their_pieces() {
+    let text: Vec<u8> = (0..20_000_u32).map(|number| (number % 251) as u8).collect();
+    for length in [0, 1, 63, 64, 65, 1023, 1024, 1025, 2048, 3073, 8192, 16_385, 20_000] {
+        for algo in HashAlgo::ALL {
+            let mut hasher = Hasher::new(algo);
+            text[..length].chunks(700).for_each(|piece| hasher.update(piece));
+            assert_eq!(hasher.finish(), Hash::of(algo, &text[..length]), "{algo} {length}");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn nix32_round_trip(bytes: Vec<u8>) {
