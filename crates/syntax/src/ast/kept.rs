@@ -85,7 +85,8 @@ pub struct KeptNames {
 impl KeptNames {
     /// Of a tree and its source.
     pub fn of(ast: &Ast<'_>, source: &Source) -> KeptNames {
-        let (lengths, short) = (Vec::with_capacity(ast.symbols().len()), Vec::new());
+        let count = ast.symbols().len();
+        let (lengths, short) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut names = KeptNames { lengths, short, long: Vec::new(), lines: source.line_lengths() };
         for symbol in ast.symbols() {
             let name = symbol.as_bytes();
