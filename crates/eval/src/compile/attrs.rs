@@ -69,8 +69,8 @@ fn names(ev: &Evaluator, unit: &Unit, id: ExprId, attrs: &[AttrNode]) -> (Names,
     sorted.sort_unstable();
     let order: Box<[u32]> = sorted.into_iter().map(|word| word as u32).collect();
     let names: Vec<Symbol> = order.iter().map(|index| attrs[*index as usize].name).collect();
-    let positions: Vec<Pos> = order.iter().map(|index| attrs[*index as usize].pos).collect();
-    let origins = Origins::listed(&ev.heap, unit.ast.pos(id), &positions);
+    let positions = order.iter().map(|index| attrs[*index as usize].pos);
+    let origins = Origins::listed(&ev.heap, unit.ast.pos(id), positions);
     (Names { keys: Keys::of(&ev.heap, &names), origins }, order)
 }
 
@@ -265,10 +265,10 @@ impl Shape {
             places[*index as usize] = place;
         }
         let sorted = order.iter().map(|index| all[*index as usize]);
-        let (names, positions): (Vec<Symbol>, Vec<Pos>) = sorted.unzip();
+        let names: Vec<Symbol> = sorted.clone().map(|(name, _)| name).collect();
         let names = Names {
             keys: Keys::of(&ev.heap, &names),
-            origins: Origins::listed(&ev.heap, known.origins.braces(), &positions),
+            origins: Origins::listed(&ev.heap, known.origins.braces(), sorted.map(|(_, pos)| pos)),
         };
         Shape { computed: computed.iter().map(|(name, _)| *name).collect(), names, places: places.into() }
     }

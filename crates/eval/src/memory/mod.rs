@@ -43,7 +43,9 @@ const FIRST_STEP: usize = 128 << 10;
 const CLEARED: usize = 32 << 10;
 /// No object starts at the beginning of a granule: the end of the one before is often met as an address, and would keep it.
 const LEFT_FREE: usize = 8;
-const CODE_CHUNK: usize = 64 << 10;
+/// So much room is taken for code at a time, but for the first time: there may be many evaluators with little.
+const CODE_CHUNK: usize = 512 << 10;
+const FIRST_CODE_CHUNK: usize = 64 << 10;
 
 /// Larger objects are not looked for a place among others: many small places would be passed over for one.
 const LARGEST_IN_HOLES: usize = 32;
@@ -301,9 +303,10 @@ impl Heap {
     }
 
     fn keep_as_code<T>(&self, thing: T) -> NonNull<T> {
-        const { assert!(align_of::<T>() == 8 && size_of::<T>() < CODE_CHUNK) };
+        const { assert!(align_of::<T>() == 8 && size_of::<T>() < FIRST_CODE_CHUNK) };
         if self.code_end.get() - self.code_cursor.get() < size_of::<T>() {
-            let (start, end) = space().take_code(CODE_CHUNK);
+            let is_first = self.code_end.get() == 0;
+            let (start, end) = space().take_code(if is_first { FIRST_CODE_CHUNK } else { CODE_CHUNK });
             self.code_cursor.set(start);
             self.code_end.set(end);
         }

@@ -457,14 +457,23 @@ impl Attrs {
 
     /// The same, of a set that was written down.
     pub(crate) fn in_braces(heap: &Heap, braces: Pos, attrs: &[Attr]) -> Attrs {
-        let names: Vec<Symbol> = attrs.iter().map(|attr| attr.name).collect();
+        const FEW: usize = 16;
+        let names = attrs.iter().map(|attr| attr.name);
+        let mut few = [Symbol::EMPTY; FEW];
+        let keys = match few.get_mut(..attrs.len()) {
+            Some(few) => {
+                few.iter_mut().zip(names).for_each(|(place, name)| *place = name);
+                Keys::of(heap, few)
+            }
+            None => Keys::of(heap, &names.collect::<Vec<_>>()),
+        };
         let has_origins = attrs.iter().any(|attr| attr.origins != Origins::NONE);
         let origins = if has_origins {
-            Origins::listed(heap, braces, &attrs.iter().map(Attr::pos).collect::<Vec<_>>())
+            Origins::listed(heap, braces, attrs.iter().map(Attr::pos))
         } else {
             Origins::single(braces)
         };
-        Attrs::from_values(heap, Keys::of(heap, &names), origins, attrs.iter().map(|attr| attr.value))
+        Attrs::from_values(heap, keys, origins, attrs.iter().map(|attr| attr.value))
     }
 
     /// The attributes with other names than these, which are sorted. `rest` says what is left, if it knows.

@@ -174,9 +174,15 @@ impl Keys {
         let (below, shapes) = ([const { Place::new() }; 2], Place::new());
         let (name_order, filter) = (Late::new(), Late::new());
         let count = names.len() as u32;
-        let mut numbers: Vec<u32> = names.iter().map(|name| name.id()).collect();
-        numbers.resize(numbers.len().next_multiple_of(LANES), FILLING);
-        heap.keep_before(Keys { count, hash, below, shapes, name_order, filter }, &numbers)
+        let keys = Keys { count, hash, below, shapes, name_order, filter };
+        if names.len() > COMPARED_UP_TO {
+            return heap.keep_before(keys, names);
+        }
+        let mut numbers = [FILLING; COMPARED_UP_TO];
+        for (number, name) in numbers.iter_mut().zip(names) {
+            *number = name.id();
+        }
+        heap.keep_before(keys, &numbers[..names.len().next_multiple_of(LANES)])
     }
 
     #[inline(always)]
@@ -185,9 +191,10 @@ impl Keys {
         unsafe { memory::behind(self, self.count as usize) }
     }
 
-    /// The numbers of the names, and what fills up the last lanes.
+    /// The numbers of the names, which must be no more than [`COMPARED_UP_TO`], and what fills up the last lanes.
     #[inline(always)]
     fn lanes(&self) -> &[[u32; LANES]] {
+        debug_assert!(self.names().len() <= COMPARED_UP_TO);
         // SAFETY: `keep` puts so many there.
         unsafe { memory::behind(self, self.names().len().div_ceil(LANES)) }
     }
@@ -269,14 +276,18 @@ impl Origins {
     pub(crate) const NONE: Origins = Origins(0);
 
     /// The position of the set's braces, and one for each attribute.
-    pub(crate) fn listed(heap: &Heap, braces: Pos, positions: &[Pos]) -> Origins {
-        if positions.iter().all(|pos| pos.is_none()) {
+    pub(crate) fn listed(
+        heap: &Heap,
+        braces: Pos,
+        positions: impl ExactSizeIterator<Item = Pos> + Clone,
+    ) -> Origins {
+        if positions.clone().all(Pos::is_none) {
             return Origins::single(braces);
         }
         let words = heap.bytes((1 + positions.len()).div_ceil(2)).cast::<Pos>();
-        for (index, pos) in std::iter::once(&braces).chain(positions).enumerate() {
+        for (index, pos) in std::iter::once(braces).chain(positions).enumerate() {
             // SAFETY: there is room for all positions in the fresh words.
-            unsafe { words.add(index).write(*pos) };
+            unsafe { words.add(index).write(pos) };
         }
         Origins(words.as_ptr().expose_provenance() as u64 | LISTED)
     }
