@@ -77,22 +77,32 @@ const PROGRAMS: &[&str] = &[
 
 #[test]
 fn what_is_needed_is_not_freed() {
-    let check = |programs: &[String], every, eval_cores| {
+    let check = |programs: &[String], collection, eval_cores| {
         let (expected, before) = run(programs, Collection::NEVER, 1);
-        let (shown, after) = run(programs, Collection { from: 0, stress: Some(every) }, eval_cores);
+        let (shown, after) = run(programs, collection, eval_cores);
         for (program, (shown, expected)) in programs.iter().zip(shown.iter().zip(&expected)) {
             assert_eq!(shown, expected, "{program}");
         }
         after - before
     };
-    two_evaluators_in_one_thread();
     let programs: Vec<String> = PROGRAMS.iter().map(|program| (*program).to_owned()).collect();
-    let alone = check(&programs, 512 << 10, 1);
+    // After values that were evaluated to be shown. This comes before other threads have values, and before there is much.
+    let jobs: Vec<String> = programs.iter().map(|program| format!("[ ({program}) ]")).collect();
+    let after_job = |jobs_from| Collection { jobs_from, stress: Some(usize::MAX), ..Collection::NEVER };
+    for (programs, jobs_from, least) in [(&expressions(), 0, 100), (&jobs, 1 << 20, 3)] {
+        let after_jobs = check(programs, after_job(jobs_from), 1);
+        assert!(after_jobs > least, "{after_jobs} collections");
+    }
+    most_of_what_is_over_is_freed(after_job(1 << 20));
+
+    let every = |bytes| Collection { from: 0, stress: Some(bytes), ..Collection::NEVER };
+    let alone = check(&programs, every(1 << 20), 1);
     assert!(alone > 20, "{alone} collections");
-    let together = check(&programs, 1 << 20, 3);
+    let together = check(&programs, every(2 << 20), 3);
     assert!(together > 5, "{together} collections");
-    check(&expressions(), 256 << 10, 1);
-    most_of_what_is_over_is_freed();
+    check(&expressions(), every(256 << 10), 1);
+    two_evaluators_in_one_thread();
+    most_of_what_is_over_is_freed(Collection { from: 1 << 20, ..Collection::NEVER });
 }
 
 /// What the first has given back is garbage for a collection of the second as well.
@@ -100,7 +110,7 @@ fn two_evaluators_in_one_thread() {
     const RECURSES: &str = "let list = builtins.genList (i: i) 15; \
          make = n: if n == 0 then 0 else builtins.length (list ++ list) + make (n - 1); \
          sum = n: if n == 0 then 0 else make 99 + sum (n - 1); in sum 100";
-    let collection = Collection { from: 0, stress: Some(4 << 20) };
+    let collection = Collection { from: 0, stress: Some(4 << 20), ..Collection::NEVER };
     with_big_stack(|| {
         let host = Arc::new(MemoryHost::with_files([]));
         let settings = Settings { collection, eval_cores: 1, ..Settings::default() };
@@ -117,20 +127,18 @@ fn two_evaluators_in_one_thread() {
 }
 
 /// Each element of the list needs some megabytes while it is computed, and nothing after.
-fn most_of_what_is_over_is_freed() {
+fn most_of_what_is_over_is_freed(collection: Collection) {
     const PROGRAM: &str = "map (i: let xs = builtins.genList (j: { sum = i + j; text = \"value ${toString j}\"; }) 30000; in \
          builtins.foldl' (sum: x: sum + x.sum + builtins.stringLength x.text) 0 xs) (builtins.genList (i: i) 40)";
     with_big_stack(|| {
         let host = Arc::new(MemoryHost::with_files([]));
-        let settings =
-            Settings { collection: Collection { from: 1 << 20, stress: None }, ..Settings::default() };
-        let ev = Evaluator::new(host, Settings { eval_cores: 1, ..settings });
-        let (before, made) = (ev.memory_statistics().cycles, ev.allocated_bytes());
+        let ev = Evaluator::new(host, Settings { collection, eval_cores: 1, ..Settings::default() });
+        let (before, made) = (ev.memory_statistics(), ev.allocated_bytes());
         let list =
             ev.eval_str(PROGRAM, "/").and_then(|value| ev.force_deep(value)).expect("a list of numbers");
         let (after, made) = (ev.memory_statistics(), ev.allocated_bytes() - made);
         assert_eq!(list.as_list().map(nival_eval::List::len), Some(40));
-        assert!(after.cycles > before + 1, "{after:?}");
-        assert!(after.live_bytes < made as u64 / 4, "{made} bytes were made, {after:?}");
+        assert!(after.cycles > before.cycles + 1, "{after:?}");
+        assert!(after.live_bytes < before.live_bytes + made as u64 / 4, "{made} bytes were made, {after:?}");
     });
 }

@@ -30,15 +30,19 @@ use crate::host::WorldHost;
 use crate::world::World;
 
 /// When garbage is collected: as variables say that C++ Nix has from its collector (Boehm's), or before values take
-/// more than a half of the memory that there is. `NIVAL_GC_STRESS` is for tests of our own.
+/// more than a half of the memory that there is. `NIVAL_GC_STRESS` and `NIVAL_GC_JOBS` are for tests of our own.
 fn collection(context: &Context) -> Collection {
     let size = |variable| context.variable(variable).and_then(bytes);
     if context.variable("GC_DONT_GC").is_some() {
         return Collection::NEVER;
     }
     let from = size("GC_INITIAL_HEAP_SIZE").unwrap_or_else(|| available_memory() / 2);
-    Collection { from, stress: size("NIVAL_GC_STRESS") }
+    let jobs_from = size("NIVAL_GC_JOBS").unwrap_or(LARGE_JOB);
+    Collection { from, jobs_from, stress: size("NIVAL_GC_STRESS") }
 }
+
+/// What an evaluation must make, in bytes, so that looking for what of it is still needed pays.
+const LARGE_JOB: usize = 128 << 20;
 
 /// How many bytes of memory the machine has, or lets a container have (cgroup v2).
 fn available_memory() -> usize {

@@ -187,7 +187,7 @@ impl Writer<'_> {
     fn other(&mut self, value: Value, place: Place) -> Result<()> {
         let ev = self.ev;
         let value = value.settled();
-        let value = if self.strict && !value.is_forced() { ev.force(value, place.pos())? } else { value };
+        let value = if self.strict && !value.is_forced() { ev.force_job(value, place.pos())? } else { value };
         let is_nested = std::mem::replace(&mut self.is_nested, true);
         match value.view() {
             View::Null => self.out.extend_from_slice(b"null"),

@@ -1,7 +1,7 @@
 //! Strings: their length, parts, replacements, and regular expressions.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::HashMap;
 
 use nival_syntax::Pos;
 
@@ -234,7 +234,7 @@ fn replace_strings(ev: &Evaluator, arguments: &[Value], pos: Pos) -> Result<Valu
 
 thread_local! {
     /// Patterns compiled before, as most are used again and again.
-    static COMPILED: RefCell<HashMap<&'static [u8], &'static Regex, WordHash>> = RefCell::default();
+    static COMPILED: RefCell<HashMap<Box<[u8]>, &'static Regex, WordHash>> = RefCell::default();
     /// The same by where the strings are.
     static LATELY: Lately<Sighted, Option<&'static Regex>, 64> = const { Lately::new(Sighted::NOTHING, None) };
 }
@@ -244,13 +244,14 @@ fn compiled(pattern: Str, pos: Pos) -> Result<&'static Regex> {
         return Ok(regex);
     }
     let regex = COMPILED.with_borrow_mut(|known| -> Result<&'static Regex> {
-        match known.entry(pattern.bytes()) {
-            Entry::Occupied(known) => Ok(*known.get()),
-            Entry::Vacant(place) => {
-                let regex = Regex::new(place.key()).map_err(|error| regex_error(error, place.key(), pos))?;
-                Ok(place.insert(Box::leak(Box::new(regex))))
-            }
+        let pattern = pattern.bytes();
+        if let Some(regex) = known.get(pattern) {
+            return Ok(*regex);
         }
+        let regex = Regex::new(pattern).map_err(|error| regex_error(error, pattern, pos))?;
+        let regex: &'static Regex = Box::leak(Box::new(regex));
+        known.insert(pattern.into(), regex);
+        Ok(regex)
     })?;
     LATELY.with(|lately| lately.set(pattern.sighted(), Some(regex)));
     Ok(regex)

@@ -117,7 +117,7 @@ impl Writer<'_> {
     }
 
     fn forced(&self, value: Value, pos: Pos) -> Result<Value> {
-        if self.strict { self.ev.force(value, pos) } else { Ok(value) }
+        if self.strict { self.ev.force_job(value, pos) } else { Ok(value) }
     }
 
     /// Where something is written, as attributes of an element in order.

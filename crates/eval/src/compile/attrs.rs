@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use nival_syntax::ast::{Attr as AttrNode, AttrKind, SetId};
 use nival_syntax::{ExprId, Pos, Symbol};
 
-use super::expr::Constant;
+use super::expr::{Constant, kept};
 use super::resolve::{Place, is_plain_variable};
 use super::{Contents, Frame, Lazy, Unit, expression, lazy, thunk_code};
 use crate::code::{Op, Run};
@@ -29,10 +29,8 @@ pub(super) fn compile_set(ev: &Evaluator, unit: &'static Unit, id: ExprId, set: 
     let values = in_order.clone().map(|attr| value(ev, unit, attr, Frame::Complete));
     if dynamic.is_empty() && froms.is_empty() {
         if order.is_empty() {
-            return Op::new(
-                &ev.heap,
-                Constant(Attrs::from_values(&ev.heap, names.keys, names.origins, []).into()),
-            );
+            let empty = Attrs::from_values(&ev.heap, names.keys, names.origins, []);
+            return Op::new(&ev.heap, Constant(kept(ev, empty.into())));
         }
         return Op::new(&ev.heap, MakeSet { names, values: Contents::of(values) });
     }
@@ -71,6 +69,7 @@ fn names(ev: &Evaluator, unit: &Unit, id: ExprId, attrs: &[AttrNode]) -> (Names,
     let names: Vec<Symbol> = order.iter().map(|index| attrs[*index as usize].name).collect();
     let positions = order.iter().map(|index| attrs[*index as usize].pos);
     let origins = Origins::listed(&ev.heap, unit.ast.pos(id), positions);
+    origins.stay(&ev.heap);
     (Names { keys: Keys::of(&ev.heap, &names), origins }, order)
 }
 
@@ -300,6 +299,7 @@ impl LastShapes {
 
     fn keep<'a>(&self, ev: &Evaluator, computed: &[(Symbol, &DynamicAttr)], shape: &'a Shape) -> &'a Shape {
         if self.kept.fetch_add(1, Ordering::Relaxed) < LastShapes::MOST {
+            shape.names.origins.stay(&ev.heap);
             self.place(computed).store(ev.heap.keep(shape.clone()).as_ptr(), Ordering::Release);
         }
         shape

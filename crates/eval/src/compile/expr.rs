@@ -52,7 +52,7 @@ pub(crate) fn plain_expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) 
             Op::new(heap, Constant(value))
         }
         Expr::SearchPath(name) => {
-            let name = ev.string(unit.ast.bytes(name));
+            let name = kept(ev, ev.string(unit.ast.bytes(name)));
             let find = implicit(ev, unit, id, Symbol::FIND_FILE);
             let entries = implicit(ev, unit, id, Symbol::NIX_PATH);
             Op::new(heap, SearchPath { find, entries, name, pos })
@@ -67,7 +67,9 @@ pub(crate) fn plain_expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) 
         }
         Expr::Set(set) => attrs::compile_set(ev, unit, id, set),
         Expr::Let { bindings, body } => attrs::compile_let(ev, unit, id, bindings, body),
-        Expr::List(range) if range.is_empty() => Op::new(heap, Constant(List::new(heap, &[]).into())),
+        Expr::List(range) if range.is_empty() => {
+            Op::new(heap, Constant(kept(ev, List::new(heap, &[]).into())))
+        }
         Expr::List(range) => {
             let elements = unit.ast.list(range).iter().map(|id| lazy(ev, unit, *id, Frame::Complete));
             Op::new(heap, MakeList(Contents::of(elements)))
@@ -105,14 +107,23 @@ pub(crate) fn plain_expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) 
 
 /// The value of an expression that needs no evaluation.
 pub(super) fn constant(ev: &Evaluator, unit: &Unit, id: ExprId) -> Option<Value> {
-    Some(match unit.expr(id) {
+    let value = match unit.expr(id) {
         Expr::Int(value) => ev.int(value),
         Expr::Float(value) => ev.float(value),
         Expr::String(range) => ev.string(unit.ast.bytes(range)),
         Expr::Path(range) => ev.path(unit.ast.bytes(range)),
         Expr::List(range) if range.is_empty() => List::new(&ev.heap, &[]).into(),
         _ => return None,
-    })
+    };
+    Some(kept(ev, value))
+}
+
+/// The same value, which stays as long as the code that holds it.
+pub(super) fn kept(ev: &Evaluator, value: Value) -> Value {
+    if value.is_object() {
+        ev.heap.root(value.to_bits());
+    }
+    value
 }
 
 /// `__curPos` and `unsafeGetAttrPos`: a set of file, line and column, or `null`.
@@ -334,7 +345,7 @@ pub(super) fn constant_bytes(unit: &Unit, id: ExprId) -> Option<&[u8]> {
 
 /// A constant string of code.
 pub(super) fn constant_text(ev: &Evaluator, bytes: &[u8]) -> Str {
-    match ev.string_with_context(bytes, Context::EMPTY).view() {
+    match kept(ev, ev.string_with_context(bytes, Context::EMPTY)).view() {
         View::String(string) => string,
         _ => unreachable!("a string was made"),
     }

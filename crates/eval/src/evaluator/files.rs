@@ -46,6 +46,14 @@ pub(crate) struct Files {
     allowed: Mutex<BTreeSet<PathBuf>>,
 }
 
+impl Files {
+    pub(super) fn each_root(&self, see: &mut dyn FnMut(u64)) {
+        lock(&self.values).values().for_each(|value| see(value.to_bits()));
+        lock(&self.listed).values().for_each(|listed| see(Value::from(*listed).to_bits()));
+        lock(&self.stored).values().for_each(|path| see(Value::from(*path).to_bits()));
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -275,7 +275,7 @@ impl Evaluator {
     fn force_deep_in(&self, value: Value, seen: &mut HashSet<u64>) -> Result<Value> {
         let pos = place(value);
         let _depth = self.enter(pos)?;
-        let value = self.force(value, pos)?;
+        let value = self.force_job(value, pos)?;
         match value.view() {
             View::Lambda(lambda) => lambda.code().see(),
             View::Attrs(attrs) if seen.insert(value.to_bits()) => {

@@ -17,6 +17,13 @@ pub(crate) struct Globals {
     pub(crate) builtins: Value,
 }
 
+impl Globals {
+    pub(super) fn each_root(&self, see: &mut dyn FnMut(u64)) {
+        self.names.values().for_each(|value| see(value.to_bits()));
+        see(self.builtins.to_bits());
+    }
+}
+
 impl Evaluator {
     pub(crate) fn globals(&self) -> &Globals {
         self.shared.globals.get_or_init(|| self.make_globals())

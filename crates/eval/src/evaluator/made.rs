@@ -17,7 +17,7 @@ pub(crate) struct Made(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
-    /// The number of collections before: nothing is kept over the next.
+    /// The number of collections before: nothing is kept over the next, unless that asks for it.
     collections: u64,
     known: HashMap<[u8; 32], Known, WordHash>,
 }
@@ -48,6 +48,17 @@ impl Made {
         (same_inputs && known.path.derivation_name() == Ok(name)).then(|| (known.path.clone(), known.result))
     }
 
+    /// Shows what is to be kept over the next collection, if that asks; then [`Made::stay`] must be called.
+    pub(super) fn each_root(&self, see: &mut dyn FnMut(u64)) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        table.renew();
+        table.known.values().for_each(|known| see(known.result.to_bits()));
+    }
+
+    pub(super) fn stay(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).collections = memory::collections();
+    }
+
     /// Remembers one.
     pub(crate) fn keep(
         &self,
@@ -57,11 +68,18 @@ impl Made {
         result: Value,
     ) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let collections = memory::collections();
-        if table.collections != collections {
-            table.collections = collections;
-            table.known.clear();
-        }
+        table.renew();
         table.known.insert(hash.compress(), Known { path, inputs: inputs.into(), result });
+    }
+}
+
+impl Table {
+    /// Forgets what a collection has not asked for.
+    fn renew(&mut self) {
+        let collections = memory::collections();
+        if self.collections != collections {
+            self.collections = collections;
+            self.known.clear();
+        }
     }
 }

@@ -13,6 +13,7 @@ mod globals;
 mod inequality;
 mod inputs;
 mod interrupt;
+mod job;
 mod made;
 mod make;
 mod names;

@@ -20,6 +20,7 @@ use nival_syntax::prefetch;
 
 use super::closure::{FIRST_NUMBER, LAMBDA, LOW_BITS, NUMBERS, OFFSET_MASK};
 use super::pile::Pile;
+use super::recent;
 use super::roots::Memory;
 use super::space::{self, BYTES_A_WORD, GRANULE, Kind, OFFSET_BITS, base, space};
 use super::wipe;
@@ -32,13 +33,16 @@ use crate::value::{NUMBER_BITS, is_list_or_set};
 pub struct Collection {
     /// How many bytes of values there must be before the first time.
     pub from: usize,
+    /// How many bytes of values the evaluation of one value must have made, so that what of that is garbage is collected
+    /// by itself, if the value is a text.
+    pub jobs_from: usize,
     /// For tests: collects every so many bytes, and spoils what is free.
     pub stress: Option<usize>,
 }
 
 impl Collection {
     /// Garbage is never collected.
-    pub const NEVER: Collection = Collection { from: usize::MAX, stress: None };
+    pub const NEVER: Collection = Collection { from: usize::MAX, jobs_from: usize::MAX, stress: None };
 }
 
 impl Default for Collection {
@@ -72,6 +76,7 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// Nothing is collected below.
 static FROM: AtomicUsize = AtomicUsize::new(usize::MAX);
+static JOBS_FROM: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// Whether memory is spoiled.
 static STRESS: AtomicBool = AtomicBool::new(false);
 
@@ -86,6 +91,7 @@ pub(crate) fn configure(collection: Collection) {
     }
     STRESS.store(collection.stress.is_some(), Ordering::Relaxed);
     FROM.store(collection.from, Ordering::Relaxed);
+    JOBS_FROM.store(collection.jobs_from, Ordering::Relaxed);
     LIMIT.store(collection.stress.unwrap_or(collection.from), Ordering::Relaxed);
 }
 
@@ -112,6 +118,12 @@ pub(crate) fn collections() -> u64 {
     CYCLES.load(Ordering::Relaxed)
 }
 
+/// What a job must have made for a collection of its own, in bytes.
+#[inline]
+pub(super) fn jobs_from() -> usize {
+    JOBS_FROM.load(Ordering::Relaxed)
+}
+
 /// Whether it is time for a collection, by this thread or another.
 pub(super) fn is_due() -> bool {
     TAKEN.load(Ordering::Relaxed) >= LIMIT.load(Ordering::Relaxed) || world::is_stopping()
@@ -135,10 +147,11 @@ pub(super) fn run() {
     }
 }
 
-fn finish(start: Instant, live: std::io::Result<usize>) {
+pub(super) fn finish(start: Instant, live: std::io::Result<usize>) {
     let Ok(live) = live else {
-        // Without a look at all memory nothing can be freed.
+        // Without a look at all memory nothing can be freed, and marks say nothing any more.
         LIMIT.store(usize::MAX, Ordering::Relaxed);
+        JOBS_FROM.store(usize::MAX, Ordering::Relaxed);
         return;
     };
     TAKEN.store(0, Ordering::Relaxed);
@@ -157,6 +170,7 @@ fn collect(stacks: &[Stack]) -> std::io::Result<usize> {
     let mut memory = Memory::look()?;
     memory.leave_out(&space().addresses());
     let mut marker = Marker::new()?;
+    clear_marks();
     for stack in stacks {
         memory.leave_out(&stack.whole);
         marker.stack(stack.used.clone());
@@ -170,8 +184,14 @@ fn collect(stacks: &[Stack]) -> std::io::Result<usize> {
 /// How many references are on their way at a time.
 const AHEAD: usize = 16;
 
+fn clear_marks() {
+    let granules = space().granules();
+    let table = |granule: usize| space().marks() + granule * GRANULE / BYTES_A_WORD * 8;
+    space::give_back(table(granules.start), table(granules.end) - table(granules.start));
+}
+
 /// Finds what is referred to.
-struct Marker {
+pub(super) struct Marker {
     starts: Table,
     marks: Table,
     code: Table,
@@ -288,14 +308,10 @@ impl Table {
 }
 
 impl Marker {
-    fn new() -> std::io::Result<Marker> {
-        let granules = space().granules();
-        let marks = space().marks();
-        let table = |granule: usize| marks + granule * GRANULE / BYTES_A_WORD * 8;
-        space::give_back(table(granules.start), table(granules.end) - table(granules.start));
+    pub(super) fn new() -> std::io::Result<Marker> {
         Ok(Marker {
             starts: Table::at(space().starts()),
-            marks: Table::at(marks),
+            marks: Table::at(space().marks()),
             code: Table::at(space().code_starts()),
             addresses: base() as u64 >> OFFSET_BITS,
             closures: FIRST_NUMBER..space().code_numbers_end(),
@@ -366,30 +382,53 @@ impl Marker {
         for offset in (from..to).step_by(8) {
             // SAFETY: granules that were taken can be read.
             let word = unsafe { std::ptr::with_exposed_provenance::<u64>(base() + offset).read() };
-            let high = word >> OFFSET_BITS;
-            if high == self.addresses {
-                let holder = if word & LOW_BITS == 0 { offset } else { 0 };
-                self.note((word & OFFSET_MASK) as usize, holder);
-            } else if self.is_numbered(word)
-                || self.closures.contains(&high) && matches!(word & LOW_BITS, 0 | LAMBDA)
-            {
-                self.note((word & OFFSET_MASK) as usize, 0);
-            }
+            let has_tag = word & LOW_BITS != 0;
+            self.reference(word, if has_tag { 0 } else { offset });
         }
     }
 
+    /// A word that is what it looks like.
+    #[inline(always)]
+    pub(super) fn reference(&mut self, word: u64, holder: usize) {
+        let high = word >> OFFSET_BITS;
+        if high == self.addresses {
+            self.note((word & OFFSET_MASK) as usize, holder);
+        } else if self.is_numbered(word)
+            || self.closures.contains(&high) && matches!(word & LOW_BITS, 0 | LAMBDA)
+        {
+            self.note((word & OFFSET_MASK) as usize, 0);
+        }
+    }
+
+    /// Marks a part of the space whatever refers to it.
+    pub(super) fn mark(&self, part: Range<usize>) {
+        if !part.is_empty() {
+            self.marks.set(part.start, part.end);
+        }
+    }
+
+    /// Looks through what is marked of a part of the space.
+    pub(super) fn marked(&mut self, part: Range<usize>) {
+        let mut start = part.start;
+        while start < part.end {
+            start = self.marks.next(start, part.end, true);
+            let end = self.marks.next(start, part.end, false);
+            self.object(start, end);
+            start = end;
+        }
+        self.finish();
+    }
+
     /// Looks through what was found.
-    fn finish(&mut self) {
-        loop {
+    pub(super) fn finish(&mut self) {
+        // What is followed may come with references of its own.
+        while !self.open.is_empty() || self.ahead.iter().any(|reference| reference.to != 0) {
             while let Some((from, to)) = self.open.pop() {
                 self.object(from, to);
             }
             for index in 0..AHEAD {
                 let reference = std::mem::take(&mut self.ahead[index]);
                 self.follow(reference);
-            }
-            if self.open.is_empty() {
-                break;
             }
         }
     }
@@ -495,10 +534,11 @@ impl Marker {
 }
 
 /// Says which granules have room, and how many bytes have not.
-fn sweep() -> usize {
+pub(super) fn sweep() -> usize {
     let marks = Table::at(space().marks());
     let granules = space().granules();
     let mut pool = space().pool();
+    recent::note_collection(pool.count());
     pool.with_holes.iter_mut().for_each(Vec::clear);
     let mut live = 0;
     let mut granule = granules.start;
@@ -525,6 +565,8 @@ fn sweep() -> usize {
                 let used = words.map(|index| marks.word(index).count_ones() as usize * 8).sum::<usize>();
                 live += used;
                 if space::is_owned(this) {
+                    // What is still to come in it is younger than this collection.
+                    pool.note(this);
                     continue;
                 }
                 if is_strict() {
@@ -578,11 +620,12 @@ pub(super) fn next_hole(from: usize, limit: usize, words: usize) -> Option<Range
             return None;
         }
         at = marks.next(start, end, true);
+        // What is passed over is cleared as well: nobody must take it for objects later.
+        starts.clear(start, at);
+        let place = std::ptr::with_exposed_provenance_mut::<u8>(base() + start);
+        // SAFETY: the granule belongs to the heap that asks, and nothing refers to this part of it.
+        unsafe { place.write_bytes(0, at - start) };
         if at - start >= words * 8 {
-            starts.clear(start, at);
-            let place = std::ptr::with_exposed_provenance_mut::<u8>(base() + start);
-            // SAFETY: the granule belongs to the heap that asks, and nothing refers to this part of it.
-            unsafe { place.write_bytes(0, at - start) };
             return Some(base() + start..base() + at);
         }
     }

@@ -12,6 +12,7 @@ mod closure;
 mod collect;
 mod given_back;
 mod pile;
+mod recent;
 mod roots;
 mod sighted;
 mod space;
@@ -58,6 +59,7 @@ pub(crate) struct Heap {
     bytes: Stream,
     kept: Stream,
     tables: Stream,
+    roots: Stream,
     /// What is too large for the places between objects.
     large_objects: Stream,
     large_bytes: Stream,
@@ -91,6 +93,7 @@ impl Heap {
             bytes: Stream::new(Kind::Bytes, true),
             kept: Stream::new(Kind::Kept, false),
             tables: Stream::new(Kind::Tables, false),
+            roots: Stream::new(Kind::Roots, false),
             large_objects: Stream::new(Kind::Objects, false),
             large_bytes: Stream::new(Kind::Bytes, false),
             starts: starts - base() / BYTES_A_WORD * 8,
@@ -225,8 +228,7 @@ impl Heap {
 
     /// Gives up what is being filled: the places where it is would look like references to what comes after them.
     fn leave(&self) {
-        let leave =
-            |heap: &Heap| heap.streams().filter(|stream| stream.kind.is_collected()).for_each(Stream::leave);
+        let leave = |heap: &Heap| heap.collected_streams().into_iter().for_each(Stream::leave);
         leave(self);
         given_back::forget();
         crate::value::with_flat_forms(leave);
@@ -253,7 +255,15 @@ impl Heap {
         unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(start)) }
     }
 
-    /// Puts something on the heap, where it stays with all it refers to. It is never dropped.
+    /// Lets an object stay whose address is in a word, with a tag: code is about to hold it.
+    pub(crate) fn root(&self, reference: u64) {
+        let place = self.keep_in::<u64>(&self.roots, 1);
+        // SAFETY: the place is fresh.
+        unsafe { place.write(reference) };
+    }
+
+    /// Puts something on the heap, where it stays with all it refers to. It is never dropped. Objects that it refers to need
+    /// a [`Heap::root`] as well.
     pub(crate) fn keep<T>(&self, thing: T) -> NonNull<T> {
         let place = self.keep_in::<T>(&self.kept, 1);
         // SAFETY: the place is fresh, large enough and aligned to words.
@@ -333,8 +343,12 @@ impl Heap {
     }
 
     fn streams(&self) -> impl Iterator<Item = &Stream> {
-        [&self.objects, &self.bytes, &self.kept, &self.tables, &self.large_objects, &self.large_bytes]
-            .into_iter()
+        [&self.kept, &self.tables, &self.roots].into_iter().chain(self.collected_streams())
+    }
+
+    /// Those with objects that may be freed.
+    fn collected_streams(&self) -> [&Stream; 4] {
+        [&self.objects, &self.bytes, &self.large_objects, &self.large_bytes]
     }
 }
 
@@ -409,7 +423,7 @@ impl Stream {
             if self.kind.is_collected() && self.cursor.get() < limit {
                 collect::end_object(self.cursor.get());
             }
-            space::disown(limit - GRANULE);
+            space::disown(limit - GRANULE, self.cursor.get());
         }
         for place in [&self.cursor, &self.end, &self.limit] {
             place.set(0);

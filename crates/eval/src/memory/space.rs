@@ -4,7 +4,7 @@
 //! tells where code starts, then objects. Their part is given out in granules, each of which has one kind of thing in it.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
@@ -46,6 +46,8 @@ pub(super) enum Kind {
     Kept,
     /// Things that stay and don't refer to objects.
     Tables,
+    /// References to objects that stay since code holds them, one in each word.
+    Roots,
     Objects,
     /// Objects that don't refer to others.
     Bytes,
@@ -85,6 +87,10 @@ impl Kind {
 static KINDS: [AtomicU8; GRANULES] = [const { AtomicU8::new(0) }; GRANULES];
 /// Whether a heap allocates in a granule.
 static OWNED: [AtomicBool; GRANULES] = [const { AtomicBool::new(false) }; GRANULES];
+/// When a granule was taken last: a count of granules taken so far, itself included.
+static TAKEN: [AtomicU32; GRANULES] = [const { AtomicU32::new(0) }; GRANULES];
+/// How many bytes of it were gone through since then, by heaps that are done with it.
+static FILLED: [AtomicU32; GRANULES] = [const { AtomicU32::new(0) }; GRANULES];
 
 pub(super) struct Space {
     size: usize,
@@ -108,6 +114,8 @@ pub(super) struct Pool {
     pub(super) with_holes: [Vec<u32>; 2],
     /// Granules that have nothing in them any more, but perhaps not only zeros.
     pub(super) free: Vec<u32>,
+    /// How often a granule, or some for one object, was taken.
+    count: u32,
 }
 
 /// A granule for a heap.
@@ -144,9 +152,21 @@ pub(super) fn is_owned(granule: usize) -> bool {
     OWNED[granule].load(Ordering::Relaxed)
 }
 
-/// Says that no heap allocates in the granule with this address any more.
-pub(super) fn disown(address: usize) {
-    OWNED[(address - base()) / GRANULE].store(false, Ordering::Relaxed);
+/// Says that no heap allocates in the granule any more, the last one having come to a place in it. Both are addresses.
+pub(super) fn disown(address: usize, filled_to: usize) {
+    let granule = (address - base()) / GRANULE;
+    FILLED[granule].store((filled_to - address) as u32, Ordering::Relaxed);
+    OWNED[granule].store(false, Ordering::Relaxed);
+}
+
+/// When a granule was taken last, as a count of granules.
+pub(super) fn taken(granule: usize) -> u32 {
+    TAKEN[granule].load(Ordering::Relaxed)
+}
+
+/// How many bytes of a granule may have been used since it was taken.
+pub(super) fn filled(granule: usize) -> usize {
+    if is_owned(granule) { GRANULE } else { FILLED[granule].load(Ordering::Relaxed) as usize }
 }
 
 /// The object to which a granule of a large one belongs, as places in the space.
@@ -187,6 +207,7 @@ impl Space {
                 chunk: FIRST_CHUNK,
                 with_holes: [Vec::new(), Vec::new()],
                 free: Vec::new(),
+                count: 0,
             }),
         }
     }
@@ -250,6 +271,7 @@ impl Space {
         };
         let used = with_holes.or_else(|| pool.free.pop()).map(|granule| granule as usize);
         let granule = used.unwrap_or_else(|| pool.fresh(self, 1));
+        pool.note(granule);
         set_kind(granule, kind);
         OWNED[granule].store(true, Ordering::Relaxed);
         Granule { start: base() + granule * GRANULE, is_fresh: used.is_none() }
@@ -260,6 +282,7 @@ impl Space {
         let count = bytes.div_ceil(GRANULE);
         let mut pool = self.pool();
         let granule = pool.free_run(count).unwrap_or_else(|| pool.fresh(self, count));
+        pool.note(granule);
         set_kind(granule, if kind == Kind::Bytes { Kind::LargeBytes } else { Kind::LargeObject });
         for rest in granule + 1..granule + count {
             set_kind(rest, Kind::LargeRest);
@@ -292,6 +315,16 @@ impl Pool {
         }
         self.next = next;
         granule
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Counts a granule as taken.
+    pub(super) fn note(&mut self, granule: usize) {
+        self.count += 1;
+        TAKEN[granule].store(self.count, Ordering::Relaxed);
     }
 
     /// So many free granules in a row.

@@ -123,6 +123,13 @@ fn wait(mut world: MutexGuard<'_, World>, stack: Stack) {
     world.waiting.retain(|other| *other != stack);
 }
 
+/// Does something if no other thread has values.
+pub(super) fn only<R>(work: impl FnOnce() -> R) -> Option<R> {
+    let world = lock();
+    let is_only = world.members == 1 && !is_stopping();
+    is_only.then(work)
+}
+
 /// Calls something with all registers on the stack.
 #[inline(never)]
 fn with_stack<R>(work: impl FnOnce(Stack) -> R) -> R {

@@ -327,6 +327,13 @@ impl Origins {
         self.0
     }
 
+    /// Lets what was [`Origins::listed`] stay, as code holds it.
+    pub(crate) fn stay(self, heap: &Heap) {
+        if self.0 & TAG_MASK == LISTED {
+            heap.root(self.0);
+        }
+    }
+
     /// # Safety
     /// `bits` must come from [`Origins::to_bits`].
     pub(crate) unsafe fn from_bits(bits: u64) -> Origins {

@@ -181,6 +181,16 @@ impl Value {
         unsafe { std::mem::transmute::<u64, Tag>(self.0.get() & TAG_MASK) }
     }
 
+    /// Whether it is a string, or in one word: nothing that refers to others.
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self.tag(), Tag::String | Tag::Int | Tag::Immediate)
+    }
+
+    /// Whether it is the address of an object.
+    pub(crate) fn is_object(self) -> bool {
+        matches!(self.tag(), Tag::Attrs | Tag::List | Tag::String | Tag::Boxed)
+    }
+
     /// Whether this is not a thunk (not even one that was evaluated).
     #[inline(always)]
     pub fn is_forced(self) -> bool {
