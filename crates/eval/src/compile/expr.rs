@@ -46,11 +46,9 @@ pub(crate) fn plain_expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) 
     let heap = &ev.heap;
     let compile = |id| expression(ev, unit, id);
     let pos = unit.pos(id);
+    let literal = || Op::new(heap, Constant(constant(ev, unit, id).expect("literals are constants")));
     match unit.expr(id) {
-        Expr::Int(_) | Expr::Float(_) | Expr::String(_) | Expr::Path(_) => {
-            let value = constant(ev, unit, id).expect("literals are constants");
-            Op::new(heap, Constant(value))
-        }
+        Expr::Int(_) | Expr::Float(_) | Expr::String(_) | Expr::Path(_) => literal(),
         Expr::SearchPath(name) => {
             let name = kept(ev, ev.string(unit.ast.bytes(name)));
             let find = implicit(ev, unit, id, Symbol::FIND_FILE);
@@ -67,9 +65,7 @@ pub(crate) fn plain_expression(ev: &Evaluator, unit: &'static Unit, id: ExprId) 
         }
         Expr::Set(set) => attrs::compile_set(ev, unit, id, set),
         Expr::Let { bindings, body } => attrs::compile_let(ev, unit, id, bindings, body),
-        Expr::List(range) if range.is_empty() => {
-            Op::new(heap, Constant(kept(ev, List::new(heap, &[]).into())))
-        }
+        Expr::List(range) if range.is_empty() => literal(),
         Expr::List(range) => {
             let elements = unit.ast.list(range).iter().map(|id| lazy(ev, unit, *id, Frame::Complete));
             Op::new(heap, MakeList(Contents::of(elements)))
