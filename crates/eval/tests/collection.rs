@@ -89,20 +89,23 @@ fn what_is_needed_is_not_freed() {
     // After values that were evaluated to be shown. This comes before other threads have values, and before there is much.
     let jobs: Vec<String> = programs.iter().map(|program| format!("[ ({program}) ]")).collect();
     let after_job = |jobs_from| Collection { jobs_from, stress: Some(usize::MAX), ..Collection::NEVER };
-    for (programs, jobs_from, least) in [(&expressions(), 0, 100), (&jobs, 1 << 20, 3)] {
-        let after_jobs = check(programs, after_job(jobs_from), 1);
+    let all = expressions();
+    for (programs, jobs_from, eval_cores, least) in
+        [(&all, 0, 1, 100), (&jobs, 1 << 20, 1, 3), (&jobs, 1 << 20, 3, 3)]
+    {
+        let after_jobs = check(programs, after_job(jobs_from), eval_cores);
         assert!(after_jobs > least, "{after_jobs} collections");
     }
-    most_of_what_is_over_is_freed(after_job(1 << 20));
+    most_of_what_is_over_is_freed(after_job(1 << 20), 3);
 
     let every = |bytes| Collection { from: 0, stress: Some(bytes), ..Collection::NEVER };
     let alone = check(&programs, every(1 << 20), 1);
     assert!(alone > 20, "{alone} collections");
     let together = check(&programs, every(2 << 20), 3);
     assert!(together > 5, "{together} collections");
-    check(&expressions(), every(256 << 10), 1);
+    check(&all, every(256 << 10), 1);
     two_evaluators_in_one_thread();
-    most_of_what_is_over_is_freed(Collection { from: 1 << 20, ..Collection::NEVER });
+    most_of_what_is_over_is_freed(Collection { from: 1 << 20, ..Collection::NEVER }, 1);
 }
 
 /// What the first has given back is garbage for a collection of the second as well.
@@ -127,12 +130,12 @@ fn two_evaluators_in_one_thread() {
 }
 
 /// Each element of the list needs some megabytes while it is computed, and nothing after.
-fn most_of_what_is_over_is_freed(collection: Collection) {
+fn most_of_what_is_over_is_freed(collection: Collection, eval_cores: usize) {
     const PROGRAM: &str = "map (i: let xs = builtins.genList (j: { sum = i + j; text = \"value ${toString j}\"; }) 30000; in \
          builtins.foldl' (sum: x: sum + x.sum + builtins.stringLength x.text) 0 xs) (builtins.genList (i: i) 40)";
     with_big_stack(|| {
         let host = Arc::new(MemoryHost::with_files([]));
-        let ev = Evaluator::new(host, Settings { collection, eval_cores: 1, ..Settings::default() });
+        let ev = Evaluator::new(host, Settings { collection, eval_cores, ..Settings::default() });
         let (before, made) = (ev.memory_statistics(), ev.allocated_bytes());
         let list =
             ev.eval_str(PROGRAM, "/").and_then(|value| ev.force_deep(value)).expect("a list of numbers");

@@ -48,15 +48,12 @@ impl Made {
         (same_inputs && known.path.derivation_name() == Ok(name)).then(|| (known.path.clone(), known.result))
     }
 
-    /// Shows what is to be kept over the next collection, if that asks; then [`Made::stay`] must be called.
+    /// Shows what is to be kept over a collection, while that is at work.
     pub(super) fn each_root(&self, see: &mut dyn FnMut(u64)) {
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         table.renew();
         table.known.values().for_each(|known| see(known.result.to_bits()));
-    }
-
-    pub(super) fn stay(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).collections = memory::collections();
+        table.collections += 1;
     }
 
     /// Remembers one.

@@ -68,6 +68,7 @@ pub struct Evaluator {
     owner: u32,
     /// Whether no other evaluator can have come to know its values.
     is_alone: Cell<bool>,
+    jobs: job::Jobs,
     /// How many more calls may be inside of each other; below zero there is one too many.
     calls_left: Cell<i64>,
     /// The lowest address that the stack may reach. Another thread sets it to the highest to stop this one.
@@ -161,6 +162,7 @@ impl Evaluator {
         let stack_limit = &STACK_LIMITS[owner as usize];
         stack_limit.store(stack::current_limit(), Ordering::Relaxed);
         parallel::set_ahead(owner, false);
+        job::LIVING.fetch_add(1, Ordering::Relaxed);
         Evaluator {
             heap: Heap::new(),
             resolver_room: ResolverRoom::default(),
@@ -172,6 +174,7 @@ impl Evaluator {
             pieces: RefCell::default(),
             owner,
             is_alone: Cell::new(false),
+            jobs: job::Jobs::of(&shared.0.settings),
             calls_left: Cell::new(shared.0.settings.max_call_depth.into()),
             stack_limit,
             cleared: Cell::default(),
@@ -278,6 +281,7 @@ impl Evaluator {
 impl Drop for Evaluator {
     fn drop(&mut self) {
         self.end_helpers();
+        job::LIVING.fetch_sub(1, Ordering::Relaxed);
         FREE_OWNERS.lock().unwrap_or_else(PoisonError::into_inner).push(self.owner);
     }
 }

@@ -23,6 +23,7 @@ use nival_syntax::{Pos, Symbol};
 use super::{Coercion, Evaluator, SharedState, Verbosity};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::host::MessageKind;
+use crate::memory;
 use crate::value::{List, Thunk, Value, View};
 
 /// By how many calls evaluation ahead of need keeps away from the limit.
@@ -82,7 +83,7 @@ struct Queue {
     offers: Mutex<Offers>,
     /// How many values are in the offers.
     length: AtomicUsize,
-    /// The number of the evaluator that has it, once it started.
+    /// The number of the evaluator that has it, zero as long as there is none.
     owner: AtomicU32,
 }
 
@@ -133,12 +134,19 @@ impl Crew {
         self.queues.len().max(1)
     }
 
-    fn end(&self) {
+    /// Ends these threads, which may be started again then.
+    fn end(&self, helpers: Helpers) {
         self.ended.store(true, Ordering::SeqCst);
         for queue in &self.queues[1..] {
             let owner = queue.owner.load(Ordering::SeqCst);
             super::STACK_LIMITS[owner as usize].store(usize::MAX, Ordering::Relaxed);
         }
+        for helper in helpers.into_iter().flatten() {
+            // A helper that panicked has said so.
+            let _ = helper.join();
+        }
+        self.queues[1..].iter().for_each(|queue| queue.owner.store(0, Ordering::SeqCst));
+        self.ended.store(false, Ordering::SeqCst);
     }
 }
 
@@ -214,24 +222,44 @@ impl Drop for Offer<'_> {
 /// Values that will be needed with all that is in them, one after the other, offered as far as that does not show.
 ///
 /// Whether a function was called before shows in the frames of errors. So its first call is the business of who comes to it.
+///
+/// Nothing is offered before the first value is done, nor if the one before was a large job: what they make is freed after
+/// each, and the helpers help with the one that is next.
 #[derive(Default)]
 pub(super) struct DeepOffer<'a> {
     offer: Option<Offer<'a>>,
     /// How many of the values are in it or were, and are not yet done.
     left: usize,
+    /// Bytes that had been made before the value that was the last.
+    made: Option<usize>,
 }
 
 impl<'a> DeepOffer<'a> {
     /// To be called before each of the values is evaluated, with it and all later ones.
     #[inline]
     pub(super) fn renew<V: Iterator<Item = Value>>(&mut self, ev: &'a Evaluator, values: impl Fn() -> V) {
-        if self.left == 0 && ev.has_company() {
+        if !ev.has_company() {
+            return;
+        }
+        // Offers are taken back in turn, the latest first.
+        if ev.expects_jobs() && self.is_before_job() {
+            self.offer = None;
+            self.left = 0;
+            return;
+        }
+        if self.left == 0 {
             self.left = values().take_while(|value| !is_first_call(*value)).count();
-            // Offers are taken back in turn, the latest first.
             drop(self.offer.take());
             self.offer = Some(ev.offer(Need::Deep, values().take(self.left)));
         }
         self.left = self.left.saturating_sub(1);
+    }
+
+    /// Whether the next value may need as much memory as a large job does, as far as is known by the one before.
+    fn is_before_job(&mut self) -> bool {
+        let made = memory::made();
+        let before = self.made.replace(made);
+        before.is_none_or(|before| made - before >= memory::jobs_from())
     }
 }
 
@@ -310,16 +338,17 @@ impl Evaluator {
         }
     }
 
-    /// Ends the threads that help this evaluator.
-    pub(super) fn end_helpers(&mut self) {
+    /// Ends the threads that help this evaluator. What they are at is given up; later offers start others.
+    pub(super) fn end_helpers(&self) {
         let helpers = self.helpers.take();
         if !helpers.is_empty() {
-            self.shared.crew.end();
+            self.shared.crew.end(helpers);
         }
-        for helper in helpers.into_iter().flatten() {
-            // A helper that panicked has said so.
-            let _ = helper.join();
-        }
+    }
+
+    /// Whether something that this thread offers stands.
+    pub(super) fn has_offered(&self) -> bool {
+        self.place.is_some_and(|place| !self.shared.crew.queues[place].lock().standing.is_empty())
     }
 
     fn take_task(&self) -> Option<Task> {

@@ -71,6 +71,8 @@ const CLEAN_FROM: usize = 4;
 /// No collection pays for less.
 const LEAST: usize = 64 << 20;
 
+/// Bytes handed out so far.
+static MADE: AtomicUsize = AtomicUsize::new(0);
 /// Bytes handed out since the last collection, and how many it may be.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static LIMIT: AtomicUsize = AtomicUsize::new(usize::MAX);
@@ -106,6 +108,7 @@ pub(crate) fn statistics() -> Statistics {
 
 /// Counts what a heap was given.
 pub(super) fn note(bytes: usize) {
+    MADE.fetch_add(bytes, Ordering::Relaxed);
     let taken = TAKEN.fetch_add(bytes, Ordering::Relaxed) + bytes;
     if taken >= LIMIT.load(Ordering::Relaxed) / CLEAN_FROM {
         wipe::start();
@@ -118,9 +121,15 @@ pub(crate) fn collections() -> u64 {
     CYCLES.load(Ordering::Relaxed)
 }
 
+/// Bytes handed out so far by all heaps, with what is left of the last pieces.
+#[inline]
+pub(crate) fn made() -> usize {
+    MADE.load(Ordering::Relaxed)
+}
+
 /// What a job must have made for a collection of its own, in bytes.
 #[inline]
-pub(super) fn jobs_from() -> usize {
+pub(crate) fn jobs_from() -> usize {
     JOBS_FROM.load(Ordering::Relaxed)
 }
 

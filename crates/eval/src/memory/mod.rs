@@ -28,7 +28,7 @@ use crate::stack;
 
 pub(crate) use closure::{CLOSURES_FROM, Closure};
 pub use collect::{Collection, Statistics};
-pub(crate) use collect::{collections, configure, statistics};
+pub(crate) use collect::{collections, configure, jobs_from, made, statistics};
 pub(crate) use given_back::era;
 pub(crate) use sighted::Sighted;
 use space::{BYTES_A_WORD, GRANULE, Kind, base, space};
@@ -262,8 +262,8 @@ impl Heap {
         unsafe { place.write(reference) };
     }
 
-    /// Puts something on the heap, where it stays with all it refers to. It is never dropped. Objects that it refers to need
-    /// a [`Heap::root`] as well.
+    /// Puts something on the heap, where it stays. It is never dropped. The collector of all garbage keeps what it refers to,
+    /// that after a job only what has a [`Heap::root`] as well.
     pub(crate) fn keep<T>(&self, thing: T) -> NonNull<T> {
         let place = self.keep_in::<T>(&self.kept, 1);
         // SAFETY: the place is fresh, large enough and aligned to words.
@@ -271,7 +271,7 @@ impl Heap {
         place
     }
 
-    /// Puts something on the heap, where it stays with all it refers to, and entries right behind it (see [`behind`]).
+    /// As [`Heap::keep`], with entries right behind it (see [`behind`]).
     pub(crate) fn keep_before<T, E: Copy>(&self, thing: T, entries: &[E]) -> &'static T {
         const { assert!(align_of::<T>() <= 8 && align_of::<E>() <= align_of::<T>()) };
         let words = (size_of::<T>() + size_of_val(entries)).div_ceil(8);

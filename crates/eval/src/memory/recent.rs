@@ -20,9 +20,10 @@ use super::{Heap, given_back, world};
 /// How many granules were taken when garbage was collected last.
 static LAST: AtomicU32 = AtomicU32::new(0);
 
-/// Where the heaps of a thread were.
+/// Where the heaps of a thread were. Of what other threads were filling then, all counts as older.
 pub(crate) struct Moment {
-    handed_out: usize,
+    /// Bytes handed out by all heaps.
+    made: usize,
     /// How many granules had been taken.
     taken: u32,
     /// The ends of the granules that were being filled, and how far: addresses, or zero.
@@ -30,8 +31,8 @@ pub(crate) struct Moment {
 }
 
 impl Heap {
-    /// The moment before something is evaluated. What was given back before is forgotten: later it could not be told from what is
-    /// older.
+    /// The moment before something is evaluated. What was given back before is forgotten: later it could not be told from
+    /// what is older.
     pub(crate) fn moment(&self) -> Moment {
         given_back::forget();
         let mut open = [(0, 0); 8];
@@ -43,29 +44,33 @@ impl Heap {
         };
         note(self, own);
         crate::value::with_flat_forms(|heap| note(heap, others));
-        Moment { handed_out: self.handed_out(), taken: space().pool().count(), open }
+        Moment { made: collect::made(), taken: space().pool().count(), open }
     }
 
-    /// Frees what was made since a moment, when nothing but objects that are older, code and `roots` can refer to it: these
-    /// call what they are given with each value or address that they have. Only done if enough was made, and by the only thread that has
-    /// values.
-    pub(crate) fn free_since(&self, moment: &Moment, roots: impl FnOnce(&mut dyn FnMut(u64))) -> bool {
-        let made = self.handed_out() - moment.handed_out;
-        let is_much = made >= space().granules().len() * GRANULE / LEAST_PART || collect::is_strict();
-        if made < collect::jobs_from() || !is_much {
-            return false;
-        }
+    /// Frees what was made since a moment, when nothing but objects that are older, code and `roots` can refer to it. These
+    /// call what they are given with each value or address that they have. Only the one thread that has values may do so.
+    pub(crate) fn free_since(&self, moment: &Moment, roots: impl FnOnce(&mut dyn FnMut(u64))) {
         self.leave();
         let free = || {
             let start = Instant::now();
             collect::finish(start, free(moment, roots));
         };
-        world::only(free).is_some()
+        let _ = world::only(free);
     }
 }
 
-/// It must have made this part of everything, since all that is older is looked through for references to it.
-const LEAST_PART: usize = 4;
+impl Moment {
+    /// Bytes handed out since then, by all heaps.
+    pub(crate) fn made_since(&self) -> usize {
+        collect::made() - self.made
+    }
+
+    /// Whether enough was made since then for a look through all that is older.
+    pub(crate) fn is_worth_it(&self) -> bool {
+        const LEAST_PART: usize = 4;
+        collect::is_strict() || self.made_since() >= space().granules().len() * GRANULE / LEAST_PART
+    }
+}
 
 /// Notes that garbage was collected when so many granules had been taken.
 pub(super) fn note_collection(taken: u32) {
