@@ -72,6 +72,7 @@ const PROGRAMS: &[&str] = &[
     "let d = i: derivation { name = \"d${toString i}\"; system = \"x\"; builder = \"/b\"; inputs = builtins.genList (j: d (i - j - 1)) (if i > 3 then 3 else i); }; in (d 9).drvPath",
     "builtins.length (builtins.fromJSON (builtins.toJSON (builtins.genList (i: { a = i; b = [ \"x${toString i}\" ]; }) 5000)))",
     "builtins.mapAttrs (n: v: builtins.length v) (builtins.groupBy (i: builtins.substring 0 2 (toString i)) (builtins.genList (i: i) 5000))",
+    "builtins.foldl' (sum: i: builtins.deepSeq [ (i + sum) ] (sum + i)) 0 (builtins.genList (i: i) 9000)",
     "let f = n: if n == 0 then [ ] else [ n (f (n - 1)) ]; deep = f 3000; len = x: if x == [ ] then 0 else 1 + len (builtins.elemAt x 1); in len deep",
 ];
 

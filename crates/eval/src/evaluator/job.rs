@@ -33,7 +33,7 @@ impl Jobs {
     /// Counts one that has made so many bytes, and says whether it was large.
     fn count(&self, made: usize) -> bool {
         let is_large = made >= memory::jobs_from();
-        self.0.set(if is_large { MOST_SMALL } else { self.0.get() - 1 });
+        self.0.set(if is_large { MOST_SMALL } else { self.0.get().saturating_sub(1) });
         is_large
     }
 }
