@@ -21,6 +21,7 @@ mod nix;
 pub mod output;
 mod pager;
 mod parse_cache;
+mod path_hash;
 mod reading;
 mod repl;
 pub mod settings;

@@ -9,6 +9,9 @@ use super::inputs::Inputs;
 /// The first line of a file: it changes with the form.
 const MAGIC: &[u8] = b"nival evaluation cache 1\n";
 
+/// What a file that was seen takes, about.
+const FILE_SIZE: usize = 96;
+
 /// What a command saw and said.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Entry {
@@ -31,7 +34,10 @@ pub(crate) enum Said {
 impl Entry {
     /// The file: the first line, a hash of the rest, the rest.
     pub(super) fn encode(&self, key: &[u8; 32]) -> Vec<u8> {
-        let mut body = Writer::default();
+        let start = MAGIC.len() + 32;
+        let mut body = Writer(Vec::with_capacity(start + FILE_SIZE * (1 + self.inputs.files.len())));
+        body.0.extend_from_slice(MAGIC);
+        body.hash(&[0; 32]);
         body.hash(key);
         self.inputs.encode(&mut body);
         body.number(self.paths.len() as u64);
@@ -50,10 +56,9 @@ impl Entry {
             body.0.push(tag);
             body.bytes(bytes);
         }
-        let mut file = Vec::with_capacity(MAGIC.len() + 32 + body.0.len());
-        file.extend_from_slice(MAGIC);
-        file.extend_from_slice(Hash::of(HashAlgo::Blake3, &body.0).as_bytes());
-        file.extend_from_slice(&body.0);
+        let mut file = body.0;
+        let hash = Hash::of(HashAlgo::Blake3, &file[start..]);
+        file[MAGIC.len()..start].copy_from_slice(hash.as_bytes());
         file
     }
 

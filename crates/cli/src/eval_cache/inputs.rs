@@ -28,7 +28,7 @@ pub(super) struct Inputs {
     pub(super) expires: Option<u64>,
 }
 
-/// What was seen at one path.
+/// What was seen at one path. Most paths have one stamp, and there are many paths.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Seen {
     /// What is there itself, or that there is nothing.
@@ -36,13 +36,13 @@ pub(super) struct Seen {
     /// Where the link points.
     pub(super) link: Option<PathBuf>,
     /// The contents of the file, links followed.
-    pub(super) contents: Option<Stamp>,
+    pub(super) contents: Option<Box<Stamp>>,
     /// The names in the folder, links followed.
-    pub(super) listing: Option<Stamp>,
+    pub(super) listing: Option<Box<Stamp>>,
     /// Whether its owner may execute it.
     pub(super) executable: Option<bool>,
     /// What is there itself, which must be the very same: the times count as well.
-    pub(super) identity: Option<Fingerprint>,
+    pub(super) identity: Option<Box<Fingerprint>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Seen {
         };
         let kind = Kind::of_mode(stat.st_mode);
         if self.kind.is_some_and(|before| before != kind)
-            || self.identity.is_some_and(|before| before != Fingerprint::of_stat(&stat))
+            || self.identity.as_ref().is_some_and(|before| **before != Fingerprint::of_stat(&stat))
             || self.executable.is_some_and(|before| before != (stat.st_mode & 0o100 != 0))
             || self.link.as_ref().is_some_and(|link| fs::read_link(path).ok().as_ref() != Some(link))
         {
@@ -163,11 +163,18 @@ impl Seen {
 /// for all of them.
 const NEIGHBOURS: usize = 32;
 
+/// How many bytes two texts begin with that are the same.
+fn common_length(a: &[u8], b: &[u8]) -> usize {
+    let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let equal = 8 * words.take_while(|(a, b)| a == b).count();
+    equal + a[equal..].iter().zip(&b[equal..]).take_while(|(a, b)| a == b).count()
+}
+
 /// The length of what all of the paths, which are in the order of their bytes, have in common, up to the last `/`.
 fn common_folder(files: &[(PathBuf, Seen)]) -> usize {
     let [(first, _), .., (last, _)] = files else { return 0 };
     let (first, last) = (first.as_os_str().as_bytes(), last.as_os_str().as_bytes());
-    let common = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+    let common = common_length(first, last);
     first[..common].iter().rposition(|byte| *byte == b'/').unwrap_or(0)
 }
 
@@ -251,7 +258,7 @@ impl Inputs {
         for (path, seen) in &self.files {
             // Neighbours have most of their path in common.
             let path = path.as_os_str().as_bytes();
-            let common = path.iter().zip(before).take_while(|(a, b)| a == b).count();
+            let common = common_length(path, before);
             writer.number(common as u64);
             writer.bytes(&path[common..]);
             before = path;
@@ -301,7 +308,7 @@ impl Seen {
         for stamp in self.contents.iter().chain(&self.listing) {
             stamp.encode(writer);
         }
-        if let Some(identity) = self.identity {
+        if let Some(identity) = &self.identity {
             identity.encode(writer);
         }
     }
@@ -320,16 +327,16 @@ impl Seen {
         let has = |bit: u8| flags >> bit & 1 == 1;
         let link =
             if has(0) { Some(PathBuf::from(std::ffi::OsStr::from_bytes(reader.bytes()?))) } else { None };
-        let contents = if has(1) { Some(Stamp::decode(reader)?) } else { None };
-        let listing = if has(2) { Some(Stamp::decode(reader)?) } else { None };
-        let identity = if has(5) { Some(Fingerprint::decode(reader)?) } else { None };
+        let contents = if has(1) { Some(Box::new(Stamp::decode(reader)?)) } else { None };
+        let listing = if has(2) { Some(Box::new(Stamp::decode(reader)?)) } else { None };
+        let identity = if has(5) { Some(Box::new(Fingerprint::decode(reader)?)) } else { None };
         Some(Self { kind, link, contents, listing, executable: has(3).then_some(has(4)), identity })
     }
 }
 
 impl Fingerprint {
-    fn encode(self, writer: &mut Writer) {
-        let Self { device, inode, size, modified, changed } = self;
+    fn encode(&self, writer: &mut Writer) {
+        let Self { device, inode, size, modified, changed } = *self;
         writer.number(device);
         writer.number(inode);
         writer.number(size);
@@ -351,7 +358,7 @@ impl Fingerprint {
 impl Stamp {
     fn encode(&self, writer: &mut Writer) {
         writer.0.push(u8::from(self.fingerprint.is_some()) | u8::from(self.hash.is_some()) << 1);
-        if let Some(fingerprint) = self.fingerprint {
+        if let Some(fingerprint) = &self.fingerprint {
             fingerprint.encode(writer);
         }
         if let Some(hash) = &self.hash {
@@ -381,14 +388,14 @@ pub(super) mod tests {
         Inputs {
             files: vec![
                 ("/a".into(), seen(Some(Kind::Directory))),
-                ("/a/b.nix".into(), Seen { contents: Some(both), ..seen(Some(Kind::Regular)) }),
+                ("/a/b.nix".into(), Seen { contents: Some(both.into()), ..seen(Some(Kind::Regular)) }),
                 ("/a/b/c".into(), Seen { link: Some("../x".into()), ..seen(Some(Kind::Symlink)) }),
                 (
                     "/a/bc".into(),
                     Seen {
-                        listing: Some(Stamp { fingerprint: None, hash: Some([1; 32]) }),
+                        listing: Some(Stamp { fingerprint: None, hash: Some([1; 32]) }.into()),
                         executable: Some(true),
-                        identity: Some(fingerprint),
+                        identity: Some(fingerprint.into()),
                         ..seen(None)
                     },
                 ),
@@ -396,7 +403,7 @@ pub(super) mod tests {
                 (
                     "/c".into(),
                     Seen {
-                        contents: Some(Stamp { fingerprint: Some(fingerprint), hash: None }),
+                        contents: Some(Stamp { fingerprint: Some(fingerprint), hash: None }.into()),
                         ..seen(Some(Kind::Unknown))
                     },
                 ),
@@ -410,7 +417,7 @@ pub(super) mod tests {
         let before = reliable(path, Fingerprint::of(&fs::metadata(path).unwrap()));
         let contents = fs::read(path).unwrap();
         let stamp = Stamp::of_contents(before, contents.len(), hash(&contents));
-        Seen { contents: Some(stamp), ..Seen::default() }
+        Seen { contents: Some(stamp.into()), ..Seen::default() }
     }
 
     #[test]

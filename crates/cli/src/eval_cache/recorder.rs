@@ -17,6 +17,7 @@ use nival_formats::{Derivation, DraftFile, Input, StoreDir, StorePath};
 use rustix::fs::Stat;
 
 use super::entry::{Entry, Said};
+use super::files::Files;
 use super::inputs::{Inputs, Kind, Seen, Stamp, is_executable};
 use crate::fingerprint::{self, Fingerprint, Hash, hash, hash_listing, is_below, reliable};
 use crate::host::WorldHost;
@@ -50,8 +51,7 @@ struct StoreFolder {
 
 #[derive(Default)]
 struct Record {
-    /// By path: its bytes are hashed in one go, its parts would be one by one.
-    files: HashMap<OsString, Seen>,
+    files: Files,
     variables: BTreeMap<String, Option<Hash>>,
     /// Until when what was fetched counts as fresh.
     expires: Option<u64>,
@@ -110,9 +110,7 @@ impl Recorder {
         }
         let mut paths: Vec<_> = paths.into_iter().collect();
         paths.sort_unstable();
-        let mut files: Vec<_> = record.files.into_iter().collect();
-        files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        let files = files.into_iter().map(|(path, seen)| (path.into(), seen)).collect();
+        let files = record.files.in_order();
         Some(Entry {
             inputs: Inputs { files, variables: record.variables, expires: record.expires },
             paths,
@@ -139,15 +137,8 @@ impl Recorder {
     fn see(&self, path: PathBuf, look: impl FnOnce(&Path, &mut Seen) -> io::Result<()>) {
         let mut record = lock(&self.record);
         let Some(files) = record.as_mut().map(|record| &mut record.files) else { return };
-        let looked = if let Some(seen) = files.get_mut(path.as_os_str()) {
-            look(&path, seen)
-        } else {
-            let mut seen = Seen::default();
-            let looked = look(&path, &mut seen);
-            files.insert(path.into(), seen);
-            looked
-        };
-        if looked.is_err() {
+        let (path, seen) = files.at(path);
+        if look(path, seen).is_err() {
             *record = None;
         }
     }
@@ -204,7 +195,7 @@ impl Recorder {
             match kind {
                 FileType::Symlink => seen.link = Some(std::fs::read_link(root)?),
                 // What is in it does not change: the same inode will do.
-                _ => seen.identity = Some(Fingerprint::of(&metadata)),
+                _ => seen.identity = Some(Fingerprint::of(&metadata).into()),
             }
             Ok(())
         });
@@ -224,12 +215,12 @@ impl Recorder {
             match kind {
                 FileType::Symlink => seen.link = Some(std::fs::read_link(path)?),
                 FileType::Directory if seen.listing.is_none() => {
-                    seen.listing = Some(Stamp::unread(path, &metadata)?);
+                    seen.listing = Some(Stamp::unread(path, &metadata)?.into());
                 }
                 FileType::Regular => {
                     seen.executable = Some(is_executable(&metadata));
                     if seen.contents.is_none() {
-                        seen.contents = Some(Stamp::unread(path, &metadata)?);
+                        seen.contents = Some(Stamp::unread(path, &metadata)?.into());
                     }
                 }
                 _ => {}
@@ -253,7 +244,7 @@ impl Recorder {
         self.see(path, |_, seen| {
             seen.kind = seen.kind.or(kind);
             if seen.contents.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
-                seen.contents = Some(stamp);
+                seen.contents = Some(stamp.into());
             }
             Ok(())
         });
@@ -372,7 +363,7 @@ impl Host for Recorder {
         self.see(real, |_, seen| {
             if seen.listing.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
                 let hash = Some(hash.unwrap_or_else(|| hash_listing(&entries)));
-                seen.listing = Some(Stamp { fingerprint, hash });
+                seen.listing = Some(Stamp { fingerprint, hash }.into());
             }
             Ok(())
         });
@@ -637,7 +628,7 @@ impl Recorder {
                 let metadata = std::fs::symlink_metadata(path)?;
                 is_folder = metadata.is_dir();
                 let identity = reliable(path, Fingerprint::of(&metadata));
-                seen.identity = Some(identity.ok_or(io::ErrorKind::ResourceBusy)?);
+                seen.identity = Some(identity.ok_or(io::ErrorKind::ResourceBusy)?.into());
                 Ok(())
             });
             if self.gave_up() || !is_folder {

@@ -27,10 +27,11 @@ use rustix::fs::{FileType, Stat};
 use crate::context::Context;
 use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, reliable};
 use crate::lock::lock;
+use crate::path_hash::PathHash;
 use crate::reading;
 use file_systems::{FileSystems, Telling};
 use new_pack::NewPack;
-use pack::{Entry, Kept, Kind, PathHash, Proof, Stamp};
+use pack::{Entry, Kept, Kind, Proof, Stamp};
 use packs::{Folder, LARGEST_PACK, Mapped};
 
 /// The time of last change that all files of valid store paths have (C++ Nix, `mtimeStore`).

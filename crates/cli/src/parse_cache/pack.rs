@@ -7,10 +7,10 @@
 //! behind, not for what someone made on purpose.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 use crate::fingerprint::{Fingerprint, Hash};
+use crate::path_hash::{PathHash, fold, hash_of_path};
 
 /// Changes with the form.
 const MAGIC: &[u8; 16] = b"nival parse  2\n\0";
@@ -112,7 +112,7 @@ impl<'a> Pack<'a> {
 
     /// What is kept of a path.
     pub(super) fn find(&self, kind: Kind, path: &[u8]) -> Option<Kept<'a>> {
-        let hash = mix(path);
+        let hash = hash_of_path(path);
         let mask = self.slots.len() - 1;
         for step in 0..self.slots.len() {
             let slot = u64::from_le_bytes(self.slots[(hash as usize).wrapping_add(step) & mask]);
@@ -209,7 +209,7 @@ impl Growing {
         entry: &Entry<'_>,
         put: &mut impl Put<Error = E>,
     ) -> Result<Option<Range<usize>>, E> {
-        let hash = mix(entry.path);
+        let hash = hash_of_path(entry.path);
         if !self.seen.insert(hash ^ entry.kind as u64) {
             return Ok(None);
         }
@@ -222,7 +222,7 @@ impl Growing {
     /// The same for all entries of a pack; the newest pack comes first.
     pub(super) fn add_all<E>(&mut self, pack: &Pack<'_>, put: &mut impl Put<Error = E>) -> Result<(), E> {
         for image in pack.images() {
-            let hash = mix(image.path);
+            let hash = hash_of_path(image.path);
             if self.seen.insert(hash ^ image.kind as u64) {
                 put.put(image.all)?;
                 self.index.push((hash, self.end));
@@ -313,44 +313,7 @@ fn half(bytes: &[u8], place: usize) -> Option<u32> {
 
 /// Tells whether a head and the path after it are as they were written.
 fn check(head: &[u8], path: &[u8]) -> u64 {
-    fold(mix(head) ^ 1, mix(path))
-}
-
-/// A quick hash; nothing is lost if two are equal, since paths are compared.
-fn mix(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let words = words.iter().chain(std::iter::once(&last));
-    words.fold(bytes.len() as u64, |hash, word| fold(hash ^ u64::from_le_bytes(*word), 0x9e37_79b9_7f4a_7c15))
-}
-
-/// The same hash for tables of paths, and of their hashes.
-pub(super) type PathHash = BuildHasherDefault<PathHasher>;
-
-#[derive(Default)]
-pub(super) struct PathHasher(u64);
-
-impl Hasher for PathHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = fold(self.0, mix(bytes));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 ^= hash;
-    }
-
-    /// A length, which is in the hash of what follows.
-    fn write_usize(&mut self, _length: usize) {}
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a ^ 0x2545_f491_4f6c_dd1d) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
+    fold(hash_of_path(head) ^ 1, hash_of_path(path))
 }
 
 #[cfg(test)]
@@ -509,7 +472,7 @@ mod tests {
             let place = (bytes.len() / ALIGNMENT * ALIGNMENT) as u64;
             bytes.truncate(place as usize);
             for slot in 0..1u64 << slots {
-                bytes.extend_from_slice(&((mix(b"/a") >> 32 << 32) | (slot * 7)).to_le_bytes());
+                bytes.extend_from_slice(&((hash_of_path(b"/a") >> 32 << 32) | (slot * 7)).to_le_bytes());
             }
             bytes.extend_from_slice(MAGIC);
             bytes.extend_from_slice(&place.to_le_bytes());
