@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod changes;
 mod stage;
 
 use std::fs;
@@ -10,13 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use changes::{CHANGES, SEARCH_PATH};
 use stage::{Said, Stage};
 
 impl Stage {
-    fn remove(&self, name: &str) {
-        fs::remove_file(self.path(name)).unwrap();
-    }
-
     /// The files of the cache with their inodes: one that is written again is another inode.
     fn entries(&self) -> Vec<(PathBuf, u64)> {
         let Ok(entries) = fs::read_dir(self.path("cache/nival/eval")) else { return Vec::new() };
@@ -41,148 +39,20 @@ impl Stage {
 
 const EVALUATE: [&str; 5] = ["nix-instantiate", "--eval", "--strict", "--read-write-mode", "main.nix"];
 
-/// An expression that reads something, and the change of what it reads.
-struct Case {
-    expression: &'static str,
-    set_up: fn(&Stage),
-    change: fn(&Stage),
-    /// The answers before and after.
-    answers: [&'static str; 2],
-}
-
-const CASES: &[Case] = &[
-    Case {
-        expression: "import ./a.nix",
-        set_up: |stage| stage.write("a.nix", "1"),
-        change: |stage| stage.write("a.nix", "2"),
-        answers: ["1", "2"],
-    },
-    Case {
-        expression: "builtins.readFile ./a",
-        set_up: |stage| stage.write("a", "x"),
-        change: |stage| stage.write("a", "y"),
-        answers: ["\"x\"", "\"y\""],
-    },
-    Case {
-        expression: "builtins.hashString \"sha256\" (builtins.readFile ./a) == builtins.hashFile \"sha256\" ./b",
-        set_up: |stage| {
-            stage.write("a", "x");
-            stage.write("b", "x");
-        },
-        change: |stage| stage.write("b", "y"),
-        answers: ["true", "false"],
-    },
-    Case {
-        expression: "builtins.attrNames (builtins.readDir ./d)",
-        set_up: |stage| stage.write("d/a", ""),
-        change: |stage| stage.write("d/b", ""),
-        answers: ["[ \"a\" ]", "[ \"a\" \"b\" ]"],
-    },
-    Case {
-        expression: "builtins.readDir ./d",
-        set_up: |stage| stage.write("d/a", ""),
-        change: |stage| {
-            stage.remove("d/a");
-            fs::create_dir(stage.path("d/a")).unwrap();
-        },
-        answers: ["{ a = \"regular\"; }", "{ a = \"directory\"; }"],
-    },
-    Case {
-        expression: "builtins.pathExists ./a",
-        set_up: |_| {},
-        change: |stage| stage.write("a", ""),
-        answers: ["false", "true"],
-    },
-    Case {
-        expression: "builtins.pathExists ./d/a",
-        set_up: |stage| stage.write("d/a", ""),
-        change: |stage| fs::remove_dir_all(stage.path("d")).unwrap(),
-        answers: ["true", "false"],
-    },
-    Case {
-        expression: "builtins.readFileType ./a",
-        set_up: |stage| stage.write("a", ""),
-        change: |stage| {
-            stage.remove("a");
-            symlink("b", stage.path("a")).unwrap();
-        },
-        answers: ["\"regular\"", "\"symlink\""],
-    },
-    Case {
-        expression: "import ./link.nix",
-        set_up: |stage| {
-            stage.write("a.nix", "1");
-            stage.write("b.nix", "2");
-            symlink("a.nix", stage.path("link.nix")).unwrap();
-        },
-        change: |stage| {
-            stage.remove("link.nix");
-            symlink("b.nix", stage.path("link.nix")).unwrap();
-        },
-        answers: ["1", "2"],
-    },
-    Case {
-        expression: "import ./link/a.nix",
-        set_up: |stage| {
-            stage.write("one/a.nix", "1");
-            stage.write("two/a.nix", "2");
-            symlink("one", stage.path("link")).unwrap();
-        },
-        change: |stage| {
-            stage.remove("link");
-            symlink("two", stage.path("link")).unwrap();
-        },
-        answers: ["1", "2"],
-    },
-    Case {
-        expression: "import ./d",
-        set_up: |stage| stage.write("d/default.nix", "1"),
-        change: |stage| {
-            fs::remove_dir_all(stage.path("d")).unwrap();
-            stage.write("d", "2");
-        },
-        answers: ["1", "2"],
-    },
-    Case {
-        expression: "import <found/a.nix>",
-        set_up: |stage| {
-            fs::create_dir(stage.path("first")).unwrap();
-            stage.write("second/a.nix", "2");
-        },
-        change: |stage| stage.write("first/a.nix", "1"),
-        answers: ["2", "1"],
-    },
-    Case {
-        expression: "let f = n: import (./. + \"/${n}.nix\"); in f \"a\" + f \"b\" + f \"c\"",
-        set_up: |stage| {
-            stage.write("a.nix", "1");
-            stage.write("b.nix", "10");
-            stage.write("c.nix", "100");
-        },
-        change: |stage| stage.write("b.nix", "20"),
-        answers: ["111", "121"],
-    },
-];
-
 #[test]
 fn every_kind_of_input() {
     std::thread::scope(|scope| {
-        for case in CASES {
+        for case in CHANGES {
             scope.spawn(|| {
-                let stage = Stage::new(&[]);
+                let stage = Stage::new(&[SEARCH_PATH]);
                 stage.write("main.nix", case.expression);
                 (case.set_up)(&stage);
-                let run = |words: &[&str]| {
-                    let mut command = stage.command(words);
-                    command.env("NIX_PATH", "found=first:found=second");
-                    Stage::say(&mut command)
-                };
                 for changed in [false, true] {
                     if changed {
                         (case.change)(&stage);
                     }
                     for round in 0..2 {
-                        let said = run(&EVALUATE);
+                        let said = stage.run(&EVALUATE);
                         let expected = case.answers[usize::from(changed)];
                         assert_eq!(
                             said.out.trim_end(),

@@ -3,19 +3,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+mod changes;
 mod stage;
 
-use std::fs::{self, File, FileTimes};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use changes::{CHANGES, SEARCH_PATH};
 use rustix::fs::{CWD, FileType, Mode};
 use stage::{Said, Stage};
 
 /// Commands that evaluate what they are given.
-const SETTINGS: [(&str, &str); 1] = [("NIX_CONFIG", "eval-cache = false")];
+const SETTINGS: [(&str, &str); 2] = [("NIX_CONFIG", "eval-cache = false"), SEARCH_PATH];
 
 const EVALUATE: [&str; 4] = ["nix-instantiate", "--eval", "--strict", "main.nix"];
 
@@ -52,203 +54,10 @@ impl Stage {
     }
 }
 
-/// An expression, and what becomes of it by a change.
-struct Case {
-    expression: &'static str,
-    set_up: fn(&Stage),
-    change: fn(&Stage),
-    answers: [&'static str; 2],
-}
-
-/// With the size and the time of last change as before.
-fn overwrite(stage: &Stage, name: &str, text: &str) {
-    let before = fs::metadata(stage.path(name)).unwrap();
-    assert_eq!(before.len(), text.len() as u64);
-    fs::write(stage.path(name), text).unwrap();
-    let file = File::options().write(true).open(stage.path(name)).unwrap();
-    file.set_times(FileTimes::new().set_modified(before.modified().unwrap())).unwrap();
-}
-
-/// Another file with the same contents.
-fn replace(stage: &Stage, name: &str) {
-    fs::copy(stage.path(name), stage.path("copy")).unwrap();
-    fs::rename(stage.path("copy"), stage.path(name)).unwrap();
-}
-
-const CASES: &[Case] = &[
-    Case {
-        expression: "import ./a.nix + import ./b.nix",
-        set_up: |stage| {
-            stage.write("a.nix", "1");
-            stage.write("b.nix", "10");
-        },
-        change: |stage| stage.write("a.nix", "20 + 2"),
-        answers: ["11", "32"],
-    },
-    Case {
-        expression: "import ./a.nix",
-        set_up: |stage| stage.write("a.nix", "1"),
-        change: |stage| overwrite(stage, "a.nix", "2"),
-        answers: ["1", "2"],
-    },
-    Case {
-        expression: "import ./a.nix",
-        set_up: |stage| stage.write("a.nix", "1"),
-        change: |stage| {
-            replace(stage, "a.nix");
-            stage.write("b.nix", "1");
-        },
-        answers: ["1", "1"],
-    },
-    Case {
-        expression: "import ./a.nix",
-        set_up: |stage| {
-            stage.write("a.nix", "1");
-            stage.write("b.nix", "2");
-        },
-        change: |stage| {
-            fs::remove_file(stage.path("a.nix")).unwrap();
-            symlink("b.nix", stage.path("a.nix")).unwrap();
-        },
-        answers: ["1", "2"],
-    },
-    Case {
-        expression: "import ./a.nix",
-        set_up: |stage| stage.write("a.nix", "1"),
-        change: |stage| {
-            fs::remove_file(stage.path("a.nix")).unwrap();
-            stage.write("a.nix/default.nix", "2");
-        },
-        answers: ["1", "2"],
-    },
-    Case {
-        expression: "import ./link/a.nix",
-        set_up: |stage| {
-            stage.write("one/a.nix", "1");
-            stage.write("two/a.nix", "2");
-            symlink("one", stage.path("link")).unwrap();
-        },
-        change: |stage| {
-            fs::remove_file(stage.path("link")).unwrap();
-            symlink("two", stage.path("link")).unwrap();
-        },
-        answers: ["1", "2"],
-    },
-    // The same text means something else at another place.
-    Case {
-        expression: "import ./a/file.nix + import ./b/file.nix",
-        set_up: |stage| {
-            for (folder, value) in [("a", "1"), ("b", "10")] {
-                stage.write(&format!("{folder}/file.nix"), "import ./value.nix");
-                stage.write(&format!("{folder}/value.nix"), value);
-            }
-        },
-        change: |stage| {
-            fs::rename(stage.path("a"), stage.path("c")).unwrap();
-            fs::rename(stage.path("b"), stage.path("a")).unwrap();
-            fs::rename(stage.path("c"), stage.path("b")).unwrap();
-            stage.write("b/value.nix", "5");
-        },
-        answers: ["11", "15"],
-    },
-    Case {
-        expression: "builtins.attrNames (builtins.readDir ./d)",
-        set_up: |stage| stage.write("d/a", ""),
-        change: |stage| stage.write("d/b", ""),
-        answers: ["[ \"a\" ]", "[ \"a\" \"b\" ]"],
-    },
-    Case {
-        expression: "builtins.readDir ./d",
-        set_up: |stage| {
-            stage.write("d/a", "");
-            stage.write("d/b", "");
-        },
-        change: |stage| {
-            fs::remove_file(stage.path("d/a")).unwrap();
-            fs::create_dir(stage.path("d/a")).unwrap();
-            fs::remove_file(stage.path("d/b")).unwrap();
-            symlink("a", stage.path("d/b")).unwrap();
-        },
-        answers: ["{ a = \"regular\"; b = \"regular\"; }", "{ a = \"directory\"; b = \"symlink\"; }"],
-    },
-    Case {
-        expression: "builtins.readDir ./d",
-        set_up: |stage| stage.write("one/a", ""),
-        change: |stage| {
-            fs::rename(stage.path("d"), stage.path("one")).unwrap();
-            stage.write("d/b", "");
-        },
-        answers: ["{ a = \"regular\"; }", "{ b = \"regular\"; }"],
-    },
-    // What is in the files of a folder does not count.
-    Case {
-        expression: "builtins.readDir ./d",
-        set_up: |stage| stage.write("d/a", "1"),
-        change: |stage| stage.write("d/a", "2"),
-        answers: ["{ a = \"regular\"; }", "{ a = \"regular\"; }"],
-    },
-    Case {
-        expression: SOURCE,
-        set_up: source,
-        change: |stage| overwrite(stage, "s/a", "2"),
-        answers: [SOURCE_PATH, "\"/nix/store/hvdlmwkjpq4ca5dxbard1vyik6sd1b1y-s\""],
-    },
-    Case {
-        expression: SOURCE,
-        set_up: source,
-        change: |stage| stage.write("s/out", "what is left out"),
-        answers: [SOURCE_PATH, SOURCE_PATH],
-    },
-    Case {
-        expression: SOURCE,
-        set_up: source,
-        change: |stage| fs::set_permissions(stage.path("s/a"), fs::Permissions::from_mode(0o755)).unwrap(),
-        answers: [SOURCE_PATH, "\"/nix/store/0sldpk6hbv5fkx7gmq4hixkb24gjv298-s\""],
-    },
-    Case {
-        expression: SOURCE,
-        set_up: source,
-        change: |stage| {
-            fs::remove_file(stage.path("s/link")).unwrap();
-            symlink("out", stage.path("s/link")).unwrap();
-        },
-        answers: [SOURCE_PATH, "\"/nix/store/k2d75730z9zswzyhjfsnvjkyyf9xcchb-s\""],
-    },
-    Case {
-        expression: SOURCE,
-        set_up: source,
-        change: |stage| stage.write("filter.nix", "path: type: type != \"symlink\""),
-        answers: [SOURCE_PATH, "\"/nix/store/5mf19l2ylrz7mi3hv44dzsg4xkkpfy70-s\""],
-    },
-    Case {
-        expression: SOURCE,
-        set_up: |stage| {
-            source(stage);
-            stage.write("filter.nix", "path: type: type != \"symlink\"");
-        },
-        change: |stage| fs::rename(stage.path("s/a"), stage.path("s/b")).unwrap(),
-        answers: [
-            "\"/nix/store/5mf19l2ylrz7mi3hv44dzsg4xkkpfy70-s\"",
-            "\"/nix/store/dxifz6bjffsivfcjv0lq8z7kc7ml7km8-s\"",
-        ],
-    },
-];
-
-/// Its paths in the store were recorded from C++ Nix 2.34.8.
-const SOURCE: &str = "builtins.path { name = \"s\"; path = ./s; filter = import ./filter.nix; }";
-const SOURCE_PATH: &str = "\"/nix/store/0waaq4wjsgsx9f690c60yp1dyq3xspz5-s\"";
-
-fn source(stage: &Stage) {
-    stage.write("filter.nix", "path: type: baseNameOf path != \"out\"");
-    stage.write("s/a", "1");
-    stage.write("s/out", "x");
-    symlink("a", stage.path("s/link")).unwrap();
-}
-
 #[test]
 fn changes_are_seen() {
     std::thread::scope(|scope| {
-        for case in CASES {
+        for case in CHANGES {
             scope.spawn(|| {
                 let stage = Stage::new(&SETTINGS);
                 // Something is in the packs in each case.
@@ -256,9 +65,6 @@ fn changes_are_seen() {
                 let main = format!("builtins.seq (builtins.readDir ./always) ({})", case.expression);
                 stage.write("main.nix", &main);
                 (case.set_up)(&stage);
-                if stage.path("one").exists() && !stage.path("link").exists() {
-                    fs::rename(stage.path("one"), stage.path("d")).unwrap();
-                }
                 let [before, after] = case.answers.map(|answer| format!("{answer}\n"));
                 // Just written, and changed at once.
                 assert_eq!(stage.evaluate(), before, "{}", case.expression);
@@ -303,7 +109,7 @@ fn messages_of_a_first_run() {
         // It is opened once the other side reads it, and has parsed the file.
         let pipe = File::options().write(true).open(stage.path("pipe")).unwrap();
         if let Some(text) = change {
-            overwrite(&stage, "a.nix", text);
+            stage.overwrite("a.nix", text);
         }
         drop(pipe);
         let said = process.wait_with_output().unwrap();
@@ -336,7 +142,7 @@ fn the_same_contents_with_other_times() {
         File::open(stage.path(name)).unwrap().set_modified(long_ago).unwrap();
     }
     assert_eq!(stage.settled(), expected);
-    replace(&stage, "a.nix");
+    stage.replace("a.nix");
     assert_eq!(stage.settled(), expected);
     // And an old state again, as when a branch is changed to and fro.
     for _ in 0..2 {
