@@ -36,10 +36,11 @@ pub use wipe::Wiping;
 pub(crate) use wipe::keeps_clean;
 use world::is_stopping;
 
-/// So much is made ready for use at a time, but for the first times: one call is quicker than a page fault for
-/// each page.
-const STEP: usize = GRANULE;
-const FIRST_STEP: usize = 128 << 10;
+/// So much is made ready for use at a time, at first and at most: one call is quicker than a page fault for each page.
+const FIRST_STEP: usize = 32 << 10;
+const LARGEST_STEP: usize = 256 << 10;
+/// In between it is this part of what was: the last piece is mostly not used up.
+const STEP_PART: usize = 16;
 /// So much of the stack is cleared each time when garbage is collected.
 const CLEARED: usize = 32 << 10;
 /// No object starts at the beginning of a granule: the end of the one before is often met as an address, and would keep it.
@@ -81,7 +82,8 @@ struct Stream {
     limit: Cell<usize>,
     /// Whether the granule was used before: then what is between objects is cleared and taken.
     is_used: Cell<bool>,
-    step: Cell<usize>,
+    /// How much was made ready so far.
+    ready: Cell<usize>,
 }
 
 impl Heap {
@@ -378,7 +380,7 @@ impl Stream {
             end: Cell::new(0),
             limit: Cell::new(0),
             is_used: Cell::new(false),
-            step: Cell::new(FIRST_STEP),
+            ready: Cell::new(0),
         }
     }
 
@@ -400,9 +402,11 @@ impl Stream {
             return None;
         }
         let missing = wanted - (end - self.cursor.get());
-        let step = self.step.get().max(missing.next_multiple_of(FIRST_STEP)).min(limit - end);
+        let ready = self.ready.get();
+        let step =
+            (ready / STEP_PART).min(LARGEST_STEP).max(missing).next_multiple_of(FIRST_STEP).min(limit - end);
         space::commit(end, step);
-        self.step.set((self.step.get() * 2).min(STEP));
+        self.ready.set(ready + step);
         self.end.set(end + step);
         self.cursor.set(self.cursor.get() + left_free);
         Some(step)
