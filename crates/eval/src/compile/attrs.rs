@@ -100,7 +100,6 @@ struct Filling {
 
 impl Filling {
     fn compile(ev: &Evaluator, unit: &'static Unit, set: SetId, place: Place, all_thunks: bool) -> Filling {
-        let (mut inherited, mut own) = (Vec::new(), Vec::new());
         let (start, size) = match place {
             Place::OwnFrame(size) => (0, size),
             Place::InFrame(start) => (start, 0),
@@ -108,6 +107,9 @@ impl Filling {
         // What is inherited comes first, then each in turn.
         let mut filled: Vec<bool> =
             unit.ast.attrs(set).map(|attr| attr.kind == AttrKind::Inherited).collect();
+        let inherited_count = filled.iter().filter(|is_inherited| **is_inherited).count();
+        let mut inherited = Vec::with_capacity(inherited_count);
+        let mut own = Vec::with_capacity(filled.len() - inherited_count);
         for (attr, number) in unit.ast.attrs(set).zip(0..) {
             let index = start + number;
             if attr.kind == AttrKind::Inherited {
@@ -201,9 +203,10 @@ impl Run for MakeMixedSet {
                 from.put_in_frame(env, inner.slot(index as u32));
             }
         }
-        let computed = computed_names(ev, env, &self.dynamic, |name| self.position(name))?;
+        let computed = Computed::of(ev, env, &self.dynamic, |name| self.position(name))?;
+        let computed = computed.as_slice();
         let made;
-        let shape = match &computed[..] {
+        let shape = match computed {
             [] => None,
             computed => match self.shapes.get(computed) {
                 Some(shape) => Some(shape),
@@ -359,38 +362,78 @@ fn dynamic_attrs(ev: &Evaluator, unit: &'static Unit, set: SetId, _recursive: bo
     unit.ast.dynamic_attrs(set).map(attr).collect()
 }
 
-/// The computed names that are not `null`. `known` says where an attribute stands whose name is not computed.
-fn computed_names<'a>(
-    ev: &Evaluator,
-    env: Env,
-    dynamic: &'a [DynamicAttr],
-    known: impl Fn(Symbol) -> Option<Pos>,
-) -> Result<Vec<(Symbol, &'a DynamicAttr)>> {
-    let mut computed: Vec<(Symbol, &DynamicAttr)> = Vec::with_capacity(dynamic.len());
-    for attr in dynamic {
-        let name = attr.name.run(ev, env)?;
+/// The computed names of a literal that are not `null`, with what they belong to. Mostly there is one.
+enum Computed<'a> {
+    One(Option<(Symbol, &'a DynamicAttr)>),
+    Several(Vec<(Symbol, &'a DynamicAttr)>),
+}
+
+impl<'a> Computed<'a> {
+    /// `known` says where an attribute stands whose name is not computed.
+    #[inline]
+    fn of(
+        ev: &Evaluator,
+        env: Env,
+        dynamic: &'a [DynamicAttr],
+        known: impl Fn(Symbol) -> Option<Pos>,
+    ) -> Result<Computed<'a>> {
+        if let [attr] = dynamic {
+            let name = attr.compute_name(ev, env, &[], known)?;
+            return Ok(Computed::One(name.map(|name| (name, attr))));
+        }
+        let mut computed = Vec::with_capacity(dynamic.len());
+        for attr in dynamic {
+            if let Some(name) = attr.compute_name(ev, env, &computed, &known)? {
+                computed.push((name, attr));
+            }
+        }
+        Ok(Computed::Several(computed))
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[(Symbol, &'a DynamicAttr)] {
+        match self {
+            Computed::One(one) => one.as_slice(),
+            Computed::Several(several) => several,
+        }
+    }
+}
+
+impl DynamicAttr {
+    /// The name, which must be none of those `before` it and not known.
+    #[inline]
+    fn compute_name(
+        &self,
+        ev: &Evaluator,
+        env: Env,
+        before: &[(Symbol, &DynamicAttr)],
+        known: impl Fn(Symbol) -> Option<Pos>,
+    ) -> Result<Option<Symbol>> {
+        let name = self.name.run(ev, env)?;
         if let View::Null = name.view() {
-            continue;
+            return Ok(None);
         }
         let frame = "while evaluating the name of a dynamic attribute";
-        let name = ev.name_of(ev.force_plain_string(name, attr.pos, frame)?);
-        let before = computed.iter().find(|(other, _)| *other == name).map(|(_, before)| before.pos);
-        if let Some(first) = before.or_else(|| known(name)) {
-            let (first, name) = (first.display(), name.to_identifier());
-            let message = format!("dynamic attribute '{name}' already defined at {first}");
-            return Err(EvalError::other(message).at(attr.pos));
+        let name = ev.name_of(ev.force_plain_string(name, self.pos, frame)?);
+        let before = before.iter().find(|(other, _)| *other == name).map(|(_, before)| before.pos);
+        match before.or_else(|| known(name)) {
+            None => Ok(Some(name)),
+            Some(first) => {
+                let (first, name) = (first.display(), name.to_identifier());
+                let message = format!("dynamic attribute '{name}' already defined at {first}");
+                Err(EvalError::other(message).at(self.pos))
+            }
         }
-        computed.push((name, attr));
     }
-    Ok(computed)
 }
 
 fn add_dynamic(ev: &Evaluator, env: Env, attrs: Attrs, dynamic: &[DynamicAttr]) -> Result<Value> {
     if dynamic.is_empty() {
         return Ok(attrs.into());
     }
-    let computed = computed_names(ev, env, dynamic, |name| attrs.get_attr(name).map(|attr| attr.pos()))?;
-    let added = computed.iter().map(|(name, attr)| Attr::new(*name, attr.value.make(ev, env), attr.pos));
+    let computed = Computed::of(ev, env, dynamic, |name| attrs.get_attr(name).map(|attr| attr.pos()))?;
+    let added =
+        computed.as_slice().iter().map(|(name, attr)| Attr::new(*name, attr.value.make(ev, env), attr.pos));
     let mut all: Vec<Attr> = added.chain(attrs.iter()).collect();
     all.sort_unstable_by_key(|attr| attr.name);
     Ok(Attrs::in_braces(&ev.heap, attrs.braces(), &all).into())

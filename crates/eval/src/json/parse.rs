@@ -1,5 +1,7 @@
 //! Reads JSON. The messages and the places they name are those of nlohmann's parser.
 
+use std::borrow::Cow;
+
 /// Why a text can't be read as JSON into the language's values.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
@@ -119,14 +121,16 @@ enum Open<V> {
     Object(Vec<(Vec<u8>, V)>, Vec<u8>),
 }
 
-fn without_nul(text: Vec<u8>) -> Result<Vec<u8>, JsonError> {
-    if text.contains(&0) {
-        return Err(JsonError::NulByte(nival_syntax::raw_text(&text).replace('\0', "␀")));
+fn without_nul(text: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, JsonError> {
+    match text {
+        Cow::Owned(text) if text.contains(&0) => {
+            Err(JsonError::NulByte(nival_syntax::raw_text(&text).replace('\0', "␀")))
+        }
+        text => Ok(text),
     }
-    Ok(text)
 }
 
-enum Token {
+enum Token<'a> {
     BeginArray,
     EndArray,
     BeginObject,
@@ -138,12 +142,13 @@ enum Token {
     Unsigned(u64),
     Integer(i64),
     Float(f64),
-    String(Vec<u8>),
+    /// As it is in the text if nothing in it is escaped.
+    String(Cow<'a, [u8]>),
     End,
     Error(String),
 }
 
-impl Token {
+impl Token<'_> {
     fn name(&self) -> &'static str {
         match self {
             Token::BeginArray => "'['",
@@ -212,7 +217,7 @@ impl<'a> Lexer<'a> {
         self.text.is_empty()
     }
 
-    fn next_token(&mut self) -> Token {
+    fn next_token(&mut self) -> Token<'a> {
         if self.at == 0 && self.text.first() == Some(&0xef) {
             self.get();
             if self.get() != Some(0xbb) || self.get() != Some(0xbf) {
@@ -244,7 +249,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// What errors quote then begins with the number or string before, as in the reference (nlohmann's lexer).
-    fn literal(&mut self, text: &[u8], token: Token) -> Token {
+    fn literal(&mut self, text: &[u8], token: Token<'a>) -> Token<'a> {
         for &byte in &text[1..] {
             if self.get() != Some(byte) {
                 return Token::Error("invalid literal".to_owned());
@@ -253,20 +258,20 @@ impl<'a> Lexer<'a> {
         token
     }
 
-    fn string(&mut self) -> Result<Vec<u8>, String> {
-        let mut text = Vec::new();
+    fn string(&mut self) -> Result<Cow<'a, [u8]>, String> {
+        let plain = self.plain();
+        if self.text.get(self.at) == Some(&b'"') {
+            self.get();
+            return Ok(Cow::Borrowed(plain));
+        }
+        let mut text = plain.to_vec();
         loop {
-            let rest = &self.text[self.at..];
-            let is_plain = |byte: &u8| matches!(byte, 0x20..=0x7f) && !matches!(byte, b'"' | b'\\');
-            let plain = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
-            text.extend_from_slice(&rest[..plain]);
-            self.at += plain;
-            self.column += plain;
+            text.extend_from_slice(self.plain());
             let Some(byte) = self.get() else {
                 return Err("invalid string: missing closing quote".to_owned());
             };
             match byte {
-                b'"' => return Ok(text),
+                b'"' => return Ok(Cow::Owned(text)),
                 b'\\' => self.escape(&mut text)?,
                 0..=0x1f => return Err(control_character(byte)),
                 lead => {
@@ -280,6 +285,16 @@ impl<'a> Lexer<'a> {
                 }
             }
         }
+    }
+
+    /// What stands for itself in a string from here on.
+    fn plain(&mut self) -> &'a [u8] {
+        let rest = &self.text[self.at..];
+        let is_plain = |byte: &u8| matches!(byte, 0x20..=0x7f) && !matches!(byte, b'"' | b'\\');
+        let plain = rest.iter().position(|byte| !is_plain(byte)).unwrap_or(rest.len());
+        self.at += plain;
+        self.column += plain;
+        &rest[..plain]
     }
 
     fn escape(&mut self, text: &mut Vec<u8>) -> Result<(), String> {
@@ -331,7 +346,7 @@ impl<'a> Lexer<'a> {
         Ok(code)
     }
 
-    fn number(&mut self) -> Result<Token, &'static str> {
+    fn number(&mut self) -> Result<Token<'a>, &'static str> {
         let negative = self.current == Some(b'-');
         if negative && !matches!(self.get(), Some(b'0'..=b'9')) {
             return Err("invalid number; expected digit after '-'");
@@ -382,18 +397,18 @@ impl<'a> Lexer<'a> {
         while matches!(self.get(), Some(b'0'..=b'9')) {}
     }
 
-    fn object_key(&mut self, token: Token) -> Result<Vec<u8>, JsonError> {
+    fn object_key(&mut self, token: Token<'_>) -> Result<Vec<u8>, JsonError> {
         let Token::String(key) = token else {
             return Err(self.unexpected(&token, "object key", Some("string literal")));
         };
-        let key = without_nul(key)?;
+        let key = without_nul(key)?.into_owned();
         match self.next_token() {
             Token::Colon => Ok(key),
             other => Err(self.unexpected(&other, "object separator", Some("':'"))),
         }
     }
 
-    fn unexpected(&self, token: &Token, context: &str, expected: Option<&str>) -> JsonError {
+    fn unexpected(&self, token: &Token<'_>, context: &str, expected: Option<&str>) -> JsonError {
         let found = match token {
             Token::Error(message) => format!("{message}; last read: '{}'", self.quoted()),
             other => format!("unexpected {}", other.name()),
