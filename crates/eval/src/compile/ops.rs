@@ -9,7 +9,7 @@ use super::{Frame, Lazy, Unit, implicit, lazy};
 use crate::code::{Op, Run};
 use crate::error::{EvalError, FrameText, InFrame, Result};
 use crate::evaluator::{Env, Evaluator};
-use crate::value::{List, ListBuilder, Tag, Value, View};
+use crate::value::{LastMerge, List, ListBuilder, Tag, Value, View};
 
 pub(super) fn compile(
     ev: &Evaluator,
@@ -60,7 +60,7 @@ pub(super) fn compile(
             };
             let left = side(sides.left, left, "in the left operand of the update (//) operator");
             let right = side(sides.right, right, "in the right operand of the update (//) operator");
-            Op::new(heap, Update { left, right })
+            Op::new(heap, Update { left, right, last: LastMerge::default() })
         }
         _ => Op::new(heap, ConcatLists(sides)),
     }
@@ -247,6 +247,7 @@ impl<const OPERATION: u8> Run for Arithmetic<OPERATION> {
 struct Update {
     left: Side,
     right: Side,
+    last: LastMerge,
 }
 
 struct Side {
@@ -267,7 +268,7 @@ impl Run for Update {
         // The right side first, as the reference does.
         let right = attrs(&self.right)?;
         let left = attrs(&self.left)?;
-        Ok(left.update(&ev.heap, right).into())
+        Ok(left.update_as_last(&ev.heap, right, &self.last).into())
     }
 }
 

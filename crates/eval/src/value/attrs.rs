@@ -13,7 +13,7 @@ use nival_syntax::{Pos, Symbol};
 pub(crate) use self::stack::with_flat_forms;
 use self::stack::{MAX_DEPTH, STACK_RATIO};
 use super::keys::{Keys, Origins};
-use super::shape::{MergePlan, Pick, Plan, Rest, Shape, SharePlan, others};
+use super::shape::{LastMerge, MergePlan, Pick, Plan, Planned, Rest, Shape, SharePlan, others};
 use super::{Slot, Value};
 use crate::memory::{Heap, Sighted};
 
@@ -422,6 +422,20 @@ impl Attrs {
 
     /// `self // other`
     pub(crate) fn update(self, heap: &Heap, other: Attrs) -> Attrs {
+        self.update_as(heap, other, |_| {})
+    }
+
+    /// The same, of a place in the code where mostly the same two kinds of sets come.
+    #[inline]
+    pub(crate) fn update_as_last(self, heap: &Heap, other: Attrs, last: &LastMerge) -> Attrs {
+        let kind = |set: Attrs| (set.header() & !SHARED) as usize;
+        match last.plan((kind(self), kind(other))) {
+            Some(Plan::Share(plan)) => share(heap, plan, self, other),
+            _ => self.update_as(heap, other, |merge| last.note(merge)),
+        }
+    }
+
+    fn update_as(self, heap: &Heap, other: Attrs, note: impl Fn(Planned)) -> Attrs {
         let sides = self.plain().zip(other.plain());
         let (left, right) = match sides {
             Some((left, right)) => (left.len(), right.len()),
@@ -433,13 +447,18 @@ impl Attrs {
         if right == 0 {
             return self;
         }
+        let merge = |planned: Planned, left, right| {
+            note(planned);
+            merge(heap, planned.plan(), left, right)
+        };
         let is_large = left.max(right) >= LARGE;
         let is_lopsided = left >= STACK_FROM && left >= right * STACK_RATIO;
         if (is_large || is_lopsided) && (sides.is_some() || other.depth() + 1 < MAX_DEPTH) {
             let plain = if is_large { None } else { sides };
-            return match plain.and_then(|(left, right)| Some((Plan::of_met(heap, left, right)?, left, right)))
-            {
-                Some((plan, left, right)) => merge(heap, plan, left, right),
+            let planned =
+                plain.and_then(|(left, right)| Some((Planned::of_met(heap, left, right)?, left, right)));
+            return match planned {
+                Some((planned, left, right)) => merge(planned, left, right),
                 None => self.stack(heap, other),
             };
         }
@@ -447,7 +466,7 @@ impl Attrs {
         if std::ptr::eq(left.keys, right.keys) {
             return other;
         }
-        merge(heap, Plan::of(heap, left, right), left, right)
+        merge(Planned::of(heap, left, right), left, right)
     }
 
     /// A set of attributes sorted by symbol, without doubles.
@@ -504,7 +523,7 @@ impl Attrs {
     fn rest(self, heap: &Heap, set: Plain, rest: Rest) -> Attrs {
         match rest {
             Rest::All => self,
-            Rest::Part(Plan::Share(plan)) => share(heap, plan, set, set),
+            Rest::Part(Plan::Share(plan)) => share(heap, plan, set.set, set.set),
             Rest::Part(Plan::Copy(plan)) => {
                 let values = (0..plan.picks().len()).map(|index| set.value(plan.pick(index).1));
                 Attrs::from_values(heap, plan.keys, Origins::within(self), values)
@@ -534,7 +553,7 @@ impl Attrs {
 fn merge(heap: &Heap, plan: Plan, left: Plain, right: Plain) -> Attrs {
     match plan {
         Plan::Copy(plan) => copy(heap, plan, left, right),
-        Plan::Share(plan) => share(heap, plan, left, right),
+        Plan::Share(plan) => share(heap, plan, left.set, right.set),
     }
 }
 
@@ -556,17 +575,19 @@ fn copy(heap: &Heap, plan: &'static MergePlan, left: Plain, right: Plain) -> Att
     attrs
 }
 
-fn share(heap: &Heap, plan: &'static SharePlan, left: Plain, right: Plain) -> Attrs {
+/// Both sides must be flat or shared.
+fn share(heap: &Heap, plan: &'static SharePlan, left: Attrs, right: Attrs) -> Attrs {
     let sources = plan.sources();
     let object = heap.words(1 + sources.len());
     // SAFETY: a fresh object with room for a shape and the layers.
     unsafe { object.write(std::ptr::from_ref(plan.shape).expose_provenance() as u64 | SHARED) };
     for (index, source) in sources.iter().enumerate() {
         let side = if source.is_right() { right } else { left };
-        let layer = match side.shape {
-            None => side.set,
+        let layer = if side.header() & SHARED == 0 {
+            side
+        } else {
             // SAFETY: plans name the layers that sets of this shape have.
-            Some(_) => unsafe { side.set.layer(source.layer()) },
+            unsafe { side.layer(source.layer()) }
         };
         // SAFETY: as above.
         unsafe { object.add(1 + index).write(Value::from(layer).to_bits()) };

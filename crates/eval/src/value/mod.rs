@@ -29,7 +29,7 @@ pub(crate) use element::{Arguments, Element};
 pub use function::{Builtin, Constant, Lambda, Partial};
 pub(crate) use keys::{Keys, Origins};
 pub use list::{List, ListBuilder};
-pub(crate) use shape::Rest;
+pub(crate) use shape::{LastMerge, Rest};
 pub(crate) use slot::{Slot, State, Suspension, Thunk, Work};
 pub use string::Str;
 

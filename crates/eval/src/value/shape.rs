@@ -182,45 +182,103 @@ static RESTS: Pairs<Rest, { 1 << 12 }> = [const { Place::new() }; 1 << 12];
 /// A bit for each pair that was met, at a place made of its hash. Others may have the same.
 static MET: [AtomicU64; 1 << 14] = [const { AtomicU64::new(0) }; 1 << 14];
 
+/// Two kinds of sets with how they are merged.
+#[derive(Clone, Copy)]
+pub(super) struct Planned(&'static Pair<Plan>);
+
 impl<T: Copy> Pair<T> {
-    /// What is in the table for a pair, which is worked out if it isn't there.
+    /// The pair in the table, for which the result is worked out if it isn't there.
     #[inline(always)]
-    fn result<const PLACES: usize>(
+    fn find<const PLACES: usize>(
         heap: &Heap,
         table: &Pairs<T, PLACES>,
         kinds: (usize, usize),
         hash: u64,
         work_out: impl Fn() -> T,
-    ) -> T {
+    ) -> &'static Pair<T> {
         let make = || {
             let below = [const { Place::new() }; 2];
             let pair = heap.keep(Pair { kinds, below, result: work_out() });
             // SAFETY: what the heap keeps is never moved or freed.
             unsafe { pair.as_ref() }
         };
-        let place = &table[(hash >> 32) as usize % PLACES];
-        place.find_or_make(hash, |pair| pair.kinds == kinds, make).result
+        Pair::place(table, hash).find_or_make(hash, |pair| pair.kinds == kinds, make)
+    }
+
+    /// The pair in the table, if it is there.
+    #[inline(always)]
+    fn known<const PLACES: usize>(
+        table: &Pairs<T, PLACES>,
+        kinds: (usize, usize),
+        hash: u64,
+    ) -> Option<&'static Pair<T>> {
+        Pair::place(table, hash).find(hash, |pair| pair.kinds == kinds)
+    }
+
+    #[inline(always)]
+    fn place<const PLACES: usize>(table: &Pairs<T, PLACES>, hash: u64) -> &Place<Pair<T>> {
+        &table[(hash >> 32) as usize % PLACES]
     }
 }
 
-impl Plan {
+impl Planned {
     /// How two kinds are merged.
     #[inline]
-    pub(super) fn of(heap: &Heap, left: Plain, right: Plain) -> Plan {
+    pub(super) fn of(heap: &Heap, left: Plain, right: Plain) -> Planned {
         let kinds = (left.kind(), right.kind());
         let hash = WordHash::new().hash_one(kinds);
-        Pair::result(heap, &PLANS, kinds, hash, || {
+        Planned(Pair::find(heap, &PLANS, kinds, hash, || {
             meet(hash);
             make(heap, left, right)
-        })
+        }))
     }
 
     /// The same, but nothing if the two were never met before: many pairs are not met again.
     #[inline]
-    pub(super) fn of_met(heap: &Heap, left: Plain, right: Plain) -> Option<Plan> {
+    pub(super) fn of_met(heap: &Heap, left: Plain, right: Plain) -> Option<Planned> {
         let kinds = (left.kind(), right.kind());
         let hash = WordHash::new().hash_one(kinds);
-        meet(hash).then(|| Pair::result(heap, &PLANS, kinds, hash, || make(heap, left, right)))
+        let find = || Pair::find(heap, &PLANS, kinds, hash, || make(heap, left, right));
+        Pair::known(&PLANS, kinds, hash).or_else(|| meet(hash).then(find)).map(Planned)
+    }
+
+    #[inline(always)]
+    pub(super) fn plan(self) -> Plan {
+        self.0.result
+    }
+}
+
+/// The two kinds of sets that one place of the code merged last, and how: the address of the pair, and a tag that tells
+/// most other pairs without a look at this one.
+#[derive(Default)]
+pub(crate) struct LastMerge(AtomicU64);
+
+const TAG_BITS: u32 = 16;
+
+impl LastMerge {
+    #[inline(always)]
+    fn tag((left, right): (usize, usize)) -> u64 {
+        (left as u64 ^ (right as u64).rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            >> (u64::BITS - TAG_BITS)
+    }
+
+    /// How two kinds are merged, if they are those.
+    #[inline(always)]
+    pub(super) fn plan(&self, kinds: (usize, usize)) -> Option<Plan> {
+        let word = self.0.load(Ordering::Acquire);
+        if word & ((1 << TAG_BITS) - 1) != LastMerge::tag(kinds) {
+            return None;
+        }
+        let place = std::ptr::with_exposed_provenance::<Pair<Plan>>((word >> TAG_BITS) as usize);
+        // SAFETY: only the addresses of pairs are stored, which stay.
+        let pair = unsafe { place.as_ref() }?;
+        (pair.kinds == kinds).then_some(pair.result)
+    }
+
+    #[inline(always)]
+    pub(super) fn note(&self, merge: Planned) {
+        let address = std::ptr::from_ref(merge.0).expose_provenance() as u64;
+        self.0.store(address << TAG_BITS | LastMerge::tag(merge.0.kinds), Ordering::Release);
     }
 }
 
@@ -243,7 +301,8 @@ impl Rest {
     pub(crate) fn of_met(heap: &Heap, set: Plain, names: &Keys) -> Option<Rest> {
         let kinds = (set.kind(), std::ptr::from_ref(names).addr());
         let hash = WordHash::new().hash_one(kinds);
-        meet(hash).then(|| Pair::result(heap, &RESTS, kinds, hash, || make_rest(heap, set, names)))
+        let find = || Pair::find(heap, &RESTS, kinds, hash, || make_rest(heap, set, names));
+        Pair::known(&RESTS, kinds, hash).or_else(|| meet(hash).then(find)).map(|pair| pair.result)
     }
 }
 
@@ -259,13 +318,17 @@ fn make_rest(heap: &Heap, set: Plain, names: &Keys) -> Rest {
 /// Which of the names are not among the others, and where they are. Both are sorted.
 pub(super) fn others(names: &[Symbol], without: &[Symbol]) -> (Vec<Symbol>, Vec<usize>) {
     let mut rest = without;
-    let kept = names.iter().enumerate().filter(|(_, name)| {
-        while rest.first().is_some_and(|other| other < *name) {
+    let (mut kept, mut indices) = (Vec::with_capacity(names.len()), Vec::with_capacity(names.len()));
+    for (index, name) in names.iter().enumerate() {
+        while rest.first().is_some_and(|other| other < name) {
             rest = &rest[1..];
         }
-        rest.first() != Some(*name)
-    });
-    kept.map(|(index, name)| (*name, index)).unzip()
+        if rest.first() != Some(name) {
+            kept.push(*name);
+            indices.push(index);
+        }
+    }
+    (kept, indices)
 }
 
 fn make(heap: &Heap, left: Plain, right: Plain) -> Plan {
@@ -300,6 +363,17 @@ pub(super) fn merged(low_names: &[Symbol], high_names: &[Symbol]) -> (Vec<Symbol
     (names, picks)
 }
 
+/// Where a flat set has its values, if it were the only layer of a shared one.
+static IN_ORDER: [Pick; LAYER_LIMIT] = {
+    let mut picks = [Pick(0); LAYER_LIMIT];
+    let mut index = 0;
+    while index < LAYER_LIMIT {
+        picks[index] = Pick(index as u16);
+        index += 1;
+    }
+    picks
+};
+
 /// A plan to share, if there are not too many layers and it saves memory.
 fn share(
     heap: &Heap,
@@ -311,7 +385,8 @@ fn share(
     if [left, right].iter().any(|side| side.picks().is_none() && side.len() > LAYER_LIMIT) {
         return None;
     }
-    let side_picks = [left, right].map(Plain::picks);
+    // Which side it is can't be guessed, so there is no branch for it.
+    let side_picks = [left, right].map(|side| side.picks().unwrap_or(&IN_ORDER[..side.len()]));
     // Those layers of which something can be seen, and for each layer of the sides which of these it is.
     let mut sources = [0; MAX_LAYERS];
     let mut count = 0;
@@ -319,7 +394,7 @@ fn share(
     let mut places = vec![Pick(0); picks.len()];
     for (place, pick) in places.iter_mut().zip(picks) {
         let (is_right, index) = split(*pick);
-        let pick = side_picks[usize::from(is_right)].map_or(Pick(index as u16), |picks| picks[index]);
+        let pick = side_picks[usize::from(is_right)][index];
         let number = &mut numbers[usize::from(is_right)][pick.layer()];
         if *number == MAX_LAYERS {
             if count == MAX_LAYERS {
@@ -395,6 +470,28 @@ mod tests {
         check(&[one, set(&heap, 30, &["a"]), other, set(&heap, 40, &["b", "x"])], true);
         check(&[one, set(&heap, 50, &["a", "b", "c", "d", "e"])], true);
         check(&[set(&heap, 60, &["a"]), set(&heap, 70, &["b"])], false);
+    }
+
+    #[test]
+    fn a_place_that_merges_remembers_the_last_kinds() {
+        let heap = Heap::new();
+        let one = set(&heap, 10, &["a", "b", "c", "d"]);
+        let other = set(&heap, 20, &["c", "d", "e", "f"]);
+        let few = set(&heap, 30, &["b"]);
+        let empty = set(&heap, 40, &[]);
+        let both = one.update(&heap, other);
+        let all = |set: Attrs| set.iter().map(|attr| (attr.name, attr.value, attr.pos())).collect::<Vec<_>>();
+        let last = LastMerge::default();
+        let pairs =
+            [(one, other), (one, other), (other, one), (both, one), (both, one), (both, few), (few, empty)];
+        for (left, right) in pairs.into_iter().cycle().take(3 * pairs.len()) {
+            let merged = left.update_as_last(&heap, right, &last);
+            assert_eq!(all(merged), all(left.update(&heap, right)));
+        }
+        let kind = |set: Attrs| set.plain().expect("it is flat or shared").kind();
+        both.update_as_last(&heap, one, &last);
+        assert!(last.plan((kind(both), kind(one))).is_some());
+        assert!(last.plan((kind(one), kind(both))).is_none());
     }
 
     #[test]

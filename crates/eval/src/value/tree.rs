@@ -17,6 +17,21 @@ impl<T: Node> Place<T> {
         Place(AtomicPtr::new(std::ptr::null_mut()))
     }
 
+    /// What is looked for, if it is there. For the hash see below.
+    #[inline(always)]
+    pub(super) fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Option<&'static T> {
+        let (mut place, mut hash) = (self, hash);
+        loop {
+            // SAFETY: only what stays is stored.
+            let found: &'static T = unsafe { place.0.load(Ordering::Acquire).as_ref() }?;
+            if is_it(found) {
+                return Some(found);
+            }
+            place = &found.below()[(hash >> 63) as usize];
+            hash = hash.rotate_left(1);
+        }
+    }
+
     /// What is looked for, which is made if it isn't there. The highest bits of the hash must not be those by which the
     /// place was found.
     #[inline(always)]
@@ -63,17 +78,23 @@ mod tests {
     #[test]
     fn each_thing_is_made_once() {
         static PLACE: Place<Number> = Place::new();
+        // Half of them have the same hash.
+        fn hash(number: u64) -> u64 {
+            (number / 2) << 60
+        }
         fn find(number: u64) -> usize {
             let make = || &*Box::leak(Box::new(Number(number, [const { Place::new() }; 2])));
-            // Half of them have the same hash.
-            let hash = (number / 2) << 60;
-            std::ptr::from_ref(PLACE.find_or_make(hash, |other| other.0 == number, make)).addr()
+            std::ptr::from_ref(PLACE.find_or_make(hash(number), |other| other.0 == number, make)).addr()
         }
+        let known = |number| PLACE.find(hash(number), |other| other.0 == number).map(std::ptr::from_ref);
+        assert!((0..100).all(|number| known(number).is_none()));
         let all = || (0..100).map(find).collect::<Vec<_>>();
         let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(all)).collect();
         let expected = all();
         for thread in threads {
             assert_eq!(thread.join().ok(), Some(expected.clone()));
         }
+        let known: Vec<_> = (0..100).filter_map(known).map(<*const Number>::addr).collect();
+        assert_eq!(known, expected);
     }
 }
