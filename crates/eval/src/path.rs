@@ -4,13 +4,18 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+/// Whether a path is sure to be canonical: those with hidden files in them may be, too.
+pub(crate) fn is_plainly_canonical(path: &[u8]) -> bool {
+    let [b'/', .., last] = path else { return false };
+    // No pair ends the loop, so that many are looked at together.
+    let odd = |(a, b): (&u8, &u8)| u8::from(*a == b'/') & u8::from(matches!(b, b'/' | b'.'));
+    let found = path.iter().zip(&path[1..]).fold(0, |found, pair| found | odd(pair));
+    *last != b'/' && found == 0
+}
+
 /// An absolute path without `.`, `..`, empty parts and a slash at the end.
 pub(crate) fn canonical(path: &[u8]) -> Vec<u8> {
-    let may_change = |pair: &[u8; 2]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
-    if let [b'/', .., last] = path
-        && *last != b'/'
-        && !path.array_windows().any(may_change)
-    {
+    if is_plainly_canonical(path) {
         return path.to_vec();
     }
     let mut parts: Vec<&[u8]> = Vec::new();
@@ -32,6 +37,11 @@ pub(crate) fn canonical(path: &[u8]) -> Vec<u8> {
         result.push(b'/');
     }
     result
+}
+
+/// A path as text: nearly all are.
+pub(crate) fn shown_text(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.to_str().map_or_else(|| path.to_string_lossy(), std::borrow::Cow::Borrowed)
 }
 
 /// The folder and the name of a canonical path; nothing for `/`.
@@ -88,7 +98,16 @@ mod tests {
             [("/", "/"), ("/a/", "/a"), ("//a/./b/../c", "/a/c"), ("/..", "/"), ("/a/../../b", "/b")]
         {
             assert_eq!(canonical(path.as_bytes()), expected.as_bytes());
+            assert!(!is_plainly_canonical(path.as_bytes()));
         }
+        for path in ["/a", "/a/b.c", "/a.b/c..d/e", "/a-much/longer/path-than/sixteen/bytes.nix"] {
+            assert!(is_plainly_canonical(path.as_bytes()), "{path}");
+            assert_eq!(canonical(path.as_bytes()), path.as_bytes());
+        }
+        for path in ["", "a", "/a/.b", "/a-much/longer/path-than/sixteen/bytes/../x", "/a/b/"] {
+            assert!(!is_plainly_canonical(path.as_bytes()), "{path}");
+        }
+        assert_eq!(canonical(b"/a/.b"), b"/a/.b");
     }
 
     #[test]

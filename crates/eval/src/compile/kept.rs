@@ -83,7 +83,8 @@ impl Unit {
         }
         let names = KeptNames::of(ast, source);
         let (globals, doubtful) = resolve::last_names(ev, ast, |name| {
-            OPTIONAL.iter().any(|optional| optional.as_bytes() == name.as_bytes())
+            let name = name.as_bytes();
+            OPTIONAL.iter().any(|optional| optional.as_bytes() == name)
         });
         let room = ev.resolver_room.last();
         let mut parts = KeptParts::of(ast, source, &names);

@@ -10,7 +10,6 @@ use crate::code::{Op, Run};
 use crate::context::{Context, Contexts};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::evaluator::{Coercion, Env, Evaluator, describe_type};
-use crate::path::canonical;
 use crate::value::{Str, Value, View};
 
 const FRAME: &str = "while evaluating a path segment";
@@ -145,7 +144,7 @@ impl Run for Add {
                 ev.check_depth(self.positions.0)?;
                 let right = self.right.run(ev, env)?;
                 let right = ev.coerce_to_string(right, Coercion::Plain, self.positions.1, FRAME)?;
-                append_to_path(ev, &[path.bytes(), right.bytes()].concat(), right.context(), self.pos)
+                append_to_path(ev, &[path.bytes(), right.bytes()], right.context(), self.pos)
             }
             first => {
                 let how = match first {
@@ -173,12 +172,12 @@ fn cannot_add(value: Value, to: &str) -> EvalError {
     EvalError::other(format!("cannot add {} to {to}", describe_type(value)))
 }
 
-fn append_to_path(ev: &Evaluator, bytes: &[u8], context: Context, pos: Pos) -> Result<Value> {
+fn append_to_path(ev: &Evaluator, pieces: &[&[u8]], context: Context, pos: Pos) -> Result<Value> {
     if !context.is_empty() {
         let message = "a string that refers to a store path cannot be appended to a path";
         return Err(EvalError::new(ErrorKind::Context, message).at(pos));
     }
-    Ok(ev.path(canonical(bytes)))
+    Ok(ev.path_of(pieces))
 }
 
 /// `./a/${b}`: the first part is a path, and so is the whole.
@@ -197,6 +196,6 @@ impl Run for ConcatPath {
             bytes.extend_from_slice(text.bytes());
             context = context.union(text.context());
         }
-        append_to_path(ev, &bytes, context, self.pos)
+        append_to_path(ev, &[&bytes], context, self.pos)
     }
 }

@@ -16,7 +16,7 @@ use crate::context::{Context, ContextElement};
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::hash::WordHash;
 use crate::host::{EMBEDDED, FileType, Listing, MessageKind, SourceRequest};
-use crate::path::{split_last, to_bytes, to_path, to_path_buf};
+use crate::path::{shown_text, split_last, to_bytes, to_path, to_path_buf};
 use crate::value::{Attrs, Str, Value};
 
 /// `<nix/fetchurl.nix>`, which is a part of the language.
@@ -34,10 +34,7 @@ pub(crate) struct Files {
     /// The values of files, by the path given to `import` and by what that is with links followed and
     /// `default.nix` added.
     values: Mutex<HashMap<Box<[u8]>, Value, WordHash>>,
-    /// Folders with all links in their names followed; nothing for those that stay what they are.
-    directories: Mutex<HashMap<Box<[u8]>, Option<PathBuf>, WordHash>>,
-    /// What `readDir` said of folders without links in their names.
-    listed: Mutex<HashMap<Box<[u8]>, Attrs, WordHash>>,
+    folders: Mutex<HashMap<Box<[u8]>, Folder, WordHash>>,
     /// Copies of paths in the store.
     stored: Mutex<HashMap<Vec<u8>, Str, WordHash>>,
     /// Entries of the search path that a warning was given of.
@@ -46,10 +43,21 @@ pub(crate) struct Files {
     allowed: Mutex<BTreeSet<PathBuf>>,
 }
 
+/// What is known of a folder.
+#[derive(Default)]
+struct Folder {
+    /// What it is with all links in its name followed, if that is something else.
+    moved: Option<PathBuf>,
+    /// What `readDir` said of it, if there are no links in its name.
+    listed: Option<Attrs>,
+}
+
 impl Files {
     pub(super) fn each_root(&self, see: &mut dyn FnMut(u64)) {
         lock(&self.values).values().for_each(|value| see(value.to_bits()));
-        lock(&self.listed).values().for_each(|listed| see(Value::from(*listed).to_bits()));
+        let folders = lock(&self.folders);
+        let listed = folders.values().filter_map(|folder| folder.listed);
+        listed.for_each(|listed| see(Value::from(listed).to_bits()));
         lock(&self.stored).values().for_each(|path| see(Value::from(*path).to_bits()));
     }
 }
@@ -103,8 +111,7 @@ impl Evaluator {
     pub fn forget_files(&self) {
         let files = &self.shared.files;
         lock(&files.values).clear();
-        lock(&files.directories).clear();
-        lock(&files.listed).clear();
+        lock(&files.folders).clear();
         lock(&files.stored).clear();
     }
 
@@ -161,7 +168,7 @@ impl Evaluator {
 
     /// Parses a file that may have been read already, or whose tree was kept.
     fn parse_file(&self, path: &Path, found: Option<Found>, scope: &Scope) -> Result<&'static Unit> {
-        let base = path.parent().unwrap_or(Path::new("/")).to_string_lossy();
+        let base = shown_text(path.parent().unwrap_or(Path::new("/")));
         let origin = self.origin(path);
         let Some(Found { here, contents }) = found else {
             return self.parse(origin, self.read_file(path)?, &base, scope, None);
@@ -335,12 +342,14 @@ impl Evaluator {
         if bytes == b"/" {
             return Ok(None);
         }
-        if let Some(moved) = lock(&self.shared.files.directories).get(bytes) {
-            return Ok(moved.clone());
+        if let Some(folder) = lock(&self.shared.files.folders).get(bytes) {
+            return Ok(folder.moved.clone());
         }
         let resolved = self.resolve_links_cached(directory)?;
         let moved = (resolved != directory).then(|| resolved.into_owned());
-        lock(&self.shared.files.directories).entry(bytes.into()).or_insert_with(|| moved.clone());
+        lock(&self.shared.files.folders)
+            .entry(bytes.into())
+            .or_insert_with(|| Folder { moved: moved.clone(), listed: None });
         Ok(moved)
     }
 
@@ -379,17 +388,25 @@ impl Evaluator {
     /// Notes that a path without links in its name is a folder: files in it will be asked for next.
     fn note_folder(&self, path: &Path) {
         let bytes = path.as_os_str().as_encoded_bytes();
-        lock(&self.shared.files.directories).entry(bytes.into()).or_default();
+        lock(&self.shared.files.folders).entry(bytes.into()).or_default();
     }
 
     /// Keeps what a folder has, so that the folders in it need not be looked at.
     pub(crate) fn note_listing(&self, folder: &Path, entries: Attrs) {
-        lock(&self.shared.files.listed).insert(folder.as_os_str().as_encoded_bytes().into(), entries);
+        let bytes = folder.as_os_str().as_encoded_bytes();
+        let mut folders = lock(&self.shared.files.folders);
+        match folders.get_mut(bytes) {
+            Some(folder) => folder.listed = Some(entries),
+            None => {
+                folders.insert(bytes.into(), Folder { moved: None, listed: Some(entries) });
+            }
+        }
     }
 
     fn is_listed_as_folder(&self, path: &Path) -> bool {
         let Some((folder, name)) = split_last(path) else { return false };
-        let listed = lock(&self.shared.files.listed).get(folder.as_os_str().as_encoded_bytes()).copied();
+        let bytes = folder.as_os_str().as_encoded_bytes();
+        let listed = lock(&self.shared.files.folders).get(bytes).and_then(|folder| folder.listed);
         let kind =
             listed.and_then(|entries| entries.get(Symbol::intern(name.as_os_str().as_encoded_bytes())));
         kind.and_then(Value::as_str).is_some_and(|kind| kind.bytes() == FileType::Directory.name().as_bytes())

@@ -12,6 +12,7 @@ use super::Evaluator;
 use crate::compile::Scope;
 use crate::error::{ErrorKind, EvalError, InFrame, Result};
 use crate::host::{FetchedInput, Shown};
+use crate::path::shown_text;
 
 /// What was fetched so far.
 #[derive(Default)]
@@ -140,7 +141,7 @@ impl Evaluator {
     /// Where the text of a file was found.
     pub(crate) fn origin(&self, path: &Path) -> Origin {
         match self.shown(path) {
-            None => Origin::File(path.to_string_lossy().into_owned()),
+            None => Origin::File(shown_text(path).into_owned()),
             Some((shown, inside)) => origin_in(path, &shown, inside),
         }
     }

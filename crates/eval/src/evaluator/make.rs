@@ -6,6 +6,7 @@ use nival_syntax::{Pos, Symbol};
 use super::Evaluator;
 use crate::code::{Code, Op, Run};
 use crate::context::{Context, ContextElement};
+use crate::path::{canonical, is_plainly_canonical};
 use crate::value::{
     Attr, Attrs, AttrsBuilder, Builtin, List, ListBuilder, Partial, Str, Suspension, Thunk, Value,
 };
@@ -50,20 +51,23 @@ impl Evaluator {
 
     /// The name of a store path, which nobody has made a string of yet.
     pub(crate) fn store_path_text(&self, path: &StorePath, context: Context) -> Str {
-        let pieces = [self.host().store_dir().as_str(), "/", path.as_str()];
-        let length = pieces.iter().map(|piece| piece.len()).sum();
-        Str::build(&self.heap, length, context, |mut room| {
-            for piece in pieces {
-                let (place, rest) = room.split_at_mut(piece.len());
-                place.copy_from_slice(piece.as_bytes());
-                room = rest;
-            }
-        })
+        let pieces = [self.host().store_dir().as_str(), "/", path.as_str()].map(str::as_bytes);
+        Str::build_of(&self.heap, &pieces, context)
     }
 
     /// A path, which must be absolute and canonical.
     pub fn path(&self, path: impl AsRef<[u8]>) -> Value {
         Value::new_path(&self.heap, self.text(path, Context::EMPTY))
+    }
+
+    /// The path that an absolute one becomes with more pieces behind it.
+    pub(crate) fn path_of(&self, pieces: &[&[u8]]) -> Value {
+        // Hardly any is made twice, so none is looked for among those made before.
+        let joined = Str::build_of(&self.heap, pieces, Context::EMPTY);
+        if is_plainly_canonical(joined.bytes()) {
+            return Value::new_path(&self.heap, joined);
+        }
+        self.path(canonical(joined.bytes()))
     }
 
     /// A list.

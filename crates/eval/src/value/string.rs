@@ -40,6 +40,18 @@ impl Str {
         Str(object)
     }
 
+    /// A string of pieces that follow one another.
+    pub(crate) fn build_of(heap: &Heap, pieces: &[&[u8]], context: Context) -> Str {
+        let length = pieces.iter().map(|piece| piece.len()).sum();
+        Str::build(heap, length, context, |mut room| {
+            for piece in pieces {
+                let (place, rest) = room.split_at_mut(piece.len());
+                place.copy_from_slice(piece);
+                room = rest;
+            }
+        })
+    }
+
     /// Where it is, which tells it from other strings.
     #[inline(always)]
     pub(crate) fn sighted(self) -> Sighted {
