@@ -129,6 +129,15 @@ impl Symbol {
         }
     }
 
+    /// The bytes by value, if they are few.
+    pub(crate) fn word(self) -> Option<Word> {
+        let index = self.0.get() - 1;
+        match WELL_KNOWN.get(index as usize) {
+            Some(text) => Word::new(text),
+            None => slot(index).word(),
+        }
+    }
+
     /// The first eight bytes as a number, with zeros behind a shorter name: what decides the order of most.
     pub fn first_bytes(self) -> u64 {
         let index = self.0.get() - 1;
@@ -264,6 +273,10 @@ impl Word {
     /// Its first eight bytes as a number.
     pub(crate) const fn start(self) -> u64 {
         self.low
+    }
+
+    pub(crate) const fn len(self) -> u32 {
+        self.length
     }
 
     /// Its bytes as two numbers.
@@ -466,6 +479,14 @@ impl Slot {
         // SAFETY: the two halves follow each other, they are not written again, the acquiring load sees what was written
         // before, and a short name is no longer than they are.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), (rest >> TAG) as usize - 1) }
+    }
+
+    fn word(&'static self) -> Option<Word> {
+        let (first, rest) = (self.first(), self.rest());
+        if rest >= LONG {
+            return Word::new(Slot::read_long(rest));
+        }
+        Some(Word { low: first, high: rest & !LONG, length: (rest >> TAG) as u32 - 1 })
     }
 
     fn read_long(rest: u64) -> &'static [u8] {
@@ -678,6 +699,11 @@ mod tests {
         for text in [&b""[..], b"a", b"\xff\0x", &[7; 5000]] {
             assert_eq!(Symbol::intern(text), Symbol::intern(text));
             assert_eq!(Symbol::intern(text).as_bytes(), text);
+        }
+        for text in ["", "name", "123456789012345", "1234567890123456", "12345678901234567"] {
+            let word = Word::new(text.as_bytes());
+            assert!(Symbol::intern(text).word() == word, "{text}");
+            assert!(word.is_none_or(|word| word.len() as usize == text.len()));
         }
         assert_ne!(Symbol::intern("a"), Symbol::intern("b"));
     }

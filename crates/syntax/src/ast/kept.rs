@@ -89,11 +89,16 @@ impl KeptNames {
         let (lengths, short) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut names = KeptNames { lengths, short, long: Vec::new(), lines: source.line_lengths() };
         for symbol in ast.symbols() {
-            let name = symbol.as_bytes();
-            names.lengths.push(name.len() as u32);
-            match Word::new(name) {
-                Some(word) => names.short.push(word.halves().map(u64::to_le)),
-                None => names.long.extend_from_slice(name),
+            match symbol.word() {
+                Some(word) => {
+                    names.lengths.push(word.len());
+                    names.short.push(word.halves().map(u64::to_le));
+                }
+                None => {
+                    let name = symbol.as_bytes();
+                    names.lengths.push(name.len() as u32);
+                    names.long.extend_from_slice(name);
+                }
             }
         }
         names
