@@ -29,7 +29,7 @@ use crate::error::CommandError;
 use crate::features;
 use crate::fingerprint::{self, Fingerprint, reliable};
 use crate::freed;
-use crate::parse_cache::{Listed, ParseCache};
+use crate::parse_cache::{Asked, Listed, ParseCache};
 use crate::reading;
 use crate::world::World;
 
@@ -136,9 +136,9 @@ impl WorldHost {
     }
 
     /// What is in a folder, from the packs if they have it.
-    pub(crate) fn list(&self, path: &Path, real: &Path) -> io::Result<Listed> {
+    pub(crate) fn list(&self, path: &Path, real: &Path, asked: Asked) -> io::Result<Listed> {
         if let Some(cache) = self.0.parse_cache() {
-            return cache.list(path, real);
+            return cache.list(path, real, asked);
         }
         let (entries, stat) = reading::read_dir(real)?;
         Ok(Listed { entries, fingerprint: reliable(real, Fingerprint::of_stat(&stat)), hash: None })
@@ -266,7 +266,7 @@ impl Host for WorldHost {
                 .map(|(name, kind)| (name.as_bytes().into(), embedded_type(kind)))
                 .collect());
         }
-        Ok(self.list(path, &self.real(path)?)?.entries)
+        Ok(self.list(path, &self.real(path)?, Asked::Entries)?.entries)
     }
 
     fn file_type(&self, path: &Path) -> io::Result<Option<FileType>> {

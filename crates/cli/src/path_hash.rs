@@ -11,7 +11,7 @@ pub(crate) fn hash_of_path(bytes: &[u8]) -> u64 {
     words.fold(bytes.len() as u64, |hash, word| fold(hash ^ u64::from_le_bytes(*word), 0x9e37_79b9_7f4a_7c15))
 }
 
-/// The same hash for tables of paths, and of their hashes.
+/// The same hash for tables of paths, of their hashes, and of small numbers.
 pub(crate) type PathHash = BuildHasherDefault<PathHasher>;
 
 #[derive(Default)]

@@ -22,7 +22,7 @@ use super::inputs::{Inputs, Kind, Seen, Stamp, is_executable};
 use crate::fingerprint::{self, Fingerprint, Hash, hash, hash_listing, is_below, reliable};
 use crate::host::WorldHost;
 use crate::lock::lock;
-use crate::parse_cache::{Listed, Tree};
+use crate::parse_cache::{Asked, Listed, Tree};
 use crate::reading;
 use crate::world::World;
 
@@ -359,7 +359,8 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => real,
         };
-        let Listed { entries, fingerprint, hash } = self.watched(self.inner.list(path, &real))?;
+        let listed = self.inner.list(path, &real, Asked::EntriesAndHash);
+        let Listed { entries, fingerprint, hash } = self.watched(listed)?;
         self.see(real, |_, seen| {
             if seen.listing.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {
                 let hash = Some(hash.unwrap_or_else(|| hash_listing(&entries)));

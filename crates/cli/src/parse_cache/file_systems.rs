@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use crate::lock::lock;
+use crate::path_hash::PathHash;
 
 /// How far the times and inode numbers of a file system go.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,7 +46,7 @@ pub(super) fn telling_at(file: impl rustix::fd::AsFd) -> Telling {
 
 /// What each file system was found to be, by the number of its device.
 #[derive(Default)]
-pub(super) struct FileSystems(Mutex<HashMap<u64, Telling>>);
+pub(super) struct FileSystems(Mutex<HashMap<u64, Telling, PathHash>>);
 
 impl FileSystems {
     /// Of what is at `path`, on this device.

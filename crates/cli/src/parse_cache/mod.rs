@@ -68,6 +68,14 @@ pub(crate) struct Listed {
     pub(crate) hash: Option<Hash>,
 }
 
+/// What is asked of a folder.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Entries,
+    /// The evaluation cache keeps a hash of them.
+    EntriesAndHash,
+}
+
 impl ParseCache {
     /// Opens the user's packs, which count or are only added to; `store` is the folder of store paths. Nothing if the
     /// program's file cannot be told from another.
@@ -96,8 +104,8 @@ impl ParseCache {
     /// What is kept of a path, the newest first.
     fn candidates(&self, kind: Kind, path: &Path) -> impl Iterator<Item = (&Mapped, Kept<'static>)> {
         let packs = if self.counts { self.packs() } else { &[] };
-        let path = path.as_os_str().as_bytes().to_vec();
-        packs.iter().filter_map(move |mapped| Some((mapped, mapped.find(kind, &path)?)))
+        let path = path.as_os_str().as_bytes();
+        packs.iter().filter_map(move |mapped| Some((mapped, mapped.find(kind, path)?)))
     }
 
     /// The tree of the file `path`, which really is at `real`, if that still is the plain file that it was made of.
@@ -188,7 +196,7 @@ impl ParseCache {
     }
 
     /// What is in the folder `path`, which really is at `real`.
-    pub(crate) fn list(&self, path: &Path, real: &Path) -> std::io::Result<Listed> {
+    pub(crate) fn list(&self, path: &Path, real: &Path, asked: Asked) -> std::io::Result<Listed> {
         if let Some(listed) = self.listing(path, real) {
             return Ok(listed);
         }
@@ -203,7 +211,8 @@ impl ParseCache {
         };
         let mut hash = None;
         if let (Some((proof, fingerprint)), Some(bytes)) = (proof, listing::encode(&entries)) {
-            hash = (proof == Proof::Itself).then(|| hash_listing(&entries));
+            let is_hashed = proof == Proof::Itself && asked == Asked::EntriesAndHash;
+            hash = is_hashed.then(|| hash_listing(&entries));
             let path = path.as_os_str().as_bytes();
             let stamp = Stamp { proof, fingerprint, hash };
             self.add(&Entry { kind: Kind::Listing, path, stamp, parts: &[&bytes] });

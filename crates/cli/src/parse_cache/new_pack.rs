@@ -136,7 +136,25 @@ impl Output {
 impl Put for Output {
     type Error = io::Error;
 
-    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // Most are few bytes, for which there is room.
+        if self.room.end - self.written + bytes.len() < PIECE
+            && self.room.end + bytes.len() <= self.room.ready
+        {
+            return self.room.append(bytes);
+        }
+        self.put_by_pieces(bytes)
+    }
+
+    fn checksum(&mut self) -> io::Result<u64> {
+        self.write_out()?;
+        Ok(self.sum)
+    }
+}
+
+impl Output {
+    fn put_by_pieces(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
             let room = PIECE - (self.room.end - self.written);
             let piece = bytes.split_off(..room.min(bytes.len())).unwrap_or_default();
@@ -150,11 +168,6 @@ impl Put for Output {
             }
         }
         Ok(())
-    }
-
-    fn checksum(&mut self) -> io::Result<u64> {
-        self.write_out()?;
-        Ok(self.sum)
     }
 }
 
@@ -192,6 +205,7 @@ impl Room {
         unsafe { std::slice::from_raw_parts(self.place(from), to - from) }
     }
 
+    #[inline]
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let end = self.end + bytes.len();
         if end > self.ready {
