@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use changes::{CHANGES, SEARCH_PATH};
+use changes::{CASES, SEARCH_PATH};
 use stage::{Said, Stage};
 
 impl Stage {
@@ -42,7 +42,7 @@ const EVALUATE: [&str; 5] = ["nix-instantiate", "--eval", "--strict", "--read-wr
 #[test]
 fn every_kind_of_input() {
     std::thread::scope(|scope| {
-        for case in CHANGES {
+        for case in CASES {
             scope.spawn(|| {
                 let stage = Stage::new(&[SEARCH_PATH]);
                 stage.write("main.nix", case.expression);

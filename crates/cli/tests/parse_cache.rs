@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use changes::{CHANGES, SEARCH_PATH};
+use changes::{CASES, SEARCH_PATH};
 use rustix::fs::{CWD, FileType, Mode};
 use stage::{Said, Stage};
 
@@ -57,7 +57,7 @@ impl Stage {
 #[test]
 fn changes_are_seen() {
     std::thread::scope(|scope| {
-        for case in CHANGES {
+        for case in CASES {
             scope.spawn(|| {
                 let stage = Stage::new(&SETTINGS);
                 // Something is in the packs in each case.

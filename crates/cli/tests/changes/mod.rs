@@ -9,7 +9,7 @@ use crate::stage::Stage;
 pub(crate) const SEARCH_PATH: (&str, &str) = ("NIX_PATH", "found=first:found=second");
 
 /// An expression that reads something, and the change of what it reads.
-pub(crate) struct Change {
+pub(crate) struct Case {
     pub(crate) expression: &'static str,
     pub(crate) set_up: fn(&Stage),
     pub(crate) change: fn(&Stage),
@@ -38,20 +38,20 @@ impl Stage {
     }
 }
 
-pub(crate) const CHANGES: &[Change] = &[
-    Change {
+pub(crate) const CASES: &[Case] = &[
+    Case {
         expression: "import ./a.nix",
         set_up: |stage| stage.write("a.nix", "1"),
         change: |stage| stage.write("a.nix", "2"),
         answers: ["1", "2"],
     },
-    Change {
+    Case {
         expression: "builtins.readFile ./a",
         set_up: |stage| stage.write("a", "x"),
         change: |stage| stage.write("a", "y"),
         answers: ["\"x\"", "\"y\""],
     },
-    Change {
+    Case {
         expression: "builtins.hashString \"sha256\" (builtins.readFile ./a) == builtins.hashFile \"sha256\" ./b",
         set_up: |stage| {
             stage.write("a", "x");
@@ -60,13 +60,13 @@ pub(crate) const CHANGES: &[Change] = &[
         change: |stage| stage.write("b", "y"),
         answers: ["true", "false"],
     },
-    Change {
+    Case {
         expression: "builtins.attrNames (builtins.readDir ./d)",
         set_up: |stage| stage.write("d/a", ""),
         change: |stage| stage.write("d/b", ""),
         answers: ["[ \"a\" ]", "[ \"a\" \"b\" ]"],
     },
-    Change {
+    Case {
         expression: "builtins.readDir ./d",
         set_up: |stage| stage.write("d/a", ""),
         change: |stage| {
@@ -75,19 +75,19 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["{ a = \"regular\"; }", "{ a = \"directory\"; }"],
     },
-    Change {
+    Case {
         expression: "builtins.pathExists ./a",
         set_up: |_| {},
         change: |stage| stage.write("a", ""),
         answers: ["false", "true"],
     },
-    Change {
+    Case {
         expression: "builtins.pathExists ./d/a",
         set_up: |stage| stage.write("d/a", ""),
         change: |stage| fs::remove_dir_all(stage.path("d")).unwrap(),
         answers: ["true", "false"],
     },
-    Change {
+    Case {
         expression: "builtins.readFileType ./a",
         set_up: |stage| stage.write("a", ""),
         change: |stage| {
@@ -96,7 +96,7 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["\"regular\"", "\"symlink\""],
     },
-    Change {
+    Case {
         expression: "import ./link.nix",
         set_up: |stage| {
             stage.write("a.nix", "1");
@@ -109,7 +109,7 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["1", "2"],
     },
-    Change {
+    Case {
         expression: "import ./link/a.nix",
         set_up: |stage| {
             stage.write("one/a.nix", "1");
@@ -122,7 +122,7 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["1", "2"],
     },
-    Change {
+    Case {
         expression: "import ./d",
         set_up: |stage| stage.write("d/default.nix", "1"),
         change: |stage| {
@@ -131,7 +131,7 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["1", "2"],
     },
-    Change {
+    Case {
         expression: "import <found/a.nix>",
         set_up: |stage| {
             fs::create_dir(stage.path("first")).unwrap();
@@ -140,7 +140,7 @@ pub(crate) const CHANGES: &[Change] = &[
         change: |stage| stage.write("first/a.nix", "1"),
         answers: ["2", "1"],
     },
-    Change {
+    Case {
         expression: "let f = n: import (./. + \"/${n}.nix\"); in f \"a\" + f \"b\" + f \"c\"",
         set_up: |stage| {
             stage.write("a.nix", "1");
@@ -150,7 +150,7 @@ pub(crate) const CHANGES: &[Change] = &[
         change: |stage| stage.write("b.nix", "20"),
         answers: ["111", "121"],
     },
-    Change {
+    Case {
         expression: "import ./a.nix + import ./b.nix",
         set_up: |stage| {
             stage.write("a.nix", "1");
@@ -159,13 +159,13 @@ pub(crate) const CHANGES: &[Change] = &[
         change: |stage| stage.write("a.nix", "20 + 2"),
         answers: ["11", "32"],
     },
-    Change {
+    Case {
         expression: "import ./a.nix",
         set_up: |stage| stage.write("a.nix", "1"),
         change: |stage| stage.overwrite("a.nix", "2"),
         answers: ["1", "2"],
     },
-    Change {
+    Case {
         expression: "import ./a.nix",
         set_up: |stage| stage.write("a.nix", "1"),
         change: |stage| {
@@ -174,7 +174,7 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["1", "1"],
     },
-    Change {
+    Case {
         expression: "import ./a.nix",
         set_up: |stage| {
             stage.write("a.nix", "1");
@@ -186,7 +186,7 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["1", "2"],
     },
-    Change {
+    Case {
         expression: "import ./a.nix",
         set_up: |stage| stage.write("a.nix", "1"),
         change: |stage| {
@@ -196,7 +196,7 @@ pub(crate) const CHANGES: &[Change] = &[
         answers: ["1", "2"],
     },
     // The same text means something else at another place.
-    Change {
+    Case {
         expression: "import ./a/file.nix + import ./b/file.nix",
         set_up: |stage| {
             for (folder, value) in [("a", "1"), ("b", "10")] {
@@ -212,7 +212,7 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["11", "15"],
     },
-    Change {
+    Case {
         expression: "builtins.readDir ./d",
         set_up: |stage| {
             stage.write("d/a", "");
@@ -226,7 +226,7 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: ["{ a = \"regular\"; b = \"regular\"; }", "{ a = \"directory\"; b = \"symlink\"; }"],
     },
-    Change {
+    Case {
         expression: "builtins.readDir ./d",
         set_up: |stage| stage.write("d/a", ""),
         change: |stage| {
@@ -236,31 +236,31 @@ pub(crate) const CHANGES: &[Change] = &[
         answers: ["{ a = \"regular\"; }", "{ b = \"regular\"; }"],
     },
     // What is in the files of a folder does not count.
-    Change {
+    Case {
         expression: "builtins.readDir ./d",
         set_up: |stage| stage.write("d/a", "1"),
         change: |stage| stage.write("d/a", "2"),
         answers: ["{ a = \"regular\"; }", "{ a = \"regular\"; }"],
     },
-    Change {
+    Case {
         expression: SOURCE,
         set_up: source,
         change: |stage| stage.overwrite("s/a", "2"),
         answers: [SOURCE_PATH, "\"/nix/store/hvdlmwkjpq4ca5dxbard1vyik6sd1b1y-s\""],
     },
-    Change {
+    Case {
         expression: SOURCE,
         set_up: source,
         change: |stage| stage.write("s/out", "what is left out"),
         answers: [SOURCE_PATH, SOURCE_PATH],
     },
-    Change {
+    Case {
         expression: SOURCE,
         set_up: source,
         change: |stage| fs::set_permissions(stage.path("s/a"), fs::Permissions::from_mode(0o755)).unwrap(),
         answers: [SOURCE_PATH, "\"/nix/store/0sldpk6hbv5fkx7gmq4hixkb24gjv298-s\""],
     },
-    Change {
+    Case {
         expression: SOURCE,
         set_up: source,
         change: |stage| {
@@ -269,13 +269,13 @@ pub(crate) const CHANGES: &[Change] = &[
         },
         answers: [SOURCE_PATH, "\"/nix/store/k2d75730z9zswzyhjfsnvjkyyf9xcchb-s\""],
     },
-    Change {
+    Case {
         expression: SOURCE,
         set_up: source,
         change: |stage| stage.write("filter.nix", "path: type: type != \"symlink\""),
         answers: [SOURCE_PATH, "\"/nix/store/5mf19l2ylrz7mi3hv44dzsg4xkkpfy70-s\""],
     },
-    Change {
+    Case {
         expression: SOURCE,
         set_up: |stage| {
             source(stage);
