@@ -5,6 +5,10 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use rustix::fs::{
+    CWD, IFlags, Mode, OFlags, RenameFlags, ioctl_getflags, ioctl_setflags, open, renameat_with,
+};
+
 use crate::config::StoreConfig;
 use crate::error::{IoContext as _, Result, StoreError};
 use crate::lock::{LockKind, open_lock_file, wait_lock};
@@ -12,6 +16,10 @@ use crate::lock::{LockKind, open_lock_file, wait_lock};
 /// Makes the directories that every store has, and takes the big lock.
 pub(crate) fn prepare(config: &StoreConfig) -> Result<File> {
     make_writable(&config.real_store_dir)?;
+    if !config.real_store_dir.exists() {
+        // If it fails, the directory is made as any other, or says why it can't be.
+        let _ = create_apart(&config.real_store_dir);
+    }
     let db = config.db_dir();
     for directory in [
         &config.real_store_dir,
@@ -46,6 +54,34 @@ fn make_writable(store: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes a directory far from its parent on the disk: a store is a tree of its own.
+///
+/// ext4 puts files near their directory and a directory near its parent, unless that is marked as the top of trees
+/// which have nothing to do with each other (chattr(1), `T`): then the name decides, so the directory gets one by
+/// chance and is renamed. Without a journal, ext4 looks at each inode nearby that was deleted in the last minute before
+/// it makes a file.
+fn create_apart(directory: &Path) -> io::Result<()> {
+    let Some(parent) = directory.parent() else { return Ok(()) };
+    fs::create_dir_all(parent)?;
+    let chance = std::process::id().to_string();
+    let top = parent.join(format!(".top-{chance}"));
+    fs::create_dir(&top)?;
+    let make = || -> io::Result<()> {
+        let marked = open(&top, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        ioctl_setflags(&marked, ioctl_getflags(&marked)? | IFlags::TOPDIR)?;
+        let apart = top.join(chance);
+        fs::create_dir(&apart)?;
+        let moved = renameat_with(CWD, &apart, CWD, directory, RenameFlags::NOREPLACE);
+        if moved.is_err() {
+            fs::remove_dir(&apart)?;
+        }
+        Ok(moved?)
+    };
+    let made = make();
+    fs::remove_dir(&top)?;
+    made
+}
+
 pub(crate) fn create_dirs(directory: &Path) -> Result<()> {
     if directory.is_dir() {
         return Ok(());
@@ -76,4 +112,31 @@ pub(crate) fn refuse_symlinks(store: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+    use super::*;
+
+    /// Whether a file system knows such a mark or not, nothing but the directory stays.
+    #[test]
+    fn what_is_made_apart_is_whole_or_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("nix/store");
+        let made = create_apart(&store).is_ok();
+        let names = || {
+            fs::read_dir(folder.path().join("nix"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(), if made { vec!["store"] } else { vec![] });
+        create_dirs(&store).unwrap();
+        fs::write(store.join("here"), "before").unwrap();
+        assert!(create_apart(&store).is_err(), "another process was quicker");
+        assert_eq!(names(), ["store"]);
+        assert_eq!(fs::read_to_string(store.join("here")).unwrap(), "before");
+    }
 }
