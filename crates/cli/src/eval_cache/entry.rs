@@ -7,15 +7,12 @@ use super::encoding::{Reader, Writer};
 use super::inputs::Inputs;
 
 /// The first line of a file: it changes with the form.
-const MAGIC: &[u8] = b"nival evaluation cache 1\n";
-
-/// What a file that was seen takes, about.
-const FILE_SIZE: usize = 96;
+const MAGIC: &[u8] = b"nival evaluation cache 2\n";
 
 /// What a command saw and said.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Entry {
-    pub(super) inputs: Inputs,
+pub(super) struct Entry<'a> {
+    pub(super) inputs: Inputs<'a>,
     /// What must be valid in the store: what evaluation wrote there, without what others of it refer to, and what
     /// it asked for.
     pub(super) paths: Vec<StorePath>,
@@ -31,11 +28,11 @@ pub(crate) enum Said {
     Data(Vec<u8>),
 }
 
-impl Entry {
+impl<'a> Entry<'a> {
     /// The file: the first line, a hash of the rest, the rest.
     pub(super) fn encode(&self, key: &[u8; 32]) -> Vec<u8> {
         let start = MAGIC.len() + 32;
-        let mut body = Writer(Vec::with_capacity(start + FILE_SIZE * (1 + self.inputs.files.len())));
+        let mut body = Writer::default();
         body.0.extend_from_slice(MAGIC);
         body.hash(&[0; 32]);
         body.hash(key);
@@ -63,7 +60,7 @@ impl Entry {
     }
 
     /// Nothing if the file is not whole, or not of this key.
-    pub(super) fn decode(file: &[u8], key: &[u8; 32]) -> Option<Self> {
+    pub(super) fn decode(file: &'a [u8], key: &[u8; 32]) -> Option<Self> {
         let mut reader = Reader(file.strip_prefix(MAGIC)?);
         let hash = reader.hash()?;
         if Hash::of(HashAlgo::Blake3, reader.0).as_bytes() != hash || reader.hash()? != *key {
@@ -91,10 +88,12 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::eval_cache::inputs::tests::some_inputs;
 
-    fn entry() -> Entry {
+    fn entry() -> Entry<'static> {
         Entry {
             inputs: some_inputs(),
             paths: vec![StorePath::from_digest(&[7; 20], "hello-2.12").expect("a good name")],
@@ -142,7 +141,9 @@ mod tests {
                 damaged[position] ^= change;
                 let hash = Hash::of(HashAlgo::Blake3, &damaged[start..]);
                 damaged[MAGIC.len()..start].copy_from_slice(hash.as_bytes());
-                let _ = Entry::decode(&damaged, &key);
+                if let Some(mut entry) = Entry::decode(&damaged, &key) {
+                    let _ = entry.inputs.check(&BTreeMap::new());
+                }
             }
         }
     }

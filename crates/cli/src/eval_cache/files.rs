@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use super::inputs::Seen;
+use super::seen::Seen;
 use crate::path_hash::{PathHash, hash_of_path};
 
 /// What was seen, by path.
@@ -51,7 +51,7 @@ impl Files {
 
 #[cfg(test)]
 mod tests {
-    use super::super::inputs::Kind;
+    use super::super::seen::Kind;
     use super::*;
 
     #[test]

@@ -14,7 +14,9 @@ mod encoding;
 mod entry;
 mod files;
 mod inputs;
+mod neighbours;
 mod recorder;
+mod seen;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -114,7 +116,8 @@ impl Slot {
         if world.refresh {
             return None;
         }
-        let mut entry = Entry::decode(&self.folder.read(&self.key)?, &self.key)?;
+        let file = self.folder.read(&self.key)?;
+        let mut entry = Entry::decode(&file, &self.key)?;
         let refreshed = entry.inputs.check(&world.context.environment)?;
         if !entry.paths.is_empty() && !still_valid(world, &entry) {
             return None;
@@ -131,14 +134,12 @@ impl Slot {
     pub(crate) fn keep(&self, world: &World, recorder: &Recorder) {
         if let Some(entry) = recorder.finish(world) {
             self.folder.write(&self.key, &entry.encode(&self.key));
-            // The process ends soon. To free what was seen of each file takes longer.
-            std::mem::forget(entry);
         }
     }
 }
 
 /// Whether the store has what evaluation wrote and used; from here on no garbage collection takes it.
-fn still_valid(world: &World, entry: &Entry) -> bool {
+fn still_valid(world: &World, entry: &Entry<'_>) -> bool {
     let Ok(store) = world.store() else { return false };
     let paths: Vec<_> = entry.paths.iter().collect();
     (!world.keeps_what_is_added() || store.add_temp_roots(&paths).is_ok())

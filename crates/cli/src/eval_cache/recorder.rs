@@ -18,7 +18,9 @@ use rustix::fs::Stat;
 
 use super::entry::{Entry, Said};
 use super::files::Files;
-use super::inputs::{Inputs, Kind, Seen, Stamp, is_executable};
+use super::inputs::Inputs;
+use super::neighbours::in_groups;
+use super::seen::{Kind, Seen, Stamp, is_executable};
 use crate::fingerprint::{self, Fingerprint, Hash, hash, hash_listing, is_below, reliable};
 use crate::host::WorldHost;
 use crate::lock::lock;
@@ -94,7 +96,7 @@ impl Recorder {
     }
 
     /// All that was noted, if the answer can be kept.
-    pub(super) fn finish(&self, world: &World) -> Option<Entry> {
+    pub(super) fn finish(&self, world: &World) -> Option<Entry<'static>> {
         let record = lock(&self.record).take()?;
         if record.absent.iter().any(|path| !record.asked.contains(path) && !record.added.contains(path)) {
             // It was not fetched either, so that somebody else may put it there.
@@ -110,7 +112,10 @@ impl Recorder {
         }
         let mut paths: Vec<_> = paths.into_iter().collect();
         paths.sort_unstable();
-        let files = record.files.in_order();
+        let seen = record.files.in_order();
+        let files = in_groups(&seen);
+        // The process ends soon. To free what was seen of each file takes longer.
+        std::mem::forget(seen);
         Some(Entry {
             inputs: Inputs { files, variables: record.variables, expires: record.expires },
             paths,
