@@ -447,7 +447,7 @@ impl Attrs {
         if right == 0 {
             return self;
         }
-        let merge = |planned: Planned, left, right| {
+        let note_and_merge = |planned: Planned, left, right| {
             note(planned);
             merge(heap, planned.plan(), left, right)
         };
@@ -458,7 +458,7 @@ impl Attrs {
             let planned =
                 plain.and_then(|(left, right)| Some((Planned::of_met(heap, left, right)?, left, right)));
             return match planned {
-                Some((planned, left, right)) => merge(planned, left, right),
+                Some((planned, left, right)) => note_and_merge(planned, left, right),
                 None => self.stack(heap, other),
             };
         }
@@ -466,7 +466,7 @@ impl Attrs {
         if std::ptr::eq(left.keys, right.keys) {
             return other;
         }
-        merge(Planned::of(heap, left, right), left, right)
+        note_and_merge(Planned::of(heap, left, right), left, right)
     }
 
     /// A set of attributes sorted by symbol, without doubles.

@@ -205,14 +205,17 @@ impl<T: Copy> Pair<T> {
         Pair::place(table, hash).find_or_make(hash, |pair| pair.kinds == kinds, make)
     }
 
-    /// The pair in the table, if it is there.
+    /// The same, but nothing if the two were never met before: many pairs are not met again.
     #[inline(always)]
-    fn known<const PLACES: usize>(
+    fn find_met<const PLACES: usize>(
+        heap: &Heap,
         table: &Pairs<T, PLACES>,
         kinds: (usize, usize),
-        hash: u64,
+        work_out: impl Fn() -> T,
     ) -> Option<&'static Pair<T>> {
-        Pair::place(table, hash).find(hash, |pair| pair.kinds == kinds)
+        let hash = WordHash::new().hash_one(kinds);
+        let known = Pair::place(table, hash).find(hash, |pair| pair.kinds == kinds);
+        known.or_else(|| meet(hash).then(|| Pair::find(heap, table, kinds, hash, work_out)))
     }
 
     #[inline(always)]
@@ -233,13 +236,11 @@ impl Planned {
         }))
     }
 
-    /// The same, but nothing if the two were never met before: many pairs are not met again.
+    /// The same, but nothing if the two were never met before.
     #[inline]
     pub(super) fn of_met(heap: &Heap, left: Plain, right: Plain) -> Option<Planned> {
         let kinds = (left.kind(), right.kind());
-        let hash = WordHash::new().hash_one(kinds);
-        let find = || Pair::find(heap, &PLANS, kinds, hash, || make(heap, left, right));
-        Pair::known(&PLANS, kinds, hash).or_else(|| meet(hash).then(find)).map(Planned)
+        Pair::find_met(heap, &PLANS, kinds, || make(heap, left, right)).map(Planned)
     }
 
     #[inline(always)]
@@ -300,9 +301,7 @@ impl Rest {
     /// What is left of such a set without these names, if that was asked before.
     pub(crate) fn of_met(heap: &Heap, set: Plain, names: &Keys) -> Option<Rest> {
         let kinds = (set.kind(), std::ptr::from_ref(names).addr());
-        let hash = WordHash::new().hash_one(kinds);
-        let find = || Pair::find(heap, &RESTS, kinds, hash, || make_rest(heap, set, names));
-        Pair::known(&RESTS, kinds, hash).or_else(|| meet(hash).then(find)).map(|pair| pair.result)
+        Pair::find_met(heap, &RESTS, kinds, || make_rest(heap, set, names)).map(|pair| pair.result)
     }
 }
 
