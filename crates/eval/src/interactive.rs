@@ -51,7 +51,7 @@ impl Evaluator {
         let source = add_source(text)?;
         match parse_bindings(source, &self.parse_options(base)) {
             Ok(ast) => {
-                let value = self.eval_ast(source, ast, variables)?;
+                let value = self.eval_ast(source, &ast, variables)?;
                 let attrs = value.as_attrs().ok_or_else(|| EvalError::other("bindings are no set"))?;
                 Ok(Line::Bindings(attrs))
             }
@@ -66,13 +66,13 @@ impl Evaluator {
     pub fn eval_expression(&self, variables: &Variables, text: &str, base: &str) -> Result<Option<Value>> {
         let source = add_source(text)?;
         match parse(source, &self.parse_options(base)) {
-            Ok(ast) => self.eval_ast(source, ast, variables).map(Some),
+            Ok(ast) => self.eval_ast(source, &ast, variables).map(Some),
             Err(error) if error.message.contains("unexpected end of file") => Ok(None),
             Err(error) => Err(EvalError::syntax(*error)),
         }
     }
 
-    fn eval_ast(&self, source: &'static Source, ast: Ast<'static>, variables: &Variables) -> Result<Value> {
+    fn eval_ast(&self, source: &'static Source, ast: &Ast<'static>, variables: &Variables) -> Result<Value> {
         let unit = Unit::resolve(self, source, ast, &Scope::of_names(variables.names()))?;
         let env = Env::escaped(&self.heap, Env::ROOT, variables.0.len() as u32);
         for (index, value) in (0..).zip(variables.0.values()) {
@@ -92,7 +92,7 @@ impl Evaluator {
         let source = add_source(text)?;
         let parsed = parse(source, &self.parse_options(base));
         if let Some((set, name)) = parsed.ok().and_then(Ast::before_last_name) {
-            let set = self.eval_ast(source, set, variables)?;
+            let set = self.eval_ast(source, &set, variables)?;
             let frame = "while evaluating an attribute set to look for documentation";
             attribute = self.force_attrs(set, Pos::NONE, frame)?.get_attr(name);
         }

@@ -13,7 +13,8 @@ mod tables;
 
 use crate::{Pos, Source, Symbol};
 
-pub use kept::{KeptNames, KeptParts, KeptTree, Plain, checksum};
+pub use kept::{Condensed, KeptParts, KeptTree, Plain, checksum};
+pub(crate) use kept::{NameBytes, bytes_of};
 pub(crate) use tables::{
     AttrWords, Chain, Drafts, DynamicWords, FormalWords, LambdaWords, LintWords, Local, NameWords, Node,
     PartWords, SetDraft, SetWords, Spot, Tables, is_large, tag,
@@ -441,24 +442,27 @@ impl<'a> Ast<'a> {
 
     /// How many nodes there are.
     pub fn len(&self) -> usize {
-        self.tables.nodes.len()
+        self.tables.node_count()
     }
 
     /// Whether there is no node; never so after a successful parse.
     pub fn is_empty(&self) -> bool {
-        self.tables.nodes.is_empty()
+        self.tables.node_count() == 0
     }
 
     /// All nodes, in the order of their numbers.
     pub fn ids(&self) -> impl Iterator<Item = ExprId> + use<> {
-        (0..self.tables.nodes.len() as u32).map(ExprId)
+        (0..self.tables.node_count() as u32).map(ExprId)
     }
 
     /// A node. What the tree does not have is an empty list.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "whoever asks looks at the kind at once, so half of it goes away"
+    )]
+    #[inline(always)]
     pub fn expr(&self, id: ExprId) -> Expr {
-        let Some(node) = self.tables.nodes.get(id.index()) else { return Expr::List(Range::default()) };
-        let Node { kind, a, b, .. } = *node;
+        let Node { kind, a, b, .. } = self.tables.node(id);
         let range = Range { start: a, len: b };
         let item = |number: u32| self.tables.items.get(number as usize).copied().unwrap_or_default();
         match kind & tag::MASK {
@@ -497,7 +501,7 @@ impl<'a> Ast<'a> {
     /// The position the reference has for a node; see [`Expr`].
     #[inline]
     pub fn pos(&self, id: ExprId) -> Pos {
-        self.tables.nodes.get(id.index()).map_or(Pos::NONE, |node| self.context.pos(node.pos))
+        self.context.pos(self.tables.node(id).pos)
     }
 
     /// The bytes of a string or path.
@@ -551,8 +555,7 @@ impl<'a> Ast<'a> {
     /// The attributes with known names, in source order.
     pub fn attrs(&self, id: SetId) -> impl ExactSizeIterator<Item = Attr> + use<'a> {
         let context = self.context;
-        let attr = move |words: &AttrWords| words.attr(context);
-        self.set_words(id).attrs.slice(self.tables.attrs).iter().map(attr)
+        self.tables.attrs(self.set_words(id).attrs).map(move |words| words.attr(context))
     }
 
     /// The attributes with computed names, in source order.

@@ -20,7 +20,7 @@ mod source;
 mod suggest;
 mod symbol;
 
-pub use ast::{Ast, Expr, ExprId, Keep, KeptNames, KeptParts, KeptTree, Leak, Plain, checksum};
+pub use ast::{Ast, Condensed, Expr, ExprId, Keep, KeptParts, KeptTree, Leak, Plain, checksum};
 pub use code::Code;
 pub use diagnostic::{Diagnostic, Frame, Label, Level};
 pub use lint::{Lint, LintKind};

@@ -7,6 +7,7 @@
 mod bindings;
 mod function;
 mod interactive;
+mod names;
 mod operation;
 mod strings;
 
@@ -17,14 +18,15 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub use self::interactive::{NoBindings, doc_comment_before, parse_bindings};
 
 use self::function::PendingLambda;
+use self::names::Names;
 use self::operation::Operator;
 use self::strings::Piece;
 use crate::ast::{
-    Drafts, ExprId, FormalWords, Keep, Leak, LintWords, Local, NameWords, Node, PartWords, PathId, Range,
-    SetId, Spot, Tables, is_large, tag,
+    Drafts, ExprId, FormalWords, Keep, Leak, LintWords, Local, NameBytes, NameWords, Node, PartWords, PathId,
+    Range, SetId, Spot, Tables, is_large, tag,
 };
 use crate::lexer::{Lexer, Name, Token};
-use crate::symbol::Recent;
+use crate::symbol::Word;
 use crate::{Ast, Code, Diagnostic, LintKind, Pos, Source, Symbol, expected};
 
 /// What parsing depends on besides the text.
@@ -40,6 +42,9 @@ pub struct ParseOptions<'a> {
     /// times as much in a debug build.
     pub max_depth: u32,
 }
+
+const OR: Word = Word::constant(b"or");
+const BODY: Word = Word::constant(b"body");
 
 /// A [`ParseOptions::max_depth`] that fits any thread's stack.
 pub const MAX_DEPTH: u32 = 1000;
@@ -71,7 +76,30 @@ pub fn parse_and_keep(
 
 /// As [`parse`], of a tree that may go elsewhere.
 pub fn parse_for_now(source: &Source, options: &ParseOptions<'_>) -> Result<Parsed, Box<Diagnostic>> {
-    Recent::with(|recent| parse_with(recent, source, options))
+    let text = source.text();
+    let mut parser = Parser::of(source, &text, options, ROOM.take().unwrap_or_default());
+    parser.room.ast.reserve_for(source.len());
+    parser.room.drafts.reserve_for(source.len());
+    let done = parser.file();
+    match done {
+        Ok(_) => parser.room.finish(),
+        // As in the reference, which makes symbols as it reads.
+        Err(_) => parser.room.make_symbols(),
+    }
+    let parsed = Parsed {
+        root: *done.as_ref().unwrap_or(&ExprId::default()),
+        depth: parser.deepest,
+        base: source.pos(0).id(),
+        is_large: is_large(source.len()),
+        room: Some(parser.room),
+    };
+    match (done, parser.lexer.failure) {
+        (Ok(_), _) => Ok(parsed),
+        // The parser may have found fault with what it had, but that came later.
+        (Err(_), Some(failure)) => Err(failure),
+        (Err(Failure::Syntax), None) => Err(expected::syntax_error(source, options)),
+        (Err(Failure::Other(diagnostic)), None) => Err(diagnostic),
+    }
 }
 
 /// A tree that lies where it was made, until the thread parses another text.
@@ -89,6 +117,11 @@ impl Parsed {
     pub fn ast(&self) -> Ast<'_> {
         let Room { ast, symbols, .. } = self.room();
         Ast::of_tables((self.root, self.depth), self.base, symbols, ast)
+    }
+
+    /// The names of the tree, in their order.
+    pub(crate) fn name_bytes(&self) -> NameBytes<'_> {
+        self.room().met.name_bytes()
     }
 
     /// The tree, kept somewhere.
@@ -113,44 +146,6 @@ impl Drop for Parsed {
             room.clear();
             ROOM.set(Some(room));
         }
-    }
-}
-
-fn parse_with(
-    recent: &Recent,
-    source: &Source,
-    options: &ParseOptions<'_>,
-) -> Result<Parsed, Box<Diagnostic>> {
-    let text = source.text();
-    let mut parser = Parser {
-        lexer: Lexer::new(source, &text, options.pipe_operators),
-        recent,
-        token: Token::End,
-        options,
-        depth: 0,
-        deepest: 0,
-        room: ROOM.take().unwrap_or_default(),
-        or_call: (ExprId(u32::MAX), 0),
-    };
-    parser.room.ast.reserve_for(source.len());
-    parser.room.drafts.reserve_for(source.len());
-    let done = parser.file();
-    let mut parsed = Parsed {
-        root: *done.as_ref().unwrap_or(&ExprId::default()),
-        depth: parser.deepest,
-        base: source.pos(0).id(),
-        is_large: is_large(source.len()),
-        room: Some(parser.room),
-    };
-    match (done, parser.lexer.failure) {
-        (Ok(_), _) => {
-            parsed.room.as_mut().expect(IS_THERE).finish();
-            Ok(parsed)
-        }
-        // The parser may have found fault with what it had, but that came later.
-        (Err(_), Some(failure)) => Err(failure),
-        (Err(Failure::Syntax), None) => Err(expected::syntax_error(source, options)),
-        (Err(Failure::Other(diagnostic)), None) => Err(diagnostic),
     }
 }
 
@@ -186,7 +181,6 @@ enum Pending {
 
 struct Parser<'s> {
     lexer: Lexer<'s>,
-    recent: &'s Recent,
     token: Token,
     options: &'s ParseOptions<'s>,
     depth: u32,
@@ -202,10 +196,9 @@ struct Room {
     ast: Tables,
     /// The sets, whose entries come into the tree in the end.
     drafts: Drafts,
-    /// The names in the order in which they were met.
+    met: Names,
+    /// What the names are, as far as that was needed.
     symbols: Vec<Symbol>,
-    /// By the number of a symbol that of the name, and one. What is put here is taken back.
-    locals: Vec<u32>,
     /// The names in each set, roughly: one bit for (a hash of) each tells most new ones without a search.
     seen: Vec<u64>,
     /// The attributes of large sets, to find double ones.
@@ -225,39 +218,17 @@ impl Room {
     /// Makes the tree whole.
     fn finish(&mut self) {
         self.drafts.finish(&mut self.ast);
-        self.forget_locals();
+        self.make_symbols();
     }
 
-    /// The number that a symbol has in the tree.
-    #[inline]
-    fn local(&mut self, symbol: Symbol) -> Local {
-        match self.locals.get(symbol.id() as usize) {
-            Some(number @ 1..) => Local(number - 1),
-            _ => self.new_local(symbol),
-        }
-    }
-
-    #[inline(never)]
-    fn new_local(&mut self, symbol: Symbol) -> Local {
-        let id = symbol.id() as usize;
-        if self.locals.len() <= id {
-            self.locals.resize((id + 1).next_power_of_two(), 0);
-        }
-        self.symbols.push(symbol);
-        let count = self.symbols.len() as u32;
-        self.locals[id] = count;
-        Local(count - 1)
-    }
-
-    fn forget_locals(&mut self) {
-        for symbol in &self.symbols {
-            self.locals[symbol.id() as usize] = 0;
-        }
+    /// Makes symbols of the names that were met by now.
+    fn make_symbols(&mut self) {
+        self.met.make_symbols(&mut self.symbols);
     }
 
     /// Stacks are left as they are after an error.
     fn clear(&mut self) {
-        self.forget_locals();
+        self.met.clear();
         self.symbols.clear();
         self.ast.clear();
         self.drafts.clear();
@@ -295,7 +266,19 @@ impl Hasher for IndexHasher {
     }
 }
 
-impl Parser<'_> {
+impl<'s> Parser<'s> {
+    fn of(source: &'s Source, text: &'s [u8], options: &'s ParseOptions<'s>, room: Box<Room>) -> Parser<'s> {
+        Parser {
+            lexer: Lexer::new(source, text, options.pipe_operators),
+            token: Token::End,
+            options,
+            depth: 0,
+            deepest: 0,
+            room,
+            or_call: (ExprId(u32::MAX), 0),
+        }
+    }
+
     fn file(&mut self) -> Result<ExprId> {
         self.advance();
         let root = self.expr()?;
@@ -364,13 +347,9 @@ impl Parser<'_> {
     }
 
     /// The symbol of a name.
-    fn global(&self, name: Local) -> Symbol {
+    fn global(&mut self, name: Local) -> Symbol {
+        self.room.make_symbols();
         self.room.symbols[name.0 as usize]
-    }
-
-    /// The number that a symbol has in the tree.
-    fn local(&mut self, symbol: Symbol) -> Local {
-        self.room.local(symbol)
     }
 
     fn failure(code: Code, message: impl Into<String>, pos: Pos) -> Failure {
@@ -512,7 +491,7 @@ impl Parser<'_> {
             Token::Or => {
                 let end = self.lexer.end;
                 self.advance();
-                let name = self.local(Symbol::OR);
+                let name = self.room.met.number_of_word(OR);
                 let or = self.add(pos, tag::VAR, name.0, 0);
                 let call = self.add_with_two(pos, tag::CALL, subject, [ExprId(1), or]);
                 self.or_call = (call, end);
@@ -621,11 +600,10 @@ impl Parser<'_> {
 
     #[inline]
     fn local_of(&mut self, name: Name) -> Local {
-        let symbol = match name.word() {
-            Ok(word) => self.recent.symbol(word),
-            Err(range) => Symbol::intern(&self.lexer.text[range]),
-        };
-        self.room.local(symbol)
+        match name.word() {
+            Ok(word) => self.room.met.number_of_word(word),
+            Err(range) => self.room.met.number(&self.lexer.text[range]),
+        }
     }
 
     fn lint(&mut self, kind: LintKind, start: usize, length: usize) {
@@ -638,7 +616,7 @@ impl Parser<'_> {
         let set = self.new_set(true);
         let subject = self.braces(set, pos)?;
         let name = self.room.ast.names.len() as u32;
-        let body = self.local(Symbol::BODY);
+        let body = self.room.met.number_of_word(BODY);
         self.room.ast.names.push(NameWords::known(body));
         let path = PathId(self.room.ast.paths.len() as u32);
         self.room.ast.paths.push(Range { start: name, len: 1 });

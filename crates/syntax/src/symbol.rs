@@ -129,15 +129,6 @@ impl Symbol {
         }
     }
 
-    /// The bytes by value, if they are few.
-    pub(crate) fn word(self) -> Option<Word> {
-        let index = self.0.get() - 1;
-        match WELL_KNOWN.get(index as usize) {
-            Some(text) => Word::new(text),
-            None => slot(index).word(),
-        }
-    }
-
     /// The first eight bytes as a number, with zeros behind a shorter name: what decides the order of most.
     pub fn first_bytes(self) -> u64 {
         let index = self.0.get() - 1;
@@ -270,6 +261,13 @@ impl Word {
         Word { low: low & mask[0], high: high & mask[1], length: length as u32 }
     }
 
+    /// The first bytes of sixteen that lie in memory.
+    #[inline]
+    pub(crate) fn first_of(bytes: &[u8; Word::MAX], length: usize) -> Word {
+        let bytes = u128::from_le_bytes(*bytes);
+        Word::of_halves(length as u32, [bytes as u64, (bytes >> 64) as u64])
+    }
+
     /// Its first eight bytes as a number.
     pub(crate) const fn start(self) -> u64 {
         self.low
@@ -376,6 +374,10 @@ const LONG: u64 = 0xff << TAG;
 const SHORT: usize = 15;
 
 impl<'a> Name<'a> {
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
     pub(crate) fn new(bytes: &'a [u8]) -> Name<'a> {
         match (Word::new(bytes), bytes.first_chunk()) {
             (Some(word), _) => Name::of_word(word, word.hash(), bytes),
@@ -479,14 +481,6 @@ impl Slot {
         // SAFETY: the two halves follow each other, they are not written again, the acquiring load sees what was written
         // before, and a short name is no longer than they are.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(self).cast(), (rest >> TAG) as usize - 1) }
-    }
-
-    fn word(&'static self) -> Option<Word> {
-        let (first, rest) = (self.first(), self.rest());
-        if rest >= LONG {
-            return Word::new(Slot::read_long(rest));
-        }
-        Some(Word { low: first, high: rest & !LONG, length: (rest >> TAG) as u32 - 1 })
     }
 
     fn read_long(rest: u64) -> &'static [u8] {
@@ -702,7 +696,6 @@ mod tests {
         }
         for text in ["", "name", "123456789012345", "1234567890123456", "12345678901234567"] {
             let word = Word::new(text.as_bytes());
-            assert!(Symbol::intern(text).word() == word, "{text}");
             assert!(word.is_none_or(|word| word.len() as usize == text.len()));
         }
         assert_ne!(Symbol::intern("a"), Symbol::intern("b"));

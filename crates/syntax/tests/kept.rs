@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use nival_syntax::{
-    Ast, Expr, KeptNames, KeptParts, KeptTree, Leak, MAX_DEPTH, Origin, ParseOptions, ReadText, Source,
-    Symbol, parse, print,
+    Ast, Condensed, Expr, KeptParts, KeptTree, Leak, MAX_DEPTH, Origin, ParseOptions, ReadText, Source,
+    Symbol, parse, parse_for_now, print,
 };
 use proptest::prelude::*;
 
@@ -17,9 +17,10 @@ fn parsed(text: &[u8]) -> Option<(&'static Source, Ast<'static>)> {
     Some((source, parse(source, &OPTIONS).ok()?))
 }
 
-fn kept(source: &'static Source, ast: &Ast<'static>) -> Vec<u8> {
-    let names = KeptNames::of(ast, source);
-    KeptParts::of(ast, source, &names).put(|parts| parts.concat())
+fn kept(source: &Source) -> Vec<u8> {
+    let parsed = parse_for_now(source, &OPTIONS).expect("it was parsed before");
+    let condensed = Condensed::of(&parsed, source);
+    KeptParts::of(&parsed.ast(), source, &condensed).put(|parts| parts.concat())
 }
 
 /// The bytes at a multiple of 16, as in a file that is mapped.
@@ -100,7 +101,7 @@ fn touch(ast: &Ast<'static>, expr: Expr) {
 
 fn check_text(text: &[u8]) {
     let Some((source, ast)) = parsed(text) else { return };
-    let (_, again) = read(aligned(&kept(source, &ast))).expect("what was written can be read");
+    let (_, again) = read(aligned(&kept(source))).expect("what was written can be read");
     assert_eq!(told(&ast), told(&again), "{}", String::from_utf8_lossy(text));
     assert_eq!(print::print(&ast), print::print(&again));
     assert_eq!((ast.root(), ast.symbols()), (again.root(), again.symbols()));
@@ -167,14 +168,14 @@ fn names_keep_their_order() {
     let expected = ["kept-b", "kept-c", "kept-a", "kept-e", "kept f", "kept-long-name-of-more", "kept-d"];
     assert_eq!(names, expected);
     assert!(ast.symbols().is_sorted(), "names become symbols in this order");
-    let (_, again) = read(aligned(&kept(source, &ast))).expect("it can be read");
+    let (_, again) = read(aligned(&kept(source))).expect("it can be read");
     assert_eq!(again.symbols(), ast.symbols());
 }
 
 #[test]
 fn other_bytes_are_no_tree() {
-    let (source, ast) = parsed(TEXT.as_bytes()).expect("parses");
-    let bytes = kept(source, &ast);
+    let (source, _) = parsed(TEXT.as_bytes()).expect("parses");
+    let bytes = kept(source);
     assert!(read(aligned(&bytes)).is_some());
     for length in (0..bytes.len()).step_by(7) {
         assert!(read(aligned(&bytes[..length])).is_none(), "{length}");
@@ -186,8 +187,8 @@ fn other_bytes_are_no_tree() {
 /// A tree that is so large that it has no checksum.
 static LARGE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let text = format!("[ {} ]", format!("({TEXT}) ").repeat(4200));
-    let (source, ast) = parsed(text.as_bytes()).expect("parses");
-    let bytes = kept(source, &ast);
+    let (source, _) = parsed(text.as_bytes()).expect("parses");
+    let bytes = kept(source);
     assert!(bytes.len() > 5 << 20);
     bytes
 });
@@ -196,7 +197,7 @@ proptest! {
     #[test]
     fn damage_is_noticed(place in any::<prop::sample::Index>(), bits in 1_u8..) {
         let (source, ast) = parsed(TEXT.as_bytes()).expect("parses");
-        let mut bytes = kept(source, &ast);
+        let mut bytes = kept(source);
         prop_assert!(read(aligned(&bytes)).is_some());
         let place = place.index(bytes.len());
         bytes[place] ^= bits;

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use nival_syntax::{Ast, KeptNames, KeptParts, KeptTree, LintKind, Origin, ReadText, Source};
+use nival_syntax::{Ast, Condensed, KeptParts, KeptTree, LintKind, Origin, Parsed, ReadText, Source};
 
 use super::resolve::{self, Resolved};
 use super::{Scope, Unit, advise};
@@ -37,17 +37,25 @@ impl Scope {
     }
 }
 
+/// What is kept of the folder that relative paths start from: nothing if the file is in it.
+fn kept_base<'b>(base: &'b str, path: &Path) -> &'b str {
+    let inside = path.as_os_str().as_encoded_bytes().strip_prefix(base.as_bytes());
+    let name = inside.and_then(|inside| inside.strip_prefix(b"/"));
+    if name.is_some_and(|name| !name.contains(&b'/')) { "" } else { base }
+}
+
 impl Unit {
-    /// The tree that was kept of a file, if it is what parsing would give.
+    /// The tree that was kept of the file at a path, if it is what parsing would give.
     pub(crate) fn of_kept(
         ev: &Evaluator,
         tree: &'static [u8],
         origin: Origin,
         base: &str,
+        path: &Path,
         read: ReadText,
     ) -> Option<Result<&'static Unit>> {
         let tree = KeptTree::open(tree)?;
-        if tree.added::<u8>(BASE)? != base.as_bytes() || tree.depth() > ev.max_nesting() {
+        if tree.added::<u8>(BASE)? != kept_base(base, path).as_bytes() || tree.depth() > ev.max_nesting() {
             return None;
         }
         let symbols = tree.symbols(&ev.heap)?;
@@ -65,7 +73,7 @@ impl Unit {
         };
         let parse = || tree.ast(source, symbols).ok_or(());
         let ast = crate::watch::parsed(ev, source, parse, Ast::len).ok()?;
-        Some(advise(ev, &ast).map(|()| Unit::new(source, ast, resolved, &Scope::default())))
+        Some(advise(ev, &ast).map(|()| Unit::new(source, &ast, resolved, &Scope::default())))
     }
 
     /// Has the host keep the tree of the file at a path, whose variables were the last to be resolved, and uses what it
@@ -73,25 +81,26 @@ impl Unit {
     pub(super) fn keep(
         ev: &Evaluator,
         source: &'static Source,
-        ast: &Ast<'_>,
+        parsed: &Parsed,
         base: &str,
         path: &Path,
     ) -> Option<&'static Unit> {
+        let ast = &parsed.ast();
         let is_from_home = ast.lints().any(|lint| lint.kind == LintKind::HomePath);
         if is_from_home || ev.settings().has_feature("pipe-operators") {
             return None;
         }
-        let names = KeptNames::of(ast, source);
+        let condensed = Condensed::of(parsed, source);
         let (globals, doubtful) = resolve::last_names(ev, ast, |name| {
             let name = name.as_bytes();
             OPTIONAL.iter().any(|optional| optional.as_bytes() == name)
         });
         let room = ev.resolver_room.last();
-        let mut parts = KeptParts::of(ast, source, &names);
+        let mut parts = KeptParts::of(ast, source, &condensed);
         room.put(&mut parts);
         parts.add(&globals);
         parts.add(&doubtful);
-        parts.add(base.as_bytes());
+        parts.add(kept_base(base, path).as_bytes());
         let KeptFile { tree, text } = parts.put(|parts| ev.host().keep_tree(path, parts))?;
         ev.note_loaded(tree);
         let tree = KeptTree::open_new(tree)?;
@@ -99,6 +108,6 @@ impl Unit {
         let ast = tree.ast(source, symbols)?;
         let resolved = Resolved::take(&tree, room.globals())?;
         tree.forget_text(source, ReadText(text));
-        Some(Unit::new(source, ast, resolved, &Scope::default()))
+        Some(Unit::new(source, &ast, resolved, &Scope::default()))
     }
 }

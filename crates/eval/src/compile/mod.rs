@@ -85,27 +85,27 @@ impl Unit {
         advise(ev, &parsed.ast())?;
         resolve::resolve(ev, &parsed.ast(), scope)?;
         if let Some(path) = path
-            && let Some(unit) = Unit::keep(ev, source, &parsed.ast(), base, path)
+            && let Some(unit) = Unit::keep(ev, source, &parsed, base, path)
         {
             return Ok(unit);
         }
-        Ok(Unit::new(source, parsed.keep(&ev.heap), Resolved::of_last(ev), scope))
+        Ok(Unit::new(source, &parsed.keep(&ev.heap), Resolved::of_last(ev), scope))
     }
 
     /// Finds out what the variables of a text are.
     pub(crate) fn resolve(
         ev: &Evaluator,
         source: &'static Source,
-        ast: Ast<'static>,
+        ast: &Ast<'static>,
         scope: &Scope,
     ) -> Result<&'static Unit> {
-        advise(ev, &ast)?;
-        resolve::resolve(ev, &ast, scope)?;
+        advise(ev, ast)?;
+        resolve::resolve(ev, ast, scope)?;
         Ok(Unit::new(source, ast, Resolved::of_last(ev), scope))
     }
 
-    fn new(source: &'static Source, ast: Ast<'static>, resolved: Resolved, scope: &Scope) -> &'static Unit {
-        Box::leak(Box::new(Unit { source, ast, resolved, scope: scope.clone() }))
+    fn new(source: &'static Source, ast: &Ast<'static>, resolved: Resolved, scope: &Scope) -> &'static Unit {
+        Box::leak(Box::new(Unit { source, ast: *ast, resolved, scope: scope.clone() }))
     }
 
     /// Evaluates the whole text.

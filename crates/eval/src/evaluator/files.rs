@@ -177,9 +177,8 @@ impl Evaluator {
         let text = match contents {
             Contents::Text(text) => text,
             Contents::Tree(tree) => {
-                if let Some(unit) =
-                    Unit::of_kept(self, tree, origin.clone(), &base, ReadText(self.host().text_later(here)))
-                {
+                let read = ReadText(self.host().text_later(here));
+                if let Some(unit) = Unit::of_kept(self, tree, origin.clone(), &base, here, read) {
                     return unit;
                 }
                 match self.host().read_plain_file(here) {

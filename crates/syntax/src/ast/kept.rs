@@ -8,12 +8,12 @@
 //! The bytes are numbers in the byte order and layout of this very program: who stores them must see to it that no other one
 //! gets them.
 
-use super::tables::{View, keep_entries};
+use super::tables::{NarrowTables, View, keep_entries};
 use super::{Ast, Context, ExprId, Keep};
 use crate::prefetch::prefetch;
 use crate::source::ReadText;
 use crate::symbol::{K0, K1, Many, Name, Word, mix};
-use crate::{Origin, Source, Symbol, TooMuchText};
+use crate::{Origin, Parsed, Source, Symbol, TooMuchText};
 
 /// What any bytes are a value of.
 ///
@@ -27,14 +27,10 @@ pub unsafe trait Plain: Copy + 'static {}
 unsafe impl Plain for u8 {}
 // SAFETY: numbers.
 unsafe impl Plain for u32 {}
-// SAFETY: numbers.
-unsafe impl Plain for u64 {}
 // SAFETY: numbers without padding between them.
 unsafe impl Plain for [u32; 2] {}
-// SAFETY: numbers without padding between them.
-unsafe impl Plain for [u32; 3] {}
-// SAFETY: numbers without padding between them.
-unsafe impl Plain for [u64; 2] {}
+// SAFETY: numbers.
+unsafe impl Plain for u64 {}
 
 /// Where tables begin: at multiples of this.
 const ALIGNMENT: usize = 16;
@@ -42,7 +38,7 @@ const ALIGNMENT: usize = 16;
 /// How many tables whoever keeps a tree may add to those of the tree itself.
 const MORE: usize = 8;
 /// Names and lines.
-const OURS: usize = 4;
+const OURS: usize = 3;
 const TABLES: usize = View::COUNT + OURS + MORE;
 
 /// The first table: what the others are.
@@ -58,50 +54,47 @@ struct Head {
     /// A checksum of all else, or zero for large trees: those have to be taken on trust.
     sum: u64,
     /// In bytes.
-    lengths: [u64; TABLES],
-    rest: [u64; PADDING],
+    lengths: [u32; TABLES],
+    rest: [u32; PADDING],
 }
 
-const PADDING: usize = (TABLES + 3) % 2;
+const PADDING: usize = (24 + TABLES * 4).next_multiple_of(ALIGNMENT) / 4 - 6 - TABLES;
 const MAGIC: u32 = 0x6e69_7674;
 
 // SAFETY: numbers without padding between them, as the size shows.
 unsafe impl Plain for Head {}
 const _: () =
-    assert!(size_of::<Head>() == 24 + (TABLES + PADDING) * 8 && size_of::<Head>().is_multiple_of(ALIGNMENT));
+    assert!(size_of::<Head>() == 24 + (TABLES + PADDING) * 4 && size_of::<Head>().is_multiple_of(ALIGNMENT));
 
 /// Trees of up to so many bytes have a checksum, which is compared whenever one is used; of larger ones not all
 /// need be read.
 const SUMMED: usize = 4 << 20;
 
-/// What is kept of a tree's names and lines.
-pub struct KeptNames {
-    lengths: Vec<u32>,
-    short: Vec<[u64; 2]>,
-    long: Vec<u8>,
+/// What of a tree is kept in fewer bytes than it has in memory: names, lines, and numbers if they are small.
+pub struct Condensed<'a> {
+    names: NameBytes<'a>,
     lines: Vec<u8>,
+    narrow: NarrowTables,
 }
 
-impl KeptNames {
-    /// Of a tree and its source.
-    pub fn of(ast: &Ast<'_>, source: &Source) -> KeptNames {
-        let count = ast.symbols().len();
-        let (lengths, short) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let mut names = KeptNames { lengths, short, long: Vec::new(), lines: source.line_lengths() };
-        for symbol in ast.symbols() {
-            match symbol.word() {
-                Some(word) => {
-                    names.lengths.push(word.len());
-                    names.short.push(word.halves().map(u64::to_le));
-                }
-                None => {
-                    let name = symbol.as_bytes();
-                    names.lengths.push(name.len() as u32);
-                    names.long.extend_from_slice(name);
-                }
-            }
-        }
-        names
+/// Names, one after the other.
+#[derive(Clone, Copy)]
+pub(crate) struct NameBytes<'a> {
+    /// How long each is, or [`NameBytes::VERY_LONG`].
+    pub(crate) lengths: &'a [u8],
+    /// The bytes of all; of very long ones their count before them.
+    pub(crate) bytes: &'a [u8],
+}
+
+impl NameBytes<'_> {
+    pub(crate) const VERY_LONG: u8 = u8::MAX;
+}
+
+impl<'a> Condensed<'a> {
+    /// Of what a source was parsed to.
+    pub fn of(parsed: &'a Parsed, source: &Source) -> Condensed<'a> {
+        let narrow = NarrowTables::of(&parsed.ast().tables);
+        Condensed { names: parsed.name_bytes(), lines: source.line_lengths(), narrow }
     }
 }
 
@@ -116,7 +109,7 @@ pub struct KeptParts<'a> {
 
 impl<'a> KeptParts<'a> {
     /// The tables of a tree; further ones can follow.
-    pub fn of(ast: &Ast<'a>, source: &Source, names: &'a KeptNames) -> KeptParts<'a> {
+    pub fn of(ast: &Ast<'a>, source: &Source, condensed: &'a Condensed<'a>) -> KeptParts<'a> {
         let head = Head {
             magic: MAGIC,
             root: ast.root.0,
@@ -129,11 +122,10 @@ impl<'a> KeptParts<'a> {
         let mut room = Vec::with_capacity(1 + 2 * TABLES);
         room.push(&[][..]);
         let mut parts = KeptParts { head, parts: room, tables: 0, bytes: 0, sum: Checksum::of(0) };
-        parts.add(&names.lengths);
-        parts.add(&names.short);
-        parts.add(&names.long);
-        parts.add(&names.lines);
-        ast.tables.put(&mut parts);
+        parts.add(condensed.names.lengths);
+        parts.add(condensed.names.bytes);
+        parts.add(&condensed.lines);
+        ast.tables.with_narrow(&condensed.narrow).put(&mut parts);
         parts
     }
 
@@ -142,7 +134,8 @@ impl<'a> KeptParts<'a> {
         const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
         const { assert!(align_of::<T>() <= ALIGNMENT) };
         let bytes = bytes_of(entries);
-        self.head.lengths[self.tables] = bytes.len() as u64;
+        // More has no room in a host either.
+        self.head.lengths[self.tables] = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         self.tables += 1;
         self.bytes += bytes.len();
         if self.bytes <= SUMMED {
@@ -214,7 +207,7 @@ impl KeptTree {
         let mut starts = [0; TABLES];
         let mut total = 0;
         for (start, length) in starts.iter_mut().zip(head.lengths) {
-            let length = usize::try_from(length).ok()?;
+            let length = length as usize;
             *start = at;
             at = at.checked_add(length)?.checked_next_multiple_of(ALIGNMENT)?;
             total += length;
@@ -232,7 +225,7 @@ impl KeptTree {
 
     fn table_bytes(&self, number: usize) -> Option<&'static [u8]> {
         let start = *self.starts.get(number)?;
-        self.bytes.get(start..start.checked_add(usize::try_from(self.head.lengths[number]).ok()?)?)
+        self.bytes.get(start..start.checked_add(self.head.lengths[number] as usize)?)
     }
 
     pub(super) fn table<T: Plain>(&self, number: usize) -> Option<&'static [T]> {
@@ -246,18 +239,21 @@ impl KeptTree {
 
     /// Makes symbols of the names, in the order in which the parser did so.
     pub fn symbols(&self, keep: &impl Keep) -> Option<&'static [Symbol]> {
-        let lengths = self.table::<u32>(0)?;
-        let mut short = self.table::<[u64; 2]>(1)?.iter();
-        let mut long = self.table::<u8>(2)?;
+        let lengths = self.table::<u8>(0)?;
+        let mut rest = self.bytes.get(self.starts[1]..)?;
         let mut names = Many::with_capacity(lengths.len());
         for length in lengths {
-            let size = *length as usize;
-            names.add(if size > Word::MAX {
-                Name::new(long.split_off(..size)?)
-            } else {
-                let halves = short.next()?;
-                let word = Word::of_halves(*length, halves.map(u64::from_le));
-                Name::of_word(word, word.hash(), &bytes_of(halves)[..size])
+            names.add(match (usize::from(*length), rest.as_chunks().0.first()) {
+                // What follows is no part of the name.
+                (size @ ..=Word::MAX, Some(first)) => {
+                    let word = Word::first_of(first, size);
+                    Name::of_word(word, word.hash(), rest.split_off(..size)?)
+                }
+                (size, _) if size < usize::from(NameBytes::VERY_LONG) => Name::new(rest.split_off(..size)?),
+                _ => {
+                    let size = u32::from_le_bytes(*rest.split_off(..4)?.first_chunk()?);
+                    Name::new(rest.split_off(..size as usize)?)
+                }
             });
         }
         Some(keep_entries(&mut names.symbols(), keep))
@@ -265,12 +261,12 @@ impl KeptTree {
 
     /// The source of the tree, whose text is read only when it is to be shown.
     pub fn source(&self, origin: Origin, read: ReadText) -> Option<Result<&'static Source, TooMuchText>> {
-        Some(Source::add_unread(origin, self.head.text, self.table(3)?, read))
+        Some(Source::add_unread(origin, self.head.text, self.table(2)?, read))
     }
 
     /// Forgets the text of a source that the tree was made of: it is read again when it is to be shown.
     pub fn forget_text(&self, source: &Source, read: ReadText) {
-        if let Some(lengths) = self.table(3) {
+        if let Some(lengths) = self.table(2) {
             source.forget_text(lengths, read);
         }
     }
@@ -289,7 +285,7 @@ impl KeptTree {
 impl Head {
     fn sum_with_head(&self, sum: Checksum) -> u64 {
         let numbers = [self.root, self.text, self.depth].map(u64::from);
-        let numbers = numbers.into_iter().chain(self.lengths);
+        let numbers = numbers.into_iter().chain(self.lengths.map(u64::from));
         numbers.fold(sum.finish(), |sum, number| mix(sum ^ K0, number ^ K1))
     }
 }
@@ -350,7 +346,8 @@ impl Checksum {
     }
 }
 
-fn bytes_of<T: Plain>(entries: &[T]) -> &[u8] {
+/// The bytes of entries as they lie in memory.
+pub(crate) fn bytes_of<T: Plain>(entries: &[T]) -> &[u8] {
     // SAFETY: plain types have no padding, so that all of their bytes can be read.
     unsafe { std::slice::from_raw_parts(entries.as_ptr().cast(), size_of_val(entries)) }
 }

@@ -35,6 +35,48 @@ pub(crate) struct Node {
     pub(crate) b: u32,
 }
 
+/// The same where all numbers are small, as those of trees of small texts are: how such trees are kept.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(crate) struct NarrowNode(u64);
+
+impl Node {
+    /// Instead of one that the tree does not have.
+    const NONE: Node = Node { kind: tag::LIST, pos: Spot::NONE, a: 0, b: 0 };
+
+    fn numbers(&self) -> [u32; 4] {
+        [self.kind, self.pos.0, self.a, self.b]
+    }
+}
+
+impl NarrowNode {
+    #[inline]
+    fn wide(self) -> Node {
+        let [kind, pos, a, b] = wide(self.0);
+        Node { kind, pos: Spot(pos), a, b }
+    }
+}
+
+/// Entries with half the bytes; none if a number is too large for that.
+fn narrow<W, N>(entries: &[W], numbers: impl Fn(&W) -> [u32; 4], entry: impl Fn(u64) -> N) -> Vec<N> {
+    if u16::try_from(entries.len()).is_err() {
+        return Vec::new();
+    }
+    let mut bits = 0;
+    let narrow = entries.iter().map(|words| {
+        let [a, b, c, d] = numbers(words);
+        bits |= a | b | c | d;
+        entry(u64::from(a) | u64::from(b) << 16 | u64::from(c) << 32 | u64::from(d) << 48)
+    });
+    let narrow = narrow.collect();
+    if u16::try_from(bits).is_ok() { narrow } else { Vec::new() }
+}
+
+#[inline]
+fn wide(bits: u64) -> [u32; 4] {
+    [bits, bits >> 16, bits >> 32, bits >> 48].map(|number| u32::from(number as u16))
+}
+
 /// Kinds of nodes, each with what the two numbers of a node are. What has three is in [`Tables::items`] from the
 /// second number on.
 pub(crate) mod tag {
@@ -208,6 +250,25 @@ impl AttrWords {
     }
 }
 
+/// The same where all numbers are small.
+#[derive(Clone, Copy, Debug)]
+#[repr(transparent)]
+pub(crate) struct NarrowAttr(u64);
+
+impl AttrWords {
+    fn numbers(&self) -> [u32; 4] {
+        [self.name.0, self.pos.0, self.kind, self.value.0]
+    }
+}
+
+impl NarrowAttr {
+    #[inline]
+    fn wide(self) -> AttrWords {
+        let [name, pos, kind, value] = wide(self.0);
+        AttrWords { name: Local(name), pos: Spot(pos), kind, value: ExprId(value) }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub(crate) struct DynamicWords {
@@ -368,18 +429,68 @@ macro_rules! tables {
 
 tables! {
     nodes: Node,
+    narrow_nodes: NarrowNode,
     items: ExprId,
     parts: PartWords,
     paths: Range,
     names: NameWords,
     sets: SetWords,
     attrs: AttrWords,
+    narrow_attrs: NarrowAttr,
     dynamics: DynamicWords,
     froms: ExprId,
     lambdas: LambdaWords,
     formals: FormalWords,
     text: u8,
     lints: LintWords,
+}
+
+/// Tables of which only one form is there.
+impl<'a> View<'a> {
+    #[inline]
+    pub(super) fn node(&self, id: ExprId) -> Node {
+        match (self.nodes.get(id.index()), self.narrow_nodes.get(id.index())) {
+            (Some(node), _) => *node,
+            (None, Some(node)) => node.wide(),
+            (None, None) => Node::NONE,
+        }
+    }
+
+    pub(super) fn node_count(&self) -> usize {
+        self.nodes.len().max(self.narrow_nodes.len())
+    }
+
+    pub(super) fn attrs(&self, range: Range) -> impl ExactSizeIterator<Item = AttrWords> + use<'a> {
+        let (wide, narrow) = (range.slice(self.attrs), range.slice(self.narrow_attrs));
+        let attr = |index| narrow.get(index).map_or_else(|| wide[index], |attr: &NarrowAttr| attr.wide());
+        (0..wide.len().max(narrow.len())).map(attr)
+    }
+
+    /// The same tree with the tables that were made narrow.
+    pub(super) fn with_narrow(mut self, narrow: &'a NarrowTables) -> View<'a> {
+        if !narrow.nodes.is_empty() {
+            (self.nodes, self.narrow_nodes) = (&[], &narrow.nodes);
+        }
+        if !narrow.attrs.is_empty() {
+            (self.attrs, self.narrow_attrs) = (&[], &narrow.attrs);
+        }
+        self
+    }
+}
+
+/// Those tables of a tree whose numbers are all small, in half the bytes; the others are empty.
+pub(super) struct NarrowTables {
+    nodes: Vec<NarrowNode>,
+    attrs: Vec<NarrowAttr>,
+}
+
+impl NarrowTables {
+    pub(super) fn of(view: &View<'_>) -> NarrowTables {
+        NarrowTables {
+            nodes: narrow(view.nodes, Node::numbers, NarrowNode),
+            attrs: narrow(view.attrs, AttrWords::numbers, NarrowAttr),
+        }
+    }
 }
 
 pub(super) fn keep_entries<T: Copy + 'static>(entries: &mut Vec<T>, keep: &impl Keep) -> &'static [T] {
@@ -409,7 +520,11 @@ const LARGEST: usize = 256 << 20;
 
 // SAFETY: `repr(C)` structures of `u32`s and of such structures: no padding, and any bits are a value.
 unsafe impl Plain for Node {}
-// SAFETY: as above.
+// SAFETY: a transparent `u64`.
+unsafe impl Plain for NarrowNode {}
+// SAFETY: a transparent `u64`.
+unsafe impl Plain for NarrowAttr {}
+// SAFETY: as for nodes.
 unsafe impl Plain for PartWords {}
 // SAFETY: as above.
 unsafe impl Plain for Range {}

@@ -2,14 +2,14 @@
 //! (`parser-state.hh`, 2.34).
 
 use super::strings::Text;
-use super::{Failure, Parser, Result};
+use super::{Failure, OR, Parser, Result};
 use crate::ast::{
     AttrKind, AttrName, AttrWords, Chain, DynamicWords, ExprId, Local, NameWords, Range, SetDraft, SetId,
     Spot, tag,
 };
 use crate::lexer::Token;
 use crate::print::attr_path;
-use crate::{Ast, Code, Symbol};
+use crate::{Ast, Code};
 
 /// Sets up to this size are searched by walking over them.
 const WALKED: u32 = 16;
@@ -91,13 +91,13 @@ impl Parser<'_> {
             }
             Token::Or => {
                 self.advance();
-                Ok(NameWords::known(self.local(Symbol::OR)))
+                Ok(NameWords::known(self.room.met.number_of_word(OR)))
             }
             Token::Quote => Ok(match self.text()? {
                 Text::Literal(range) => {
-                    let name = Symbol::intern(range.slice(&self.room.ast.text));
+                    let name = self.room.met.number(range.slice(&self.room.ast.text));
                     self.room.ast.text.truncate(range.start as usize);
-                    NameWords::known(self.local(name))
+                    NameWords::known(name)
                 }
                 Text::Interpolated(expr) => NameWords::computed(expr),
             }),
@@ -110,8 +110,7 @@ impl Parser<'_> {
                     return Ok(NameWords::computed(expr));
                 }
                 let range = Range { start: node.a, len: node.b };
-                let name = Symbol::intern(range.slice(&self.room.ast.text));
-                Ok(NameWords::known(self.local(name)))
+                Ok(NameWords::known(self.room.met.number(range.slice(&self.room.ast.text))))
             }
             _ => Err(Failure::Syntax),
         }
@@ -217,7 +216,8 @@ impl Parser<'_> {
         }
         let SetDraft { attrs, dynamics, froms, .. } = self.room.drafts.sets[added.index()];
         let mut attrs: Vec<AttrWords> = attrs.iter(&self.room.drafts.attrs).copied().collect();
-        attrs.sort_unstable_by_key(|attr| self.global(attr.name));
+        self.room.make_symbols();
+        attrs.sort_unstable_by_key(|attr| self.room.symbols[attr.name.0 as usize]);
         for attr in attrs {
             self.room.names.push(NameWords::known(attr.name));
             self.define_or_merge(target, base, attr)?;
@@ -258,15 +258,17 @@ impl Parser<'_> {
     }
 
     fn duplicate(&self, path: &[NameWords], pos: Spot, previous: Spot) -> Failure {
+        let mut symbols = self.room.symbols.clone();
+        self.room.met.make_symbols(&mut symbols);
         let name = |name: &NameWords| match name.either() {
-            Ok(name) => AttrName::Static(self.global(name)),
+            Ok(name) => AttrName::Static(symbols[name.0 as usize]),
             Err(expr) => AttrName::Dynamic(expr),
         };
         let path: Vec<AttrName> = path.iter().map(name).collect();
         // What is computed may have sets in it.
         let mut tables = self.room.ast.clone();
         self.room.drafts.finish(&mut tables);
-        let view = Ast::growing(self.lexer.source, &self.room.symbols, &tables);
+        let view = Ast::growing(self.lexer.source, &symbols, &tables);
         let path = crate::raw_text(&attr_path(&view, &path)).into_owned();
         let (pos, previous) = (self.pos(pos), self.pos(previous));
         let message = format!("attribute '{path}' already defined at {}", previous.display());

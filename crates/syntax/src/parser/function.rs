@@ -114,9 +114,12 @@ impl Parser<'_> {
             self.advance();
         }
         self.expect(Token::BraceClose)?;
-        let symbols = &self.room.symbols;
-        self.room.formals[base..]
-            .sort_unstable_by_key(|formal| (symbols[formal.name.0 as usize], formal.pos));
+        if self.room.formals.len() > base + 1 {
+            self.room.make_symbols();
+            let symbols = &self.room.symbols;
+            self.room.formals[base..]
+                .sort_unstable_by_key(|formal| (symbols[formal.name.0 as usize], formal.pos));
+        }
         let range =
             Range { start: self.room.ast.formals.len() as u32, len: (self.room.formals.len() - base) as u32 };
         self.room.ast.formals.extend(self.room.formals.drain(base..));
@@ -140,10 +143,16 @@ impl Parser<'_> {
     }
 
     /// An argument that is there twice.
-    fn named_twice(&self, start: usize, formals: Formals, argument: Option<Local>) -> Option<(Symbol, Pos)> {
+    fn named_twice(
+        &mut self,
+        start: usize,
+        formals: Formals,
+        argument: Option<Local>,
+    ) -> Option<(Symbol, Pos)> {
         let sorted = formals.range.slice(&self.room.ast.formals);
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0].name == pair[1].name) {
-            return Some((self.global(pair[1].name), self.pos(pair[1].pos)));
+            let FormalWords { name, pos, .. } = pair[1];
+            return Some((self.global(name), self.pos(pos)));
         }
         let argument = argument?;
         let found = sorted.iter().any(|formal| formal.name == argument);

@@ -2,8 +2,7 @@
 
 use super::{Failure, ParseOptions, Parser, Result};
 use crate::ast::{AttrName, DocComment, Expr, Leak, Spot, tag};
-use crate::lexer::{Lexer, Token};
-use crate::symbol::Recent;
+use crate::lexer::Token;
 use crate::{Ast, ExprId, Pos, Source, Symbol};
 
 /// What errors of texts that end too early say.
@@ -33,55 +32,33 @@ pub fn parse_bindings(source: &Source, options: &ParseOptions<'_>) -> Result<Ast
 
 /// The set of the bindings that are the whole source, and whether the source ended too early.
 fn bindings_alone(source: &Source, options: &ParseOptions<'_>) -> (Result<Ast<'static>, ()>, bool) {
-    Recent::with(|recent| {
-        let text = source.text();
-        let mut parser = Parser::of(recent, source, &text, options);
-        match parser.only_bindings() {
-            Ok(root) if parser.lexer.failure.is_none() => {
-                let mut room = parser.room;
-                room.finish();
-                let (root, base) = ((root, parser.deepest), source.pos(0).id());
-                (Ok(Ast::keep(root, base, &mut room.symbols, &mut room.ast, &Leak)), false)
-            }
-            Err(Failure::Syntax) if parser.lexer.failure.is_none() => (Err(()), parser.token == Token::End),
-            Err(Failure::Other(diagnostic)) if parser.lexer.failure.is_none() => {
-                (Err(()), diagnostic.message.contains(END))
-            }
-            _ => (Err(()), parser.lexer.failure.is_some_and(|failure| failure.message.contains(END))),
+    let text = source.text();
+    let mut parser = Parser::of(source, &text, options, Box::default());
+    match parser.only_bindings() {
+        Ok(root) if parser.lexer.failure.is_none() => {
+            let mut room = parser.room;
+            room.finish();
+            let (root, base) = ((root, parser.deepest), source.pos(0).id());
+            (Ok(Ast::keep(root, base, &mut room.symbols, &mut room.ast, &Leak)), false)
         }
-    })
+        Err(Failure::Syntax) if parser.lexer.failure.is_none() => (Err(()), parser.token == Token::End),
+        Err(Failure::Other(diagnostic)) if parser.lexer.failure.is_none() => {
+            (Err(()), diagnostic.message.contains(END))
+        }
+        _ => (Err(()), parser.lexer.failure.is_some_and(|failure| failure.message.contains(END))),
+    }
 }
 
 /// The text of the `/** … */` that stands before what is at a place, if its source can be parsed.
 pub fn doc_comment_before(pos: Pos, options: &ParseOptions<'_>) -> Option<String> {
     let source = pos.source()?;
-    Recent::with(|recent| {
-        let text = source.text();
-        let mut parser = Parser::of(recent, source, &text, options);
-        parser.file().ok()?;
-        parser.doc_before(source.offset(pos)?)?.text()
-    })
+    let text = source.text();
+    let mut parser = Parser::of(source, &text, options, Box::default());
+    parser.file().ok()?;
+    parser.doc_before(source.offset(pos)?)?.text()
 }
 
-impl<'s> Parser<'s> {
-    fn of(
-        recent: &'s Recent,
-        source: &'s Source,
-        text: &'s [u8],
-        options: &'s ParseOptions<'s>,
-    ) -> Parser<'s> {
-        Parser {
-            lexer: Lexer::new(source, text, options.pipe_operators),
-            recent,
-            token: Token::End,
-            options,
-            depth: 0,
-            deepest: 0,
-            room: Box::default(),
-            or_call: (ExprId(u32::MAX), 0),
-        }
-    }
-
+impl Parser<'_> {
     fn only_bindings(&mut self) -> Result<ExprId> {
         self.advance();
         let pos = Spot::at(self.start());
