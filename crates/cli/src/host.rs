@@ -151,9 +151,10 @@ impl WorldHost {
         real: &Path,
         contents: &[u8],
         stat: &Stat,
+        asked: Asked,
     ) -> Option<fingerprint::Hash> {
         let cache = self.0.parse_cache().filter(|cache| cache.has_room())?;
-        cache.note_read(path, real, contents, stat)
+        cache.note_read(path, real, contents, stat, asked)
     }
 
     /// Waits for what evaluation has added to the store, if a path in the store's folder is in that.
@@ -219,7 +220,7 @@ impl Host for WorldHost {
         }
         let real = self.real(path).ok()?;
         let (contents, stat) = reading::read_plain(&real)?;
-        self.note_read(path, &real, &contents, &stat);
+        self.note_read(path, &real, &contents, &stat, Asked::Contents);
         Some(contents)
     }
 
@@ -227,7 +228,7 @@ impl Host for WorldHost {
         if embedded(path).is_some() {
             return None;
         }
-        Some(self.0.parse_cache()?.tree(path, &self.real(path).ok()?)?.bytes)
+        Some(self.0.parse_cache()?.tree(path, &self.real(path).ok()?, Asked::Contents)?.bytes)
     }
 
     fn text_later(&self, path: &Path) -> Box<dyn Fn() -> Option<Vec<u8>> + Send + Sync> {
@@ -237,11 +238,12 @@ impl Host for WorldHost {
 
     fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<KeptFile> {
         let real = self.real(path).ok()?.into_owned();
-        let (tree, hash) = self.0.parse_cache()?.keep_tree(path, parts)?;
-        let read = move || reading::read_plain(&real).map(|(text, _)| text);
-        let is_same = move |text: &Vec<u8>| hash.is_none_or(|hash| fingerprint::hash(text) == hash);
-        let text = Box::new(move || read().filter(is_same));
-        Some(KeptFile { tree, text })
+        let (tree, stamp) = self.0.parse_cache()?.keep_tree(path, parts)?;
+        let text = move || {
+            let (text, stat) = reading::read_plain(&real)?;
+            stamp.is_of(&text, &stat).then_some(text)
+        };
+        Some(KeptFile { tree, text: Box::new(text) })
     }
 
     fn keeps_trees(&self) -> bool {
@@ -266,7 +268,7 @@ impl Host for WorldHost {
                 .map(|(name, kind)| (name.as_bytes().into(), embedded_type(kind)))
                 .collect());
         }
-        Ok(self.list(path, &self.real(path)?, Asked::Entries)?.entries)
+        Ok(self.list(path, &self.real(path)?, Asked::Contents)?.entries)
     }
 
     fn file_type(&self, path: &Path) -> io::Result<Option<FileType>> {

@@ -285,14 +285,45 @@ fn a_store_path_by_where_it_is() {
     stage.write("main.nix", &format!("[ (import ./{source}/a.nix) (builtins.readDir ./{source}) ]"));
     let expected = "[ 1 { \"a.nix\" = \"regular\"; \"b.nix\" = \"regular\"; } ]\n";
     assert_eq!(stage.settled(), expected);
-    let packs = stage.packs();
-    for _ in 0..2 {
+    let mut packs = stage.packs();
+    // The hash of the main file is kept at first.
+    for is_new in [true, false, false] {
         let mut command = stage.command(&words);
         command.env_remove("NIX_CONFIG");
         assert_eq!(Stage::say(&mut command).out, expected);
-        assert_eq!(fs::read_dir(stage.path("cache/nival/eval")).map_or(0, Iterator::count), 1);
-        assert_eq!(stage.packs(), packs, "trees are used without a hash");
+        assert_eq!(stage.packs() != packs, is_new, "trees are used without a hash");
+        packs = stage.packs();
+        let answers: Vec<_> = fs::read_dir(stage.path("cache/nival/eval")).unwrap().collect();
+        let [answer] = answers.try_into().unwrap();
+        fs::remove_file(answer.unwrap().path()).unwrap();
     }
+}
+
+/// Texts are hashed for the evaluation cache alone; it gets the hashes of trees that were kept without.
+#[test]
+fn hashes_that_come_later() {
+    let stage = Stage::new(&SETTINGS);
+    stage.write("main.nix", "[ (import ./a.nix) ]");
+    stage.write("a.nix", "1");
+    assert_eq!(stage.settled(), "[ 1 ]\n");
+    let run = |expression: &str| {
+        let words = ["nix-instantiate", "--eval", "--strict", "--read-write-mode", "-E", expression];
+        let mut command = stage.command(&words);
+        command.env_remove("NIX_CONFIG");
+        Stage::say(&mut command).out
+    };
+    let before = stage.packs();
+    assert_eq!(run("import ./a.nix"), "1\n");
+    let packs = stage.packs();
+    assert_ne!(packs, before, "it is kept with the hash");
+    assert_eq!(run("import ./a.nix + 1"), "2\n");
+    assert_eq!(stage.packs(), packs);
+    // By contents the first answer still holds, and the tree is used for another.
+    stage.replace("a.nix");
+    assert_eq!(run("import ./a.nix"), "1\n");
+    assert_eq!(run("import ./a.nix + 2"), "3\n");
+    stage.write("a.nix", "5");
+    assert_eq!(run("import ./a.nix"), "5\n");
 }
 
 #[test]

@@ -300,7 +300,7 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => {
                 let (contents, stat) = reading::read_plain(&real)?;
-                let noted = self.inner.note_read(path, &real, &contents, &stat);
+                let noted = self.inner.note_read(path, &real, &contents, &stat, Asked::ContentsAndHash);
                 let hash = noted.unwrap_or_else(|| hash(&contents));
                 let fingerprint = reliable(&real, Fingerprint::of_stat(&stat));
                 let stamp = Stamp::of_contents(fingerprint, contents.len(), hash);
@@ -322,7 +322,8 @@ impl Host for Recorder {
                 Some(kept)
             }
             Place::Elsewhere(real) => {
-                let Tree { bytes, fingerprint, hash } = self.inner.0.parse_cache()?.tree(path, &real)?;
+                let cache = self.inner.0.parse_cache()?;
+                let Tree { bytes, fingerprint, hash } = cache.tree(path, &real, Asked::ContentsAndHash)?;
                 let hash = match hash {
                     Some(hash) => hash,
                     // A file of the store by where that really is.
@@ -364,7 +365,7 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => real,
         };
-        let listed = self.inner.list(path, &real, Asked::EntriesAndHash);
+        let listed = self.inner.list(path, &real, Asked::ContentsAndHash);
         let Listed { entries, fingerprint, hash } = self.watched(listed)?;
         self.see(real, |_, seen| {
             if seen.listing.as_ref().is_none_or(|stamp| stamp.hash.is_none()) {

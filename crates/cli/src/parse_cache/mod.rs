@@ -31,7 +31,8 @@ use crate::path_hash::PathHash;
 use crate::reading;
 use file_systems::{FileSystems, Telling};
 use new_pack::NewPack;
-use pack::{Entry, Kept, Kind, Proof, Stamp};
+pub(crate) use pack::Stamp;
+use pack::{Entry, Kept, Kind, Proof};
 use packs::{Folder, LARGEST_PACK, Mapped};
 
 /// The time of last change that all files of valid store paths have (C++ Nix, `mtimeStore`).
@@ -68,12 +69,12 @@ pub(crate) struct Listed {
     pub(crate) hash: Option<Hash>,
 }
 
-/// What is asked of a folder.
+/// What is asked of a file or folder.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    Entries,
+    Contents,
     /// The evaluation cache keeps a hash of them.
-    EntriesAndHash,
+    ContentsAndHash,
 }
 
 impl ParseCache {
@@ -109,7 +110,7 @@ impl ParseCache {
     }
 
     /// The tree of the file `path`, which really is at `real`, if that still is the plain file that it was made of.
-    pub(crate) fn tree(&self, path: &Path, real: &Path) -> Option<Tree> {
+    pub(crate) fn tree(&self, path: &Path, real: &Path, asked: Asked) -> Option<Tree> {
         let mut stat = None;
         let mut others = Vec::new();
         for (mapped, kept) in self.candidates(Kind::Tree, path) {
@@ -126,12 +127,31 @@ impl ParseCache {
             };
             if is_as_it_was {
                 mapped.note_use();
-                let fingerprint = (proof == Proof::Itself).then_some(fingerprint);
-                return Some(Tree { bytes: kept.bytes, fingerprint, hash });
+                if proof == Proof::StorePath {
+                    return Some(Tree { bytes: kept.bytes, fingerprint: None, hash });
+                }
+                let hash = match hash {
+                    None if asked == Asked::ContentsAndHash => Some(self.add_hash(path, real, &kept)?),
+                    hash => hash,
+                };
+                return Some(Tree { bytes: kept.bytes, fingerprint: Some(fingerprint), hash });
             }
             others.push((mapped, kept));
         }
         if others.is_empty() { None } else { self.tree_by_contents(path, real, others) }
+    }
+
+    /// The hash of a text of which nobody asked for it when its tree was kept, if that still is the text. It is kept from
+    /// now on.
+    fn add_hash(&self, path: &Path, real: &Path, kept: &Kept<'static>) -> Option<Hash> {
+        let (contents, stat) = reading::read_plain(real)?;
+        let stamp = Stamp { hash: Some(hash(&contents)), ..kept.stamp };
+        if Fingerprint::of_stat(&stat) != stamp.fingerprint {
+            return None;
+        }
+        let path = path.as_os_str().as_bytes();
+        self.add(&Entry { kind: Kind::Tree, path, stamp, parts: &[kept.bytes] });
+        stamp.hash
     }
 
     /// Has the system take packs out of the process's memory. What is looked at again comes back.
@@ -155,7 +175,7 @@ impl ParseCache {
             return None;
         }
         let (contents, stat) = reading::read_plain(real)?;
-        let stamp = self.stamp(real, &contents, &stat)?;
+        let stamp = self.stamp(real, &contents, &stat, Asked::ContentsAndHash)?;
         let hash = stamp.hash.unwrap_or_else(|| hash(&contents));
         let (mapped, kept) = kept.into_iter().find(|(_, kept)| kept.stamp.hash == Some(hash))?;
         mapped.note_use();
@@ -179,20 +199,26 @@ impl ParseCache {
     }
 
     /// Notes that a file was read of which a tree may be kept. `stat` is from before. Gives the hash of the contents if it
-    /// was needed for that.
-    pub(crate) fn note_read(&self, path: &Path, real: &Path, contents: &[u8], stat: &Stat) -> Option<Hash> {
-        let stamp = self.stamp(real, contents, stat)?;
+    /// was asked for or needed, which it is not in a store path.
+    pub(crate) fn note_read(
+        &self,
+        path: &Path,
+        real: &Path,
+        contents: &[u8],
+        stat: &Stat,
+        asked: Asked,
+    ) -> Option<Hash> {
+        let stamp = self.stamp(real, contents, stat, asked)?;
         lock(&self.read).insert(path.as_os_str().as_bytes().into(), stamp);
         stamp.hash
     }
 
-    /// Keeps the tree of a file that was noted. Gives where it is from now on, and the hash of the text unless that is in a
-    /// store path.
-    pub(crate) fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<(&'static [u8], Option<Hash>)> {
+    /// Keeps the tree of a file that was noted. Gives where it is from now on, and what tells whether the text is the same.
+    pub(crate) fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<(&'static [u8], Stamp)> {
         let path = path.as_os_str().as_bytes();
         let stamp = lock(&self.read).remove(path)?;
         let kept = self.add(&Entry { kind: Kind::Tree, path, stamp, parts })?;
-        Some((kept, stamp.hash))
+        Some((kept, stamp))
     }
 
     /// What is in the folder `path`, which really is at `real`.
@@ -211,7 +237,7 @@ impl ParseCache {
         };
         let mut hash = None;
         if let (Some((proof, fingerprint)), Some(bytes)) = (proof, listing::encode(&entries)) {
-            let is_hashed = proof == Proof::Itself && asked == Asked::EntriesAndHash;
+            let is_hashed = proof == Proof::Itself && asked == Asked::ContentsAndHash;
             hash = is_hashed.then(|| hash_listing(&entries));
             let path = path.as_os_str().as_bytes();
             let stamp = Stamp { proof, fingerprint, hash };
@@ -261,7 +287,7 @@ impl ParseCache {
     }
 
     /// What will tell that a file is as it was when it was read, if anything can.
-    fn stamp(&self, real: &Path, contents: &[u8], stat: &Stat) -> Option<Stamp> {
+    fn stamp(&self, real: &Path, contents: &[u8], stat: &Stat, asked: Asked) -> Option<Stamp> {
         let fingerprint = Fingerprint::of_stat(stat);
         // A size that is made up means that the times may be, too.
         if fingerprint.size != contents.len() as u64 {
@@ -278,7 +304,8 @@ impl ParseCache {
             Some(_) => Proof::Itself,
             None => Proof::Contents,
         };
-        Some(Stamp { proof, fingerprint, hash: Some(hash(contents)) })
+        let is_hashed = proof == Proof::Contents || asked == Asked::ContentsAndHash;
+        Some(Stamp { proof, fingerprint, hash: is_hashed.then(|| hash(contents)) })
     }
 
     /// The fingerprint of the store path that a file is in, if no file in that changes.

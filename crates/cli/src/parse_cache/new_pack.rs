@@ -99,6 +99,22 @@ impl Output {
         Ok(Self { folder, file: None, room, written: 0, sum: 0, limit })
     }
 
+    fn put_by_pieces(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = PIECE - (self.room.end - self.written);
+            let piece = bytes.split_off(..room.min(bytes.len())).unwrap_or_default();
+            if piece.len() == PIECE {
+                self.write_through(piece)?;
+                continue;
+            }
+            self.room.append(piece)?;
+            if self.room.end - self.written == PIECE {
+                self.write_out()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes what is only in memory by now. From then on it is in memory where it is looked at.
     fn write_out(&mut self) -> io::Result<()> {
         self.write(self.room.bytes(self.written, self.room.end))?;
@@ -150,24 +166,6 @@ impl Put for Output {
     fn checksum(&mut self) -> io::Result<u64> {
         self.write_out()?;
         Ok(self.sum)
-    }
-}
-
-impl Output {
-    fn put_by_pieces(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let room = PIECE - (self.room.end - self.written);
-            let piece = bytes.split_off(..room.min(bytes.len())).unwrap_or_default();
-            if piece.len() == PIECE {
-                self.write_through(piece)?;
-                continue;
-            }
-            self.room.append(piece)?;
-            if self.room.end - self.written == PIECE {
-                self.write_out()?;
-            }
-        }
-        Ok(())
     }
 }
 

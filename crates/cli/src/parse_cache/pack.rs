@@ -1,20 +1,23 @@
 //! The form of a pack: entries one after the other, then an index of them by path, then a trailer.
 //!
-//! All numbers are little-endian. An entry begins at a multiple of 16: its head ([`HEAD`] bytes), its path, what was
-//! kept; the last two are filled up with zeros to the next multiple of 16. The index is a table of a power of two of
-//! slots, at most half of them taken: half of the path's hash, and the entry's place in units of 16 bytes; empty
-//! slots are 0. The trailer says where the index is and has a checksum of all before it: it is for what a loss of power leaves
-//! behind, not for what someone made on purpose.
+//! All numbers are little-endian. An entry begins at a multiple of 16: its head ([`HEAD`] bytes), a hash if there is
+//! one, its path, what was kept; the last two are filled up with zeros to the next multiple of 16. The index is a table
+//! of a power of two of slots, at most two thirds of them taken: half of the path's hash, and the entry's place in units
+//! of 16 bytes; empty slots are 0. The trailer says where the index is and has a checksum of all before it: it is for
+//! what a loss of power leaves behind, not for what someone made on purpose.
 
 use std::collections::HashSet;
 use std::ops::Range;
 
-use crate::fingerprint::{Fingerprint, Hash};
+use rustix::fs::Stat;
+
+use crate::fingerprint::{Fingerprint, Hash, hash};
 use crate::path_hash::{PathHash, fold, hash_of_path};
 
 /// Changes with the form.
-const MAGIC: &[u8; 16] = b"nival parse  2\n\0";
-const HEAD: usize = 96;
+const MAGIC: &[u8; 16] = b"nival parse  3\n\0";
+const HEAD: usize = 64;
+const HASH: usize = size_of::<Hash>();
 const TRAILER: usize = 40;
 const SUM: usize = 8;
 /// The checksum is that of pieces of this size, one after the other.
@@ -35,16 +38,28 @@ pub(super) enum Kind {
 
 /// What tells that a file or folder is as it was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     pub(super) proof: Proof,
     /// What was there; of a [`Proof::Contents`] the size alone counts.
     pub(super) fingerprint: Fingerprint,
-    /// The hash of the contents, unless the file or folder is in a store path: nobody asks for that.
+    /// The hash of the contents, if they are all that tells, or somebody asked for it.
     pub(super) hash: Option<Hash>,
 }
 
+impl Stamp {
+    /// Whether a file that was read again still has the same text.
+    pub(crate) fn is_of(&self, text: &[u8], stat: &Stat) -> bool {
+        let is_as_it_was = match self.proof {
+            Proof::Contents => false,
+            Proof::Itself => Fingerprint::of_stat(stat) == self.fingerprint,
+            Proof::StorePath => true,
+        };
+        is_as_it_was || self.hash.is_some_and(|known| known == hash(text))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Proof {
+pub(crate) enum Proof {
     /// The contents alone.
     Contents = 0,
     /// The fingerprint of the file or folder.
@@ -68,7 +83,7 @@ impl Entry<'_> {
     /// How much it takes in a pack, about.
     pub(super) fn size(&self) -> u64 {
         let parts: usize = self.parts.iter().map(|part| part.len()).sum();
-        (HEAD + self.path.len() + parts + 2 * ALIGNMENT + 2 * SLOT) as u64
+        (HEAD + HASH + self.path.len() + parts + 2 * ALIGNMENT + 2 * SLOT) as u64
     }
 }
 
@@ -159,16 +174,18 @@ impl<'a> Image<'a> {
         let head = bytes.first_chunk::<HEAD>()?;
         let path_length = usize::try_from(half(head, 12)?).ok()?;
         let length = usize::try_from(word(head, 16)?).ok()?;
-        let path_end = HEAD.checked_add(path_length)?;
-        let path = bytes.get(HEAD..path_end)?;
-        if word(head, 0)? != check(&head[8..], path) {
+        let flags = half(head, 8)?;
+        let hash = if flags & HAS_HASH == 0 { None } else { Some(*bytes[HEAD..].first_chunk::<HASH>()?) };
+        let path_start = if hash.is_some() { HEAD + HASH } else { HEAD };
+        let path_end = path_start.checked_add(path_length)?;
+        let path = bytes.get(path_start..path_end)?;
+        if word(head, 0)? != check(&bytes[8..path_start], path) {
             return None;
         }
         let start = path_end.next_multiple_of(ALIGNMENT);
         let end = start.checked_add(length)?;
         let kept = bytes.get(start..end)?;
         let all = bytes.get(..end.checked_next_multiple_of(ALIGNMENT)?)?;
-        let flags = half(head, 8)?;
         let kind = match flags & 0xf {
             1 => Kind::Tree,
             2 => Kind::Listing,
@@ -188,7 +205,6 @@ impl<'a> Image<'a> {
             modified: word(head, 48)?.cast_signed(),
             changed: word(head, 56)?.cast_signed(),
         };
-        let hash = (flags & HAS_HASH != 0).then(|| head[64..].try_into().expect("32 bytes are left"));
         Some(Self { kind, path, stamp: Stamp { proof, fingerprint, hash }, kept, all })
     }
 }
@@ -264,7 +280,7 @@ fn write_entry<E>(entry: &Entry<'_>, start: usize, put: &mut impl Put<Error = E>
     const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
     let Entry { kind, path, stamp, parts } = entry;
     let length: usize = parts.iter().map(|part| part.len()).sum();
-    let mut head = [0; HEAD];
+    let mut head = [0; HEAD + HASH];
     let flags = *kind as u32 | (stamp.proof as u32) << 4 | if stamp.hash.is_some() { HAS_HASH } else { 0 };
     head[8..12].copy_from_slice(&flags.to_le_bytes());
     head[12..16].copy_from_slice(&(path.len() as u32).to_le_bytes());
@@ -273,24 +289,30 @@ fn write_entry<E>(entry: &Entry<'_>, start: usize, put: &mut impl Put<Error = E>
     for (number, word) in words.into_iter().enumerate() {
         head[16 + 8 * number..][..8].copy_from_slice(&word.to_le_bytes());
     }
-    head[64..].copy_from_slice(&stamp.hash.unwrap_or_default());
+    let head = match &stamp.hash {
+        Some(hash) => {
+            head[HEAD..].copy_from_slice(hash);
+            &mut head[..]
+        }
+        None => &mut head[..HEAD],
+    };
     let check = check(&head[8..], path);
     head[..8].copy_from_slice(&check.to_le_bytes());
     let padding = |length: usize| &ZEROS[..length.next_multiple_of(ALIGNMENT) - length];
-    put.put(&head)?;
+    put.put(head)?;
     put.put(path)?;
     put.put(padding(path.len()))?;
     for part in *parts {
         put.put(part)?;
     }
     put.put(padding(length))?;
-    let start = start + HEAD + path.len().next_multiple_of(ALIGNMENT);
+    let start = start + head.len() + path.len().next_multiple_of(ALIGNMENT);
     Ok(start..start + length)
 }
 
 /// The slots for entries with these hashes at these places.
 fn table(index: &[(u64, u64)]) -> Vec<[u8; SLOT]> {
-    let mut slots = vec![[0; SLOT]; (2 * index.len()).next_power_of_two()];
+    let mut slots = vec![[0; SLOT]; (index.len() * 3 / 2 + 1).next_power_of_two()];
     let mask = slots.len() - 1;
     for (hash, place) in index {
         let Ok(place) = u32::try_from(place / ALIGNMENT as u64 + 1) else { continue };
