@@ -339,19 +339,33 @@ impl Recent {
     }
 
     #[inline]
-    pub(crate) fn symbol(&self, word: Word) -> Symbol {
+    fn symbol(&self, word: Word) -> Symbol {
         let hash = word.hash();
-        let place = &self.0[(hash >> (64 - CACHE_BITS)) as usize];
-        match NonZeroU32::new(place.get()) {
-            Some(id) if slot(id.get() - 1).is_word(word) => Symbol(id),
-            _ => Recent::look_up(place, word, hash),
-        }
+        self.known(word, hash).unwrap_or_else(|| self.look_up(word, hash))
+    }
+
+    /// The symbol of a word with this hash, if it was lately met.
+    #[inline]
+    pub(crate) fn known(&self, word: Word, hash: u64) -> Option<Symbol> {
+        let id = NonZeroU32::new(self.place(hash).get())?;
+        slot(id.get() - 1).is_word(word).then_some(Symbol(id))
+    }
+
+    /// Notes the symbol of a word with this hash.
+    #[inline]
+    pub(crate) fn note(&self, hash: u64, symbol: Symbol) {
+        self.place(hash).set(symbol.id());
+    }
+
+    #[inline]
+    fn place(&self, hash: u64) -> &Cell<u32> {
+        &self.0[(hash >> (64 - CACHE_BITS)) as usize]
     }
 
     #[cold]
-    fn look_up(place: &Cell<u32>, word: Word, hash: u64) -> Symbol {
+    fn look_up(&self, word: Word, hash: u64) -> Symbol {
         let symbol = TABLE.intern(&Name::of_word(word, hash, word.bytes(&mut [0; Word::MAX])), &mut None);
-        place.set(symbol.id());
+        self.note(hash, symbol);
         symbol
     }
 }

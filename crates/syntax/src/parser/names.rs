@@ -2,7 +2,7 @@
 
 use crate::Symbol;
 use crate::ast::{Local, NameBytes, bytes_of};
-use crate::symbol::{Many, Name, Word};
+use crate::symbol::{Many, Name, Recent, Word};
 
 /// Names by their numbers. Most texts have so few that all of this stays in the nearest cache, which a table of all
 /// names of the process does not.
@@ -40,12 +40,16 @@ impl Met {
     }
 
     #[inline]
+    fn word(&self) -> Option<Word> {
+        self.is_word().then(|| Word::of_halves(self.length, self.halves.map(u64::from_le)))
+    }
+
+    #[inline]
     fn name<'n>(&'n self, bytes: &'n [u8]) -> Name<'n> {
-        if !self.is_word() {
-            return Name::new(self.long_bytes(bytes));
+        match self.word() {
+            Some(word) => Name::of_word(word, self.hash, &bytes_of(&self.halves)[..self.length as usize]),
+            None => Name::new(self.long_bytes(bytes)),
         }
-        let word = Word::of_halves(self.length, self.halves.map(u64::from_le));
-        Name::of_word(word, self.hash, &bytes_of(&self.halves)[..self.length as usize])
     }
 }
 
@@ -137,12 +141,29 @@ impl Names {
 
     /// Makes symbols of those that are not symbols yet, in the order in which they were met: symbols are numbered so.
     pub(super) fn make_symbols(&self, symbols: &mut Vec<Symbol>) {
-        let new = &self.met[symbols.len()..];
-        let mut many = Many::with_capacity(new.len());
-        for met in new {
-            many.add(met.name(&self.bytes));
-        }
-        symbols.append(&mut many.symbols());
+        let first = symbols.len();
+        let new = &self.met[first..];
+        symbols.reserve(new.len());
+        Recent::with(|recent| {
+            let mut others = Vec::new();
+            for (number, met) in (first..).zip(new) {
+                let known = met.word().and_then(|word| recent.known(word, met.hash));
+                symbols.push(known.unwrap_or_else(|| {
+                    others.push((number, met));
+                    Symbol::EMPTY
+                }));
+            }
+            let mut many = Many::with_capacity(others.len());
+            for (_, met) in &others {
+                many.add(met.name(&self.bytes));
+            }
+            for ((number, met), symbol) in others.iter().zip(many.symbols()) {
+                symbols[*number] = symbol;
+                if met.is_word() {
+                    recent.note(met.hash, symbol);
+                }
+            }
+        });
     }
 
     pub(super) fn name_bytes(&self) -> NameBytes<'_> {
