@@ -237,13 +237,18 @@ impl Host for WorldHost {
     }
 
     fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<KeptFile> {
-        let real = self.real(path).ok()?.into_owned();
-        let (tree, stamp) = self.0.parse_cache()?.keep_tree(path, parts)?;
+        // There are many, of which few are ever asked for a text.
+        let moved = match self.real(path).ok()? {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(real) => Some(real.into_boxed_path()),
+        };
+        let added = self.0.parse_cache()?.keep_tree(path, parts)?;
         let text = move || {
-            let (text, stat) = reading::read_plain(&real)?;
+            let (path, stamp) = added.stamp()?;
+            let (text, stat) = reading::read_plain(moved.as_deref().unwrap_or(path))?;
             stamp.is_of(&text, &stat).then_some(text)
         };
-        Some(KeptFile { tree, text: Box::new(text) })
+        Some(KeptFile { tree: added.kept, text: Box::new(text) })
     }
 
     fn keeps_trees(&self) -> bool {

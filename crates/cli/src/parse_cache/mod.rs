@@ -31,8 +31,7 @@ use crate::path_hash::PathHash;
 use crate::reading;
 use file_systems::{FileSystems, Telling};
 use new_pack::NewPack;
-pub(crate) use pack::Stamp;
-use pack::{Entry, Kept, Kind, Proof};
+use pack::{Added, Entry, Kept, Kind, Proof, Stamp};
 use packs::{Folder, LARGEST_PACK, Mapped};
 
 /// The time of last change that all files of valid store paths have (C++ Nix, `mtimeStore`).
@@ -213,12 +212,11 @@ impl ParseCache {
         stamp.hash
     }
 
-    /// Keeps the tree of a file that was noted. Gives where it is from now on, and what tells whether the text is the same.
-    pub(crate) fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<(&'static [u8], Stamp)> {
+    /// Keeps the tree of a file that was noted. Gives where it is from now on.
+    pub(crate) fn keep_tree(&self, path: &Path, parts: &[&[u8]]) -> Option<Added> {
         let path = path.as_os_str().as_bytes();
         let stamp = lock(&self.read).remove(path)?;
-        let kept = self.add(&Entry { kind: Kind::Tree, path, stamp, parts })?;
-        Some((kept, stamp))
+        self.add(&Entry { kind: Kind::Tree, path, stamp, parts })
     }
 
     /// What is in the folder `path`, which really is at `real`.
@@ -274,16 +272,16 @@ impl ParseCache {
     }
 
     /// Gives where what is kept is from now on.
-    fn add(&self, entry: &Entry<'_>) -> Option<&'static [u8]> {
+    fn add(&self, entry: &Entry<'_>) -> Option<Added> {
         if self.new_bytes.fetch_add(entry.size(), Ordering::Relaxed) >= LARGEST_PACK {
             return None;
         }
-        let kept = lock(&self.new).add(&self.folder, entry);
-        if kept.is_err() {
+        let added = lock(&self.new).add(&self.folder, entry);
+        if added.is_err() {
             // Nothing can be kept from now on.
             self.new_bytes.store(LARGEST_PACK, Ordering::Relaxed);
         }
-        kept.ok().flatten()
+        added.ok().flatten()
     }
 
     /// What will tell that a file is as it was when it was read, if anything can.

@@ -3,12 +3,13 @@
 //! memory where nobody looks. The memory is then used for what comes next.
 
 use std::io::{self, Write as _};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::MemfdFlags;
 use rustix::mm::{Advice, MapFlags, MremapFlags, ProtFlags};
 
-use super::pack::{Entry, Growing, PIECE, Pack, Put, checksum};
+use super::pack::{Added, Entry, Growing, PIECE, Pack, Put, checksum};
 use super::packs::{Folder, LARGEST_PACK, NewFile};
 
 /// So much is written with one call. Systems keep together what was written together, and where a part of it is looked at
@@ -31,8 +32,8 @@ pub(super) struct NewPack {
 }
 
 impl NewPack {
-    /// Adds an entry. Gives where what is kept lies until the process ends; nothing if there is one of the same path.
-    pub(super) fn add(&mut self, folder: &Folder, entry: &Entry<'_>) -> io::Result<Option<&'static [u8]>> {
+    /// Adds an entry. Gives where it lies until the process ends; nothing if there is one of the same path.
+    pub(super) fn add(&mut self, folder: &Folder, entry: &Entry<'_>) -> io::Result<Option<Added>> {
         if self.has_failed {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -41,13 +42,14 @@ impl NewPack {
         added
     }
 
-    fn try_add(&mut self, folder: &Folder, entry: &Entry<'_>) -> io::Result<Option<&'static [u8]>> {
+    fn try_add(&mut self, folder: &Folder, entry: &Entry<'_>) -> io::Result<Option<Added>> {
         let output = match &mut self.output {
             Some(output) => output,
             none => none.insert(Output::new(folder)?),
         };
         let place = self.contents.add(entry, output)?;
-        Ok(place.map(|place| output.room.bytes(place.start, place.end)))
+        let bytes = |range: Range<usize>| output.room.bytes(range.start, range.end);
+        Ok(place.map(|place| Added { entry: bytes(place.entry), kept: bytes(place.kept) }))
     }
 
     /// How large it is by now; nothing if there is none.
@@ -280,6 +282,7 @@ impl Room {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+    use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::super::pack::{Kind, Proof, Stamp};
@@ -290,7 +293,9 @@ mod tests {
         let fingerprint = Fingerprint { device: 1, inode: 2, size: 3, modified: 4, changed: 5 };
         let stamp = Stamp { proof: Proof::Itself, fingerprint, hash: None };
         let entry = Entry { kind: Kind::Tree, path: path.as_bytes(), stamp, parts: &[kept, b"end"] };
-        Ok(pack.add(folder, &entry)?.unwrap())
+        let added = pack.add(folder, &entry)?.unwrap();
+        assert_eq!(added.stamp().unwrap(), (Path::new(path), stamp));
+        Ok(added.kept)
     }
 
     fn bytes(number: usize, length: usize) -> Vec<u8> {

@@ -7,7 +7,10 @@
 //! what a loss of power leaves behind, not for what someone made on purpose.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use rustix::fs::Stat;
 
@@ -209,6 +212,27 @@ impl<'a> Image<'a> {
     }
 }
 
+/// Where an entry lies in a pack, and what is kept by it.
+pub(super) struct Placed {
+    pub(super) entry: Range<usize>,
+    pub(super) kept: Range<usize>,
+}
+
+/// An entry as it lies in memory, of which the rest is read again where it is needed.
+#[derive(Clone, Copy)]
+pub(crate) struct Added {
+    pub(super) entry: &'static [u8],
+    pub(crate) kept: &'static [u8],
+}
+
+impl Added {
+    /// The path, and what tells that the file is as it was.
+    pub(crate) fn stamp(self) -> Option<(&'static Path, Stamp)> {
+        let image = Image::read(self.entry)?;
+        Some((Path::new(OsStr::from_bytes(image.path)), image.stamp))
+    }
+}
+
 /// What is in a pack that grows: new entries first, then those of other packs that are of other paths.
 #[derive(Default)]
 pub(super) struct Growing {
@@ -219,20 +243,22 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// Puts an entry to its end. Gives where in the pack that lies which is kept; nothing if there is one of the same path.
+    /// Puts an entry to its end. Gives where in the pack it lies; nothing if there is one of the same path.
     pub(super) fn add<E>(
         &mut self,
         entry: &Entry<'_>,
         put: &mut impl Put<Error = E>,
-    ) -> Result<Option<Range<usize>>, E> {
+    ) -> Result<Option<Placed>, E> {
         let hash = hash_of_path(entry.path);
         if !self.seen.insert(hash ^ entry.kind as u64) {
             return Ok(None);
         }
-        let place = write_entry(entry, self.end as usize, put)?;
+        let start = self.end as usize;
+        let kept = write_entry(entry, start, put)?;
         self.index.push((hash, self.end));
-        self.end = place.end.next_multiple_of(ALIGNMENT) as u64;
-        Ok(Some(place))
+        let end = kept.end.next_multiple_of(ALIGNMENT);
+        self.end = end as u64;
+        Ok(Some(Placed { entry: start..end, kept }))
     }
 
     /// The same for all entries of a pack; the newest pack comes first.
@@ -368,7 +394,7 @@ mod tests {
         for entry in new {
             let Ok(place) = contents.add(entry, &mut memory);
             if let Some(place) = place {
-                assert_eq!(memory.0[place], entry.parts.concat());
+                assert_eq!(memory.0[place.kept], entry.parts.concat());
             }
         }
         for pack in old {

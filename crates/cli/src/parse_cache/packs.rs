@@ -355,7 +355,7 @@ mod tests {
                 let stamp = Stamp { proof: Proof::Itself, fingerprint, hash: Some([6; 32]) };
                 let entry = Entry { kind: Kind::Tree, path: path.as_bytes(), stamp, parts: &[kept] };
                 let added = pack.add(self, &entry).ok().flatten();
-                assert!(added.is_none_or(|used| used == *kept));
+                assert!(added.is_none_or(|added| added.kept == *kept));
             }
             self.put(pack, packs);
         }
