@@ -13,6 +13,7 @@ mod pack;
 mod packs;
 mod source;
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
@@ -110,22 +111,12 @@ impl ParseCache {
 
     /// The tree of the file `path`, which really is at `real`, if that still is the plain file that it was made of.
     pub(crate) fn tree(&self, path: &Path, real: &Path, asked: Asked) -> Option<Tree> {
-        let mut stat = None;
+        let stat = LazyCell::new(|| rustix::fs::lstat(real).ok());
         let mut others = Vec::new();
         for (mapped, kept) in self.candidates(Kind::Tree, path) {
-            let Stamp { proof, fingerprint, hash } = kept.stamp;
-            let is_as_it_was = match proof {
-                Proof::Contents => false,
-                Proof::StorePath => self.store_path(real) == Some(fingerprint),
-                Proof::Itself => {
-                    if stat.is_none() {
-                        stat = Some(rustix::fs::lstat(real).ok()?);
-                    }
-                    stat.is_some_and(|stat| self.is(fingerprint, &stat, real, Telling::Files))
-                }
-            };
-            if is_as_it_was {
+            if self.tells(&kept.stamp, real, || *stat, Telling::Files)? {
                 mapped.note_use();
+                let Stamp { proof, fingerprint, hash } = kept.stamp;
                 if proof == Proof::StorePath {
                     return Some(Tree { bytes: kept.bytes, fingerprint: None, hash });
                 }
@@ -138,6 +129,25 @@ impl ParseCache {
             others.push((mapped, kept));
         }
         if others.is_empty() { None } else { self.tree_by_contents(path, real, others) }
+    }
+
+    /// Whether a stamp tells that what really is at `real` is as it was, by the word of a file system that tells at least so
+    /// much; nothing if there is nothing any more.
+    fn tells(
+        &self,
+        stamp: &Stamp,
+        real: &Path,
+        stat: impl FnOnce() -> Option<Stat>,
+        least: Telling,
+    ) -> Option<bool> {
+        Some(match stamp.proof {
+            Proof::Contents => false,
+            Proof::StorePath => self.store_path(real) == Some(stamp.fingerprint),
+            Proof::Itself => {
+                Fingerprint::of_stat(&stat()?) == stamp.fingerprint
+                    && self.file_systems.telling(stamp.fingerprint.device, real) >= least
+            }
+        })
     }
 
     /// The hash of a text of which nobody asked for it when its tree was kept, if that still is the text. It is kept from
@@ -184,12 +194,6 @@ impl ParseCache {
         }
         let fingerprint = reliable(real, Fingerprint::of_stat(&stat));
         Some(Tree { bytes: kept.bytes, fingerprint, hash: Some(hash) })
-    }
-
-    /// Whether a file or folder is as it was, on a file system whose word counts.
-    fn is(&self, fingerprint: Fingerprint, stat: &Stat, real: &Path, least: Telling) -> bool {
-        Fingerprint::of_stat(stat) == fingerprint
-            && self.file_systems.telling(fingerprint.device, real) >= least
     }
 
     /// Whether trees are kept of files that are read from now on.
@@ -249,21 +253,13 @@ impl ParseCache {
     }
 
     fn listing(&self, path: &Path, real: &Path) -> Option<Listed> {
-        let mut stat = None;
+        let stat = LazyCell::new(|| rustix::fs::stat(real).ok());
         for (mapped, kept) in self.candidates(Kind::Listing, path) {
-            let Stamp { proof, fingerprint, hash } = kept.stamp;
-            let is_as_it_was = match proof {
-                Proof::Contents => false,
-                Proof::StorePath => self.store_path(real) == Some(fingerprint),
-                Proof::Itself => {
-                    if stat.is_none() {
-                        stat = Some(rustix::fs::stat(real).ok()?);
-                    }
-                    stat.is_some_and(|stat| self.is(fingerprint, &stat, real, Telling::Folders))
-                }
-            };
-            if is_as_it_was && let Some(entries) = listing::decode(kept.bytes) {
+            if self.tells(&kept.stamp, real, || *stat, Telling::Folders)?
+                && let Some(entries) = listing::decode(kept.bytes)
+            {
                 mapped.note_use();
+                let Stamp { proof, fingerprint, hash } = kept.stamp;
                 let fingerprint = (proof == Proof::Itself).then_some(fingerprint);
                 return Some(Listed { entries, fingerprint, hash });
             }
