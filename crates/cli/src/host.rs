@@ -21,13 +21,12 @@ use nival_formats::{
 };
 use nival_store::{ClosureOptions, Filter, LocalStore, Source, StoreError, Tree};
 use nival_syntax::{Diagnostic, Level, Pos, filter_escapes, raw_text, render_reference};
-use rustix::fs::Stat;
 
 use crate::building;
 use crate::cache_folder::Folder;
 use crate::error::CommandError;
 use crate::features;
-use crate::fingerprint::{self, Fingerprint, reliable};
+use crate::fingerprint::{Fingerprint, reliable};
 use crate::freed;
 use crate::parse_cache::{Asked, Listed, ParseCache};
 use crate::reading;
@@ -144,19 +143,6 @@ impl WorldHost {
         Ok(Listed { entries, fingerprint: reliable(real, Fingerprint::of_stat(&stat)), hash: None })
     }
 
-    /// Notes what was read, should its tree be kept. Gives the hash of the contents if it was needed for that.
-    pub(crate) fn note_read(
-        &self,
-        path: &Path,
-        real: &Path,
-        contents: &[u8],
-        stat: &Stat,
-        asked: Asked,
-    ) -> Option<fingerprint::Hash> {
-        let cache = self.0.parse_cache().filter(|cache| cache.has_room())?;
-        cache.note_read(path, real, contents, stat, asked)
-    }
-
     /// Waits for what evaluation has added to the store, if a path in the store's folder is in that.
     pub(crate) fn settle(&self, inside: &Path) -> io::Result<()> {
         let name = inside.components().next().and_then(|name| name.as_os_str().to_str()?.parse().ok());
@@ -220,7 +206,9 @@ impl Host for WorldHost {
         }
         let real = self.real(path).ok()?;
         let (contents, stat) = reading::read_plain(&real)?;
-        self.note_read(path, &real, &contents, &stat, Asked::Contents);
+        if let Some(cache) = self.0.parse_cache() {
+            cache.note_read(path, &real, &contents, &stat, Asked::Contents);
+        }
         Some(contents)
     }
 

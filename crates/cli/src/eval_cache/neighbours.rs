@@ -78,6 +78,7 @@ impl<'a> Neighbours<'a> {
             whole.extend_from_slice(name);
             better |= match &opened {
                 Ok(folder) if !name.is_empty() => seen.check(folder.as_fd(), path(name), path(&whole))?,
+                // The folder is not there any more, or it is the root and looked at itself.
                 _ => seen.check(CWD, path(&whole), path(&whole))?,
             };
             files.push((name, seen));

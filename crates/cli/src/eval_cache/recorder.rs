@@ -300,7 +300,9 @@ impl Host for Recorder {
             }
             Place::Elsewhere(real) => {
                 let (contents, stat) = reading::read_plain(&real)?;
-                let noted = self.inner.note_read(path, &real, &contents, &stat, Asked::ContentsAndHash);
+                let cache = self.inner.0.parse_cache();
+                let noted = cache
+                    .and_then(|cache| cache.note_read(path, &real, &contents, &stat, Asked::ContentsAndHash));
                 let hash = noted.unwrap_or_else(|| hash(&contents));
                 let fingerprint = reliable(&real, Fingerprint::of_stat(&stat));
                 let stamp = Stamp::of_contents(fingerprint, contents.len(), hash);

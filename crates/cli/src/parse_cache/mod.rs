@@ -201,8 +201,8 @@ impl ParseCache {
         self.new_bytes.load(Ordering::Relaxed) < LARGEST_PACK / 2
     }
 
-    /// Notes that a file was read of which a tree may be kept. `stat` is from before. Gives the hash of the contents if it
-    /// was asked for or needed, which it is not in a store path.
+    /// Notes that a file was read of which a tree may be kept, if there is room. `stat` is from before. Gives the hash of the
+    /// contents if it was asked for or needed, which it is not in a store path.
     pub(crate) fn note_read(
         &self,
         path: &Path,
@@ -211,6 +211,9 @@ impl ParseCache {
         stat: &Stat,
         asked: Asked,
     ) -> Option<Hash> {
+        if !self.has_room() {
+            return None;
+        }
         let stamp = self.stamp(real, contents, stat, asked)?;
         lock(&self.read).insert(path.as_os_str().as_bytes().into(), stamp);
         stamp.hash
