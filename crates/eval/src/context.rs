@@ -157,7 +157,7 @@ static TABLE: LazyLock<RwLock<Table>> = LazyLock::new(RwLock::default);
 
 thread_local! {
     /// Unions that this thread has met lately: the same ones come again and again, and then need no lock.
-    static UNIONS: Lately<(u32, u32), Context, { 1 << 10 }> = const { Lately::new((0, 0), Context(0)) };
+    static UNIONS: Lately<(u32, u32), Context, { 1 << 10 }> = Lately::new((0, 0), Context(0));
 }
 
 impl Context {

@@ -7,19 +7,22 @@ use crate::hash::WordHash;
 
 /// A table for one thread, of a power of two of answers. A question has one place in it, which the next one with the same
 /// place takes over.
-pub(crate) struct Lately<Q, A, const PLACES: usize>(Cell<[(Q, A); PLACES]>);
+///
+/// It lies on the heap: what is thread-local itself is cleared for every thread that starts, whether it asks or not.
+pub(crate) struct Lately<Q, A, const PLACES: usize>(Box<[Cell<(Q, A)>; PLACES]>);
 
 impl<Q: Copy + Eq + Hash, A: Copy, const PLACES: usize> Lately<Q, A, PLACES> {
     /// A table that only has the answer to a question which nobody asks.
-    pub(crate) const fn new(question: Q, answer: A) -> Self {
+    pub(crate) fn new(question: Q, answer: A) -> Self {
         const { assert!(PLACES.is_power_of_two()) };
-        Lately(Cell::new([(question, answer); PLACES]))
+        let places = vec![Cell::new((question, answer)); PLACES];
+        Lately(places.try_into().ok().expect("there are as many"))
     }
 
     #[inline(always)]
     fn place(&self, question: Q) -> &Cell<(Q, A)> {
         let mixed = WordHash::new().hash_one(question);
-        &self.0.as_array_of_cells()[mixed as usize % PLACES]
+        &self.0[mixed as usize % PLACES]
     }
 
     #[inline(always)]

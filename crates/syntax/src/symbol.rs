@@ -326,14 +326,19 @@ fn hash_long(bytes: &[u8]) -> u64 {
 const CACHE_BITS: u32 = 12;
 
 /// The numbers of the short names that a thread has lately met, so that most need no look at the table; zero in an
-/// empty place.
-pub(crate) struct Recent([Cell<u32>; 1 << CACHE_BITS]);
+/// empty place. They lie on the heap: what is thread-local itself is cleared for every thread that starts.
+pub(crate) struct Recent(Box<[Cell<u32>; 1 << CACHE_BITS]>);
 
 thread_local! {
-    static RECENT: Recent = const { Recent([const { Cell::new(0) }; 1 << CACHE_BITS]) };
+    static RECENT: Recent = Recent::new();
 }
 
 impl Recent {
+    fn new() -> Self {
+        let places = vec![Cell::new(0); 1 << CACHE_BITS];
+        Recent(places.try_into().expect("there are as many"))
+    }
+
     pub(crate) fn with<T>(then: impl FnOnce(&Recent) -> T) -> T {
         RECENT.with(then)
     }

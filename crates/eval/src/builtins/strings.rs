@@ -236,7 +236,7 @@ thread_local! {
     /// Patterns compiled before, as most are used again and again.
     static COMPILED: RefCell<HashMap<Box<[u8]>, &'static Regex, WordHash>> = RefCell::default();
     /// The same by where the strings are.
-    static LATELY: Lately<Sighted, Option<&'static Regex>, 64> = const { Lately::new(Sighted::NOTHING, None) };
+    static LATELY: Lately<Sighted, Option<&'static Regex>, 64> = Lately::new(Sighted::NOTHING, None);
 }
 
 fn compiled(pattern: Str, pos: Pos) -> Result<&'static Regex> {

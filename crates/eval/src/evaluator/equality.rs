@@ -19,9 +19,9 @@ pub(super) struct Compared {
 /// How sets compared lately, by where they are.
 pub(super) type ComparedSets = Lately<(Sighted, Sighted), Compared, { 1 << 8 }>;
 
-pub(super) fn no_compared_sets() -> Box<ComparedSets> {
+pub(super) fn no_compared_sets() -> ComparedSets {
     let nothing = (Sighted::NOTHING, Sighted::NOTHING);
-    Box::new(ComparedSets::new(nothing, Compared { are_equal: false, calls_left: 0 }))
+    ComparedSets::new(nothing, Compared { are_equal: false, calls_left: 0 })
 }
 
 impl Evaluator {

@@ -58,10 +58,10 @@ pub struct Evaluator {
     pub(crate) resolver_room: ResolverRoom,
     /// The strings of names, by symbol number.
     name_strings: RefCell<Vec<Option<make::NameStrings>>>,
-    names: Box<names::Names>,
-    name_lists: Box<names::NameLists>,
-    compared: Box<equality::ComparedSets>,
-    made_strings: Box<repeats::MadeStrings>,
+    names: names::Names,
+    name_lists: names::NameLists,
+    compared: equality::ComparedSets,
+    made_strings: repeats::MadeStrings,
     /// Pieces of strings that are being put together.
     pub(crate) pieces: RefCell<Vec<Str>>,
     /// This evaluator's number, above zero.

@@ -13,12 +13,12 @@ pub(super) type Names = Lately<Sighted, Symbol, { 1 << 10 }>;
 /// The names in lists, by where the lists are.
 pub(super) type NameLists = Lately<Sighted, Option<&'static Keys>, { 1 << 6 }>;
 
-pub(super) fn no_names() -> Box<Names> {
-    Box::new(Names::new(Sighted::NOTHING, Symbol::EMPTY))
+pub(super) fn no_names() -> Names {
+    Names::new(Sighted::NOTHING, Symbol::EMPTY)
 }
 
-pub(super) fn no_name_lists() -> Box<NameLists> {
-    Box::new(NameLists::new(Sighted::NOTHING, None))
+pub(super) fn no_name_lists() -> NameLists {
+    NameLists::new(Sighted::NOTHING, None)
 }
 
 impl Evaluator {

@@ -18,8 +18,8 @@ const SHORTEST: usize = 64;
 /// Of long strings so many words make the hash.
 const HASHED: usize = 16;
 
-pub(super) fn no_made_strings() -> Box<MadeStrings> {
-    Box::new(MadeStrings::new(0, Sighted::NOTHING))
+pub(super) fn no_made_strings() -> MadeStrings {
+    MadeStrings::new(0, Sighted::NOTHING)
 }
 
 impl Evaluator {

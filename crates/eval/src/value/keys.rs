@@ -151,7 +151,7 @@ impl Sought {
 
 thread_local! {
     /// The index of what this thread has looked for among names: most of it is looked for again.
-    static FOUND: Lately<Sought, u32, { 1 << 12 }> = const { Lately::new(Sought::NOTHING, 0) };
+    static FOUND: Lately<Sought, u32, { 1 << 12 }> = Lately::new(Sought::NOTHING, 0);
 }
 
 impl Keys {

@@ -47,7 +47,7 @@ const MOST_STACK_KEYS: usize = 1 << 12;
 
 thread_local! {
     /// What this thread has lately looked for in stacked sets.
-    static FOUND: Lately<Sought, Found, { 1 << 11 }> = const { Lately::new(Sought::NOTHING, Found::NOWHERE) };
+    static FOUND: Lately<Sought, Found, { 1 << 11 }> = Lately::new(Sought::NOTHING, Found::NOWHERE);
     /// The names that stacked sets have, by those of their layers, which are kept for ever.
     static STACK_KEYS: RefCell<HashMap<Vec<usize>, &'static Keys, WordHash>> = RefCell::default();
     /// Where the flat forms of stacked sets are made.
