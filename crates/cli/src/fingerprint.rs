@@ -71,8 +71,13 @@ impl Fingerprint {
 
     /// The fingerprint of what was just looked at, if a later change is sure to show in it.
     pub(crate) fn settled(self) -> Option<Self> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos() as i64;
-        (now.saturating_sub(self.modified.max(self.changed)) > SETTLED).then_some(self)
+        self.settled_by(SystemTime::now())
+    }
+
+    /// The same for what is looked at from that moment on.
+    pub(crate) fn settled_by(self, moment: SystemTime) -> Option<Self> {
+        let moment = moment.duration_since(UNIX_EPOCH).ok()?.as_nanos() as i64;
+        (moment.saturating_sub(self.modified.max(self.changed)) > SETTLED).then_some(self)
     }
 }
 

@@ -7,7 +7,7 @@ use super::encoding::{Reader, Writer};
 use super::inputs::Inputs;
 
 /// The first line of a file: it changes with the form.
-const MAGIC: &[u8] = b"nival evaluation cache 2\n";
+const MAGIC: &[u8] = b"nival evaluation cache 3\n";
 
 /// What a command saw and said.
 #[derive(Debug, Default, PartialEq)]

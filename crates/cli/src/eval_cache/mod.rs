@@ -11,6 +11,7 @@
 //! reason to fail: what cannot be read is a miss, what cannot be written is left out.
 
 mod encoding;
+mod entries;
 mod entry;
 mod files;
 mod inputs;

@@ -16,6 +16,7 @@ use nival_formats::input::InputKind;
 use nival_formats::{Derivation, DraftFile, Input, StoreDir, StorePath};
 use rustix::fs::Stat;
 
+use super::entries::to_their_folders;
 use super::entry::{Entry, Said};
 use super::files::Files;
 use super::inputs::Inputs;
@@ -38,6 +39,7 @@ const CLOCK_TICK: i64 = 20_000_000;
 /// Passes everything on to another host and notes it.
 pub(crate) struct Recorder {
     inner: WorldHost,
+    began: SystemTime,
     store: Option<StoreFolder>,
     /// Nothing once something was seen that cannot be looked at again.
     record: Mutex<Option<Record>>,
@@ -87,7 +89,7 @@ impl Recorder {
             real: config.real_store_dir.clone(),
             canonical: config.real_store_dir.canonicalize().unwrap_or_else(|_| config.real_store_dir.clone()),
         });
-        Self { inner, store, record: Mutex::new(Some(Record::default())) }
+        Self { inner, began: SystemTime::now(), store, record: Mutex::new(Some(Record::default())) }
     }
 
     /// Notes a part of the command's answer.
@@ -112,7 +114,7 @@ impl Recorder {
         }
         let mut paths: Vec<_> = paths.into_iter().collect();
         paths.sort_unstable();
-        let seen = record.files.in_order();
+        let seen = to_their_folders(record.files.in_order(), |folder| self.unchanged(folder));
         let files = in_groups(&seen);
         // The process ends soon. To free what was seen of each file takes longer.
         std::mem::forget(seen);
@@ -121,6 +123,13 @@ impl Recorder {
             paths,
             said: record.said,
         })
+    }
+
+    /// The fingerprint of a folder that has not changed since the recording began, if it tells what is in the folder.
+    fn unchanged(&self, folder: &Path) -> Option<Fingerprint> {
+        let metadata = std::fs::symlink_metadata(folder).ok().filter(std::fs::Metadata::is_dir)?;
+        let fingerprint = reliable(folder, Fingerprint::of(&metadata))?.settled_by(self.began)?;
+        self.inner.0.parse_cache()?.tells_of_folders(fingerprint, folder).then_some(fingerprint)
     }
 
     fn note(&self, write: impl FnOnce(&mut Record)) {

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, Stat, statat};
 use rustix::io::Errno;
 
 use super::encoding::{Reader, Writer};
+use super::entries::Entries;
 use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, reliable};
 use crate::reading;
 
@@ -26,6 +27,8 @@ pub(super) struct Seen {
     pub(super) contents: Option<Box<Stamp>>,
     /// The names in the folder, links followed.
     pub(super) listing: Option<Box<Stamp>>,
+    /// What some things in the folder are.
+    pub(super) entries: Option<Box<Entries>>,
     /// Whether its owner may execute it.
     pub(super) executable: Option<bool>,
     /// What is there itself, which must be the very same: the times count as well.
@@ -60,6 +63,17 @@ impl Kind {
             rustix::fs::FileType::Symlink => Kind::Symlink,
             _ => Kind::Unknown,
         }
+    }
+
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Kind::Absent,
+            2 => Kind::Regular,
+            3 => Kind::Directory,
+            4 => Kind::Symlink,
+            5 => Kind::Unknown,
+            _ => return None,
+        })
     }
 }
 
@@ -118,6 +132,11 @@ impl Stamp {
 }
 
 impl Seen {
+    /// What is there, if no more than that was seen.
+    pub(super) fn only_kind(&self) -> Option<Kind> {
+        (*self == Seen { kind: self.kind, ..Seen::default() }).then_some(self.kind)?
+    }
+
     /// As [`Stamp::check`], for all that was seen at a path, which is called `name` seen from `folder`.
     pub(super) fn check(&mut self, folder: BorrowedFd<'_>, name: &Path, path: &Path) -> Option<bool> {
         let stat = match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -129,6 +148,7 @@ impl Seen {
         if self.kind.is_some_and(|before| before != kind)
             || self.identity.as_ref().is_some_and(|before| **before != Fingerprint::of_stat(&stat))
             || self.executable.is_some_and(|before| before != (stat.st_mode & 0o100 != 0))
+            || self.entries.as_ref().is_some_and(|entries| !entries.check(path, &stat))
             || self.link.as_ref().is_some_and(|link| fs::read_link(path).ok().as_ref() != Some(link))
         {
             return None;
@@ -160,6 +180,7 @@ impl Seen {
             self.executable.is_some(),
             self.executable == Some(true),
             self.identity.is_some(),
+            self.entries.is_some(),
         ];
         writer.0.push(flags.iter().rev().fold(0, |byte, flag| byte << 1 | u8::from(*flag)));
         if let Some(link) = &self.link {
@@ -171,17 +192,15 @@ impl Seen {
         if let Some(identity) = &self.identity {
             identity.encode(writer);
         }
+        if let Some(entries) = &self.entries {
+            entries.encode(writer);
+        }
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
         let kind = match reader.byte()? {
             0 => None,
-            1 => Some(Kind::Absent),
-            2 => Some(Kind::Regular),
-            3 => Some(Kind::Directory),
-            4 => Some(Kind::Symlink),
-            5 => Some(Kind::Unknown),
-            _ => return None,
+            number => Some(Kind::of_number(number)?),
         };
         let flags = reader.byte()?;
         let has = |bit: u8| flags >> bit & 1 == 1;
@@ -190,12 +209,13 @@ impl Seen {
         let contents = if has(1) { Some(Box::new(Stamp::decode(reader)?)) } else { None };
         let listing = if has(2) { Some(Box::new(Stamp::decode(reader)?)) } else { None };
         let identity = if has(5) { Some(Box::new(Fingerprint::decode(reader)?)) } else { None };
-        Some(Self { kind, link, contents, listing, executable: has(3).then_some(has(4)), identity })
+        let entries = if has(6) { Some(Box::new(Entries::decode(reader)?)) } else { None };
+        Some(Self { kind, link, contents, listing, entries, executable: has(3).then_some(has(4)), identity })
     }
 }
 
 impl Fingerprint {
-    fn encode(&self, writer: &mut Writer) {
+    pub(super) fn encode(&self, writer: &mut Writer) {
         let Self { device, inode, size, modified, changed } = *self;
         writer.number(device);
         writer.number(inode);
@@ -204,7 +224,7 @@ impl Fingerprint {
         writer.word(changed.cast_unsigned());
     }
 
-    fn decode(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             device: reader.number()?,
             inode: reader.number()?,
@@ -246,10 +266,12 @@ pub(super) mod tests {
     pub(in crate::eval_cache) fn some_files() -> Vec<(PathBuf, Seen)> {
         let fingerprint =
             Fingerprint { device: 1, inode: u64::MAX, size: 300, modified: -5, changed: i64::MAX };
+        let entries =
+            Entries { fingerprint, kinds: vec![("x".into(), Kind::Directory), ("y".into(), Kind::Absent)] };
         let both = Stamp { fingerprint: Some(fingerprint), hash: Some([9; 32]) };
         let seen = |kind| Seen { kind, ..Seen::default() };
         vec![
-            ("/a".into(), seen(Some(Kind::Directory))),
+            ("/a".into(), Seen { entries: Some(entries.into()), ..seen(Some(Kind::Directory)) }),
             ("/a/b.nix".into(), Seen { contents: Some(both.into()), ..seen(Some(Kind::Regular)) }),
             ("/a/b/c".into(), Seen { link: Some("../x".into()), ..seen(Some(Kind::Symlink)) }),
             (

@@ -251,7 +251,8 @@ impl ParseCache {
         Ok(Listed { entries, fingerprint: reliable(real, fingerprint), hash })
     }
 
-    fn tells_of_folders(&self, fingerprint: Fingerprint, real: &Path) -> bool {
+    /// Whether the fingerprint of a folder changes with the names in it.
+    pub(crate) fn tells_of_folders(&self, fingerprint: Fingerprint, real: &Path) -> bool {
         self.file_systems.telling(fingerprint.device, real) >= Telling::Folders
     }
 
