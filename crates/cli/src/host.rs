@@ -42,7 +42,7 @@ impl nival_fetch::Memory for FetchMemory {
     fn recall(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
         let found = self.0.read(key)?;
         self.0.mark_used(key);
-        Some(found)
+        Some(found.into_owned())
     }
 
     fn keep(&self, key: &[u8; 32], value: &[u8]) {

@@ -6,7 +6,6 @@
 //! writes one more pack, and uses what is in it as if it had found it. As with the evaluation cache, nothing of it is
 //! ever a reason to fail: what cannot be read is a miss, what cannot be written is left out.
 
-mod file_systems;
 mod listing;
 mod new_pack;
 mod pack;
@@ -26,11 +25,11 @@ use nival_eval::host::Listing;
 use rustix::fs::{FileType, Stat};
 
 use crate::context::Context;
+use crate::file_systems::{FileSystems, Telling};
 use crate::fingerprint::{Fingerprint, Hash, hash, hash_listing, reliable};
 use crate::lock::lock;
 use crate::path_hash::PathHash;
 use crate::reading;
-use file_systems::{FileSystems, Telling};
 use new_pack::NewPack;
 use pack::{Added, Entry, Kept, Kind, Proof, Stamp};
 use packs::{Folder, LARGEST_PACK, Mapped};

@@ -15,13 +15,14 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Stat};
-use rustix::mm::{Advice, MapFlags, ProtFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::mm::{Advice, MapFlags};
 
-use super::file_systems::{Telling, telling_at};
 use super::new_pack::NewPack;
 use super::pack::{Kept, Kind, Pack};
 use crate::cache_folder::surplus;
+use crate::file_systems::{Telling, telling_at};
+use crate::mapped::mapped;
 
 /// Bounds of one pack, of all packs of all builds, and of their number.
 pub(super) const LARGEST_PACK: u64 = 512 << 20;
@@ -139,7 +140,9 @@ impl Folder {
             Err(rustix::io::Errno::NOENT) => return Err(rustix::io::Errno::NOENT.into()),
             Err(_) => return Ok(None),
         };
-        let Some((bytes, stat)) = self.map(&file) else { return Ok(None) };
+        let Some((bytes, stat)) = mapped(&file, self.uid, LARGEST_PACK * 2, MapFlags::empty()) else {
+            return Ok(None);
+        };
         let mut name = name.to_owned();
         let pack = Pack::new(bytes);
         let state = name.split_once('.').map_or("", |(_, state)| state);
@@ -155,25 +158,6 @@ impl Folder {
         }
         let used = Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
         Ok(Some(Mapped { name, pack, bytes, used: UNIX_EPOCH + used, was_of_use: AtomicBool::new(false) }))
-    }
-
-    /// The bytes of a file of the user's own.
-    fn map(&self, file: &OwnedFd) -> Option<(&'static [u8], Stat)> {
-        let stat = rustix::fs::fstat(file).ok()?;
-        let size = u64::try_from(stat.st_size).ok().filter(|size| *size > 0 && *size <= LARGEST_PACK * 2)?;
-        let is_file = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile;
-        if !is_file || stat.st_uid != self.uid || stat.st_mode & 0o022 != 0 {
-            return None;
-        }
-        // SAFETY: no address is asked for, so no other mapping is replaced, and this one is never undone. The file is
-        // of this user, for whom alone it can be written; Nival puts packs in their places whole and never writes to
-        // them again, so that the bytes stay what they are.
-        let start = unsafe {
-            rustix::mm::mmap(std::ptr::null_mut(), size as usize, ProtFlags::READ, MapFlags::PRIVATE, file, 0)
-        }
-        .ok()?;
-        // SAFETY: so many bytes were mapped there, see above.
-        Some((unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size as usize) }, stat))
     }
 
     /// Puts a new pack in its place, with those of older ones that are small beside it. What cannot be written is not kept.

@@ -7,8 +7,8 @@ use nival_formats::{HashAlgo, Hasher};
 use nival_store::{Node, Tree};
 
 use super::ParseCache;
-use super::file_systems::Telling;
 use super::pack::{Entry, Kind, Proof, Stamp};
+use crate::file_systems::Telling;
 use crate::fingerprint::{Fingerprint, Hash, reliable};
 
 impl ParseCache {

@@ -9,7 +9,7 @@ use crate::path_hash::PathHash;
 
 /// How far the times and inode numbers of a file system go.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Telling {
+pub(crate) enum Telling {
     /// The contents alone count: times may come from another machine or a program, and late (NFS, SMB, 9P, FUSE), or
     /// inode numbers are made up anew (FAT).
     Nothing,
@@ -40,17 +40,17 @@ fn telling_of(magic: u32) -> Telling {
 }
 
 /// The same of a file's or folder's file system.
-pub(super) fn telling_at(file: impl rustix::fd::AsFd) -> Telling {
+pub(crate) fn telling_at(file: impl rustix::fd::AsFd) -> Telling {
     rustix::fs::fstatfs(file).map_or(Telling::Nothing, |stat| telling_of(stat.f_type as u32))
 }
 
 /// What each file system was found to be, by the number of its device.
 #[derive(Default)]
-pub(super) struct FileSystems(Mutex<HashMap<u64, Telling, PathHash>>);
+pub(crate) struct FileSystems(Mutex<HashMap<u64, Telling, PathHash>>);
 
 impl FileSystems {
     /// Of what is at `path`, on this device.
-    pub(super) fn telling(&self, device: u64, path: &Path) -> Telling {
+    pub(crate) fn telling(&self, device: u64, path: &Path) -> Telling {
         *lock(&self.0).entry(device).or_insert_with(|| {
             rustix::fs::statfs(path).map_or(Telling::Nothing, |stat| telling_of(stat.f_type as u32))
         })
