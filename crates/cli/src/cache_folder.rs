@@ -16,6 +16,9 @@ use crate::mapped::mapped;
 /// Bounds of the whole folder.
 const MOST_FILES: usize = 1024;
 const MOST_BYTES: u64 = 512 << 20;
+/// To look at all files takes longer than to write one: one in so many is followed by that, and each from this size on.
+const TRIM_EVERY: u8 = 16;
+const LARGE: usize = 1 << 20;
 /// A larger answer is not kept.
 const LARGEST_FILE: usize = 128 << 20;
 /// Age at which a temporary file was left behind by a process that died.
@@ -90,7 +93,10 @@ impl Folder {
             let _ = fs::remove_file(&temporary);
             return;
         }
-        self.trim();
+        // A key is a hash.
+        if bytes.len() >= LARGE || key[0].is_multiple_of(TRIM_EVERY) {
+            self.trim();
+        }
     }
 
     /// Deletes the longest unused files until the rest is within bounds.
@@ -133,7 +139,29 @@ pub(crate) fn surplus(
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
     use super::*;
+
+    #[test]
+    fn is_trimmed_from_time_to_time() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path().into(), rustix::process::geteuid().as_raw());
+        let key = |start: u8, number: usize| {
+            let mut key = [start; 32];
+            key[24..].copy_from_slice(&number.to_le_bytes());
+            key
+        };
+        let files = || fs::read_dir(place.path()).unwrap().count();
+        for number in 0..MOST_FILES + 9 {
+            folder.write(&key(1, number), b"");
+        }
+        assert_eq!(files(), MOST_FILES + 9);
+        folder.write(&key(0, 0), b"");
+        assert_eq!(files(), MOST_FILES);
+        folder.write(&key(1, MOST_FILES), &vec![0; LARGE]);
+        assert_eq!(files(), MOST_FILES);
+    }
 
     #[test]
     fn the_longest_unused_go_first() {

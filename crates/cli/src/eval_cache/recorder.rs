@@ -13,6 +13,7 @@ use nival_eval::host::{
     Realised, Registries, SourceRequest,
 };
 use nival_formats::input::InputKind;
+use nival_formats::store_path::DigestHash;
 use nival_formats::{Derivation, DraftFile, Input, StoreDir, StorePath};
 use rustix::fs::Stat;
 
@@ -53,6 +54,8 @@ struct StoreFolder {
     canonical: PathBuf,
 }
 
+type StorePaths = HashSet<StorePath, DigestHash>;
+
 #[derive(Default)]
 struct Record {
     files: Files,
@@ -60,13 +63,13 @@ struct Record {
     /// Until when what was fetched counts as fresh.
     expires: Option<u64>,
     /// Store paths that were asked for, or are the result of a fetch.
-    asked: HashSet<StorePath>,
+    asked: StorePaths,
     /// Store paths that were asked for and were not there.
-    absent: HashSet<StorePath>,
+    absent: StorePaths,
     /// What was put into the store.
-    added: HashSet<StorePath>,
-    /// What of it others of it refer to: valid whenever these are.
-    referenced: HashSet<StorePath>,
+    added: StorePaths,
+    /// What of it others of it refer to, if it stays there: valid whenever these are.
+    referenced: StorePaths,
     said: Vec<Said>,
     /// Folders of the store, and whether links lead out of the store from there.
     folders: HashMap<OsString, bool>,
@@ -108,7 +111,7 @@ impl Recorder {
             // Nothing was read: to evaluate again is as quick as to look it up.
             return None;
         }
-        let mut paths: HashSet<StorePath> = record.asked.difference(&record.added).cloned().collect();
+        let mut paths: StorePaths = record.asked.difference(&record.added).cloned().collect();
         if world.keeps_what_is_added() {
             paths.extend(record.added.difference(&record.referenced).cloned());
         }
@@ -472,7 +475,7 @@ impl Host for Recorder {
 
     fn write_derivation(&self, file: DraftFile<'_, '_>) -> Result<(), HostError> {
         self.note(|record| {
-            if record.added.insert(file.path.clone()) {
+            if record.added.insert(file.path.clone()) && self.inner.0.keeps_what_is_added() {
                 record.referenced.extend(file.references().cloned());
             }
         });
