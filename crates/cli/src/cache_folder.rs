@@ -141,7 +141,23 @@ pub(crate) fn surplus(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    #[test]
+    fn what_cannot_be_mapped_is_read() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::new(place.path().into(), rustix::process::geteuid().as_raw());
+        let key = [7; 32];
+        assert_eq!(folder.read(&key), None);
+        folder.write(&key, b"answer");
+        assert_eq!(folder.read(&key).as_deref(), Some(&b"answer"[..]));
+        fs::set_permissions(folder.file(&key), fs::Permissions::from_mode(0o660)).unwrap();
+        assert!(matches!(folder.read(&key), Some(Cow::Owned(bytes)) if bytes == b"answer"));
+        let others = Folder::new(place.path().into(), folder.uid + 1);
+        assert_eq!(others.read(&key), None);
+    }
 
     #[test]
     fn is_trimmed_from_time_to_time() {

@@ -30,3 +30,34 @@ pub(crate) fn mapped(
     // SAFETY: so many bytes were mapped there.
     Some((unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size as usize) }, stat))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
+    use std::fs::{self, File, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn only_files_that_nobody_else_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let user = rustix::process::geteuid().as_raw();
+        let map = |uid, largest| {
+            mapped(File::open(&path).unwrap(), uid, largest, MapFlags::empty()).map(|(bytes, _)| bytes)
+        };
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(map(user, 4), None, "nothing to map");
+        fs::write(&path, "text").unwrap();
+        assert_eq!(map(user, 4), Some(&b"text"[..]));
+        assert_eq!(map(user, 3), None, "too large");
+        assert_eq!(map(user + 1, 4), None, "somebody else's");
+        fs::set_permissions(&path, Permissions::from_mode(0o664)).unwrap();
+        assert_eq!(map(user, 4), None, "others may write it");
+        let bytes = mapped(File::open(folder.path()).unwrap(), user, u64::MAX, MapFlags::empty());
+        assert!(bytes.is_none(), "a folder");
+    }
+}
