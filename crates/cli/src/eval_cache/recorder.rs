@@ -135,6 +135,15 @@ impl Recorder {
         self.inner.0.parse_cache()?.tells_of_folders(fingerprint, folder).then_some(fingerprint)
     }
 
+    /// Notes what is put into the store, and what it refers to.
+    fn note_added<'a>(&self, path: &StorePath, references: impl IntoIterator<Item = &'a StorePath>) {
+        self.note(|record| {
+            if record.added.insert(path.clone()) && self.inner.0.keeps_what_is_added() {
+                record.referenced.extend(references.into_iter().cloned());
+            }
+        });
+    }
+
     fn note(&self, write: impl FnOnce(&mut Record)) {
         if let Some(record) = lock(&self.record).as_mut() {
             write(record);
@@ -442,10 +451,7 @@ impl Host for Recorder {
         references: &[StorePath],
     ) -> Result<StorePath, HostError> {
         let path = self.watched(self.inner.add_text(name, contents, references))?;
-        self.note(|record| {
-            record.added.insert(path.clone());
-            record.referenced.extend(references.iter().cloned());
-        });
+        self.note_added(&path, references);
         Ok(path)
     }
 
@@ -467,18 +473,12 @@ impl Host for Recorder {
         };
         let request = SourceRequest { name, path, method, filter: Some(&mut noting), expected };
         let added = self.watched(self.inner.add_source(request))?;
-        self.note(|record| {
-            record.added.insert(added.clone());
-        });
+        self.note_added(&added, &[]);
         Ok(added)
     }
 
     fn write_derivation(&self, file: DraftFile<'_, '_>) -> Result<(), HostError> {
-        self.note(|record| {
-            if record.added.insert(file.path.clone()) && self.inner.0.keeps_what_is_added() {
-                record.referenced.extend(file.references().cloned());
-            }
-        });
+        self.note_added(&file.path, file.references());
         self.watched(self.inner.write_derivation(file))
     }
 
