@@ -10,7 +10,6 @@ use std::time::{Duration, SystemTime};
 
 use rustix::mm::MapFlags;
 
-use crate::file_systems::{Telling, telling_at};
 use crate::mapped::mapped;
 
 /// Bounds of the whole folder.
@@ -48,9 +47,7 @@ impl Folder {
     /// The file of a key. One that another user wrote is none: with `sudo` and a kept `$HOME` it could be anybody's.
     pub(crate) fn read(&self, key: &[u8; 32]) -> Option<Cow<'static, [u8]>> {
         let mut file = File::open(self.file(key)).ok()?;
-        if telling_at(&file) >= Telling::Files
-            && let Some((bytes, _)) = mapped(&file, self.uid, LARGEST_FILE as u64, MapFlags::POPULATE)
-        {
+        if let Some((bytes, _)) = mapped(&file, self.uid, LARGEST_FILE as u64, MapFlags::POPULATE) {
             return Some(Cow::Borrowed(bytes));
         }
         let metadata = file.metadata().ok()?;

@@ -5,8 +5,10 @@ use std::os::fd::AsFd;
 use rustix::fs::{FileType, Stat};
 use rustix::mm::{MapFlags, ProtFlags};
 
-/// The bytes of a file that the user `uid` alone can write, as long as the process lives. The file must be on this machine, as what is
-/// mapped from another one may be gone when it is looked at; and one that Nival puts in its place whole, and never writes to
+use crate::file_systems::{Telling, telling_at};
+
+/// The bytes of a file of this machine that the user `uid` alone can write, as long as the process lives: what is mapped from
+/// another machine may be gone when it is looked at. Nival must have put the file in its place whole, and never write to it
 /// again.
 pub(crate) fn mapped(
     file: impl AsFd,
@@ -17,7 +19,8 @@ pub(crate) fn mapped(
     let stat = rustix::fs::fstat(&file).ok()?;
     let size = u64::try_from(stat.st_size).ok().filter(|size| *size > 0 && *size <= largest)?;
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-    if !is_file || stat.st_uid != uid || stat.st_mode & 0o022 != 0 {
+    let is_own = stat.st_uid == uid && stat.st_mode & 0o022 == 0;
+    if !is_file || !is_own || telling_at(&file) < Telling::Files {
         return None;
     }
     // SAFETY: no address is asked for, so no other mapping is replaced, and this one is never undone. The bytes stay what

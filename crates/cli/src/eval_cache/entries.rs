@@ -3,7 +3,7 @@
 //! To look at a path, evaluation looks at each folder above it. So of many things only the kind was seen, and that
 //! cannot change while the folder that they are in does not.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ pub(super) fn to_their_folders(
     fingerprint: impl Fn(&Path) -> Option<Fingerprint>,
 ) -> Vec<(PathBuf, Seen)> {
     let place_of = |path: &Path| seen.binary_search_by(|(at, _)| at.as_os_str().cmp(path.as_os_str())).ok();
-    let mut folders = BTreeMap::new();
+    let mut folders = HashMap::new();
     for (path, _) in seen.iter().filter(|(_, seen)| seen.only_kind().is_some()) {
         if let Some(folder) = path.parent()
             && let Some(place) = place_of(folder)

@@ -134,7 +134,7 @@ impl Stamp {
 impl Seen {
     /// What is there, if no more than that was seen.
     pub(super) fn only_kind(&self) -> Option<Kind> {
-        (*self == Seen { kind: self.kind, ..Seen::default() }).then_some(self.kind)?
+        self.kind.filter(|_| *self == Seen { kind: self.kind, ..Seen::default() })
     }
 
     /// As [`Stamp::check`], for all that was seen at a path, which is called `name` seen from `folder`.
